@@ -1,0 +1,1 @@
+pub mod bridge { pub mod bindings; }

@@ -1,0 +1,51 @@
+//! Bytes to send, and their hash.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+/// So many bytes that a seed determines and in which no stretch repeats soon (xorshift64).
+pub fn pattern(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
+    if state == 0 {
+        state = 1;
+    }
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        })
+        .collect()
+}
+
+/// SHA-256 in lower-case hexadecimal, as `sha256sum` prints it.
+pub fn sha256(data: &[u8]) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(data) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sha256_of_fips_180_example() {
+        assert_eq!(
+            sha256(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn patterns_depend_on_the_seed() {
+        assert_eq!(pattern(1, 100), pattern(1, 100));
+        assert_ne!(pattern(1, 100), pattern(2, 100));
+        assert_eq!(pattern(0x9e37_79b9_7f4a_7c15, 3).len(), 3);
+    }
+}

@@ -1,0 +1,43 @@
+//! The bench that every integration test stands on.
+//!
+//! A test starts a guest under the real `sockgate` command, talks to it with native code or a native
+//! program, and judges by witnesses: what the peer saw, the audit file, and the log of system calls.
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! use sockgate_tests::{Audit, GuestRun, free_port, patience};
+//!
+//! let port = free_port()?;
+//! let mut guest = GuestRun::new("upper-udp")
+//!     .allow(&format!("udp bind 127.0.0.1:{port}"))
+//!     .argument(&format!("127.0.0.1:{port}"))
+//!     .start()?;
+//! guest.wait_for_line("listening on ", patience())?;
+//! let audit: Audit = guest.audit()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Tests return `anyhow::Result<()>`. One that cannot run here says so with [`skip`] and returns.
+
+mod audit;
+mod bytes;
+mod guest;
+mod oracle;
+mod output;
+mod peer;
+mod place;
+mod port;
+mod skip;
+mod syscalls;
+
+pub use audit::{Audit, Record};
+pub use bytes::{pattern, sha256};
+pub use guest::{Ended, Guest, GuestRun};
+pub use oracle::{Tool, oracle};
+pub use output::{More, Output};
+pub use peer::{Peer, tcp_echo, udp_echo, unix_echo};
+pub use place::{TempDir, command_path, folder, guest_path, policy_path, root};
+pub use port::{free_port, has_ipv6};
+pub use skip::{long, patience, skip, timed};
+pub use syscalls::{Syscall, SyscallLog};

@@ -1,0 +1,142 @@
+//! The kernel's witness: which socket calls the command made, strace(1).
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// Socket calls of the command and all its threads, in order.
+#[derive(Clone, Debug)]
+pub struct SyscallLog {
+    calls: Vec<Syscall>,
+}
+
+/// One system call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Syscall {
+    /// Its name, such as `connect`.
+    pub name: String,
+    /// The line as strace prints it, without the thread's id: name, arguments, result.
+    pub line: String,
+}
+
+/// The line that a guest prints first where a log is to be cut at its start.
+const GUEST_BEGINS: &str = "@guest";
+
+/// A command that runs `program` under strace, which writes to `log`.
+///
+/// `-D` makes strace the grandchild: the child that is killed and waited for is the program itself.
+pub(crate) fn strace(strace: &Path, log: &Path, program: &Path) -> Command {
+    let mut command = Command::new(strace);
+    command
+        .args(["-f", "-D", "-s", "256", "-e", "signal=none"])
+        .args(["-e", "trace=%network,write", "-o"])
+        .arg(log)
+        .arg(program);
+    command
+}
+
+impl SyscallLog {
+    /// Reads the log of a command that has ended; waits for strace to write its last line.
+    pub fn read(path: &Path, pid: u32) -> Result<SyscallLog> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let end = format!("{pid} ");
+        loop {
+            let text = fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            if text
+                .lines()
+                .any(|line| line.starts_with(&end) && line.contains(" +++ "))
+            {
+                return Ok(SyscallLog::parse(&text));
+            }
+            if Instant::now() > deadline {
+                bail!("strace did not finish {}:\n{text}", path.display());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn parse(text: &str) -> SyscallLog {
+        let calls = text
+            .lines()
+            .filter_map(|line| {
+                let line = line.split_once(' ')?.1.trim_start();
+                // A call that another thread interrupts takes two lines: the first has its arguments.
+                let (name, _) = line.split_once('(')?;
+                let known = !name.is_empty()
+                    && name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric());
+                known.then(|| Syscall {
+                    name: name.to_owned(),
+                    line: line.to_owned(),
+                })
+            })
+            .collect();
+        SyscallLog { calls }
+    }
+
+    /// Every socket call, the command's own included.
+    pub fn sockets(&self) -> impl Iterator<Item = &Syscall> {
+        self.calls.iter().filter(|call| call.name != "write")
+    }
+
+    /// Socket calls after the guest began, which it shows by printing `@guest` as its first line.
+    ///
+    /// # Errors
+    /// The guest printed no such line.
+    pub fn of_guest(&self) -> Result<Vec<&Syscall>> {
+        let begin = self
+            .calls
+            .iter()
+            .position(|call| call.name == "write" && call.line.contains(GUEST_BEGINS))
+            .with_context(|| format!("the guest did not print `{GUEST_BEGINS}`"))?;
+        Ok(self.calls[begin..]
+            .iter()
+            .filter(|call| call.name != "write")
+            .collect())
+    }
+
+    /// Socket calls of this name.
+    pub fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Syscall> {
+        self.sockets().filter(move |call| call.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guest_begins_where_it_says_so() -> Result<()> {
+        let log = SyscallLog::parse(
+            "10 socket(AF_NETLINK, SOCK_RAW, 0) = 3\n\
+             11 write(1, \"@guest\\n\", 7) = 7\n\
+             11 socket(AF_INET, SOCK_STREAM, 6 <unfinished ...>\n\
+             10 write(2, \"trace\", 5)  = 5\n\
+             11 <... socket resumed>) = 4\n\
+             11 connect(4, {sa_family=AF_INET}, 16) = 0\n\
+             10 +++ exited with 0 +++\n",
+        );
+        let names: Vec<_> = log
+            .of_guest()?
+            .iter()
+            .map(|call| call.name.as_str())
+            .collect();
+        assert_eq!(names, ["socket", "connect"]);
+        assert_eq!(log.sockets().count(), 3);
+        assert_eq!(log.of("connect").count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_guest_that_did_not_begin_is_an_error() {
+        assert!(
+            SyscallLog::parse("1 socket(AF_INET) = 3\n")
+                .of_guest()
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,50 @@
+//! `cargo xtask`: everything that this tree automates, in one small program.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod demo;
+mod guests;
+mod libtest;
+mod report;
+mod setup;
+mod test;
+mod workspace;
+
+/// Builds, shows, tests and measures sockgate.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Serves native clients from a sandboxed guest and shows what its policy refuses.
+    Demo(demo::Options),
+    /// Runs every check and test; ends with `N passed, N failed, N skipped`.
+    Test(test::Options),
+    /// Measures guests beside native code; arguments go to the benchmark.
+    Bench(bench::Options),
+    /// Builds the example and test guests, and says where they are.
+    Guests,
+    /// Adds the wasm target and, with --install, what the tests' oracles need.
+    Setup(setup::Options),
+}
+
+fn main() -> Result<()> {
+    let workspace = workspace::Workspace::locate()?;
+    match Arguments::parse().task {
+        Task::Demo(options) => demo::run(&workspace, &options),
+        Task::Test(options) => test::run(&workspace, &options),
+        Task::Bench(options) => bench::run(&workspace, &options),
+        Task::Guests => {
+            let folder = guests::build(&workspace)?;
+            println!("{}", folder.display());
+            Ok(())
+        }
+        Task::Setup(options) => setup::run(&workspace, &options),
+    }
+}

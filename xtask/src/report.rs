@@ -1,0 +1,185 @@
+//! The tally of a test run: printed for people, and written to target/reports/tests.json.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::libtest::{Case, Outcome, Run};
+use crate::workspace::{Workspace, output};
+
+/// How many of the slowest are shown.
+const SLOWEST: usize = 10;
+
+/// Everything that ran.
+#[derive(Default)]
+pub struct Report {
+    cases: Vec<Case>,
+    stages: Vec<(String, Duration)>,
+    /// Times of tests and of parts of tests, in seconds.
+    times: Vec<(String, f64)>,
+}
+
+impl Report {
+    /// Adds a stage that is one check, such as a lint.
+    pub fn check(&mut self, name: &str, problem: Option<String>) {
+        self.cases.push(Case {
+            name: name.to_owned(),
+            outcome: match problem {
+                Some(_) => Outcome::Failed,
+                None => Outcome::Passed,
+            },
+            seconds: None,
+            output: problem.unwrap_or_default(),
+        });
+    }
+
+    /// Adds what a test binary reported.
+    pub fn add(&mut self, run: Run) {
+        self.times.extend(run.times);
+        for case in run.cases {
+            if let Some(seconds) = case.seconds {
+                self.times.push((case.name.clone(), seconds));
+            }
+            self.cases.push(case);
+        }
+    }
+
+    /// Adds a stage's wall time.
+    pub fn stage(&mut self, name: &str, time: Duration) {
+        self.stages.push((name.to_owned(), time));
+    }
+
+    /// Adds a time that no test line gives, such as a build's.
+    pub fn time(&mut self, name: &str, time: Duration) {
+        self.times.push((name.to_owned(), time.as_secs_f64()));
+    }
+
+    /// How many cases there are by now.
+    pub fn len(&self) -> usize {
+        self.cases.len()
+    }
+
+    /// Whether nothing failed.
+    pub fn clean(&self) -> bool {
+        self.failed().next().is_none()
+    }
+
+    fn failed(&self) -> impl Iterator<Item = &Case> {
+        self.cases
+            .iter()
+            .filter(|case| case.outcome == Outcome::Failed)
+    }
+
+    fn skipped(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.cases.iter().filter_map(|case| match &case.outcome {
+            Outcome::Skipped(reason) => Some((case.name.as_str(), reason.as_str())),
+            _ => None,
+        })
+    }
+
+    /// The slowest first.
+    fn slowest(&self) -> Vec<&(String, f64)> {
+        let mut times: Vec<_> = self.times.iter().collect();
+        times.sort_by(|a, b| b.1.total_cmp(&a.1));
+        times.truncate(SLOWEST);
+        times
+    }
+
+    /// Prints stages, the slowest, skips, failures, and the line with the counts last.
+    pub fn print(&self) {
+        println!("\nstages:");
+        for (name, time) in &self.stages {
+            println!("{:9.1} s  {name}", time.as_secs_f64());
+        }
+        println!("\nslowest:");
+        for (name, seconds) in self.slowest() {
+            println!("{seconds:9.3} s  {name}");
+        }
+        if self.skipped().next().is_some() {
+            println!("\nskipped:");
+            for (name, reason) in self.skipped() {
+                println!("  {name}: {reason}");
+            }
+        }
+        if !self.clean() {
+            println!("\nfailed:");
+            for case in self.failed() {
+                println!("  {}", case.name);
+                for line in case.output.lines() {
+                    println!("    {line}");
+                }
+            }
+        }
+        let (failed, skipped) = (self.failed().count(), self.skipped().count());
+        let passed = self.cases.len() - failed - skipped;
+        println!("\n{passed} passed, {failed} failed, {skipped} skipped");
+    }
+
+    /// Writes target/reports/tests.json.
+    pub fn write(&self, workspace: &Workspace) -> Result<()> {
+        let folder = workspace.target.join("reports");
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let path = folder.join("tests.json");
+        let text = format!("{:#}\n", self.json(workspace));
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn json(&self, workspace: &Workspace) -> Value {
+        let failed: Vec<Value> = self
+            .failed()
+            .map(|case| json!({"name": case.name, "output": case.output}))
+            .collect();
+        let skipped: Vec<Value> = self
+            .skipped()
+            .map(|(name, reason)| json!({"name": name, "reason": reason}))
+            .collect();
+        let stages: Vec<Value> = self
+            .stages
+            .iter()
+            .map(|(name, time)| json!({"name": name, "seconds": time.as_secs_f64()}))
+            .collect();
+        let slowest: Vec<Value> = self
+            .slowest()
+            .into_iter()
+            .map(|(name, seconds)| json!({"name": name, "seconds": seconds}))
+            .collect();
+        let passed: Vec<&str> = self
+            .cases
+            .iter()
+            .filter(|case| case.outcome == Outcome::Passed)
+            .map(|case| case.name.as_str())
+            .collect();
+        json!({
+            "commit": commit(workspace),
+            "unix_time": SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+            "counts": {
+                "passed": passed.len(),
+                "failed": failed.len(),
+                "skipped": skipped.len(),
+            },
+            "stages": stages,
+            "slowest": slowest,
+            "failed": failed,
+            "skipped": skipped,
+            "passed": passed,
+        })
+    }
+}
+
+/// The commit that was tested, with `-dirty` where files differ from it; null outside git.
+fn commit(workspace: &Workspace) -> Value {
+    output(Command::new("git").current_dir(&workspace.root).args([
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]))
+    .map_or(Value::Null, |line| json!(line.trim()))
+}

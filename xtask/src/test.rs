@@ -1,0 +1,311 @@
+//! `cargo xtask test`: every check and test, one stage after the other.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use sockgate_tests::Output;
+
+use crate::guests::{self, TARGET};
+use crate::libtest::Reader;
+use crate::report::Report;
+use crate::setup;
+use crate::workspace::{Workspace, shown};
+
+mod binaries;
+
+use binaries::{Phase, TestBinary};
+
+#[derive(Args)]
+pub struct Options {
+    /// Install what the tests' oracles need: Debian packages, and componentize-py below target/.
+    #[arg(long)]
+    install: bool,
+
+    /// Run only the stage, the test binary, or the tests with this name.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+
+    /// Run every test with its full counts, which takes up to an hour.
+    #[arg(long)]
+    long: bool,
+}
+
+/// Checks that cargo makes by itself, by name.
+const LINTS: [&str; 4] = ["fmt", "clippy-host", "clippy-guests", "doc"];
+
+/// Documentation examples.
+const DOCTESTS: &str = "doctests";
+
+/// A test binary that takes longer than this has hung; with --long it may take the hour.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const LONG_PATIENCE: Duration = Duration::from_secs(60 * 60);
+
+/// Runs what `options` ask for; an error where anything failed.
+pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    setup::wasm_target(workspace)?;
+    setup::oracles(workspace, options.install)?;
+    let mut session = Session {
+        workspace,
+        options,
+        report: Report::default(),
+    };
+    session.lints()?;
+    session.tests()?;
+    let report = session.report;
+    if report.len() == 0 {
+        bail!(
+            "nothing is called `{}`: give a stage ({}, {DOCTESTS}, {}), a test binary or a test",
+            options.only.as_deref().unwrap_or_default(),
+            LINTS.join(", "),
+            Phase::ALL.map(Phase::name).join(", "),
+        );
+    }
+    report.write(workspace)?;
+    report.print();
+    if !report.clean() {
+        std::process::exit(1);
+    }
+    Ok(())
+}
+
+/// One run of `cargo xtask test`.
+struct Session<'a> {
+    workspace: &'a Workspace,
+    options: &'a Options,
+    report: Report,
+}
+
+impl Session<'_> {
+    /// Whether `--only` leaves this stage in.
+    fn wants(&self, stage: &str) -> bool {
+        self.options
+            .only
+            .as_deref()
+            .is_none_or(|only| only == stage)
+    }
+
+    /// Formatting, clippy and documentation, each one named check.
+    fn lints(&mut self) -> Result<()> {
+        for name in LINTS {
+            if !self.wants(name) {
+                continue;
+            }
+            let mut command = self.lint(name);
+            let start = announce(name);
+            let status = command
+                .status()
+                .with_context(|| format!("cannot start {}", shown(&command)))?;
+            let problem = (!status.success())
+                .then(|| format!("{} ended with {status}; see above", shown(&command)));
+            self.report.check(name, problem);
+            self.report.stage(name, start.elapsed());
+            self.report.time(name, start.elapsed());
+        }
+        Ok(())
+    }
+
+    fn lint(&self, name: &str) -> Command {
+        match name {
+            "fmt" => self.workspace.cargo(&["fmt", "--all", "--check"]),
+            "clippy-host" => {
+                let mut command = self.workspace.cargo_host(&["clippy", "--all-targets"]);
+                command.args(["--", "--deny", "warnings"]);
+                command
+            }
+            "clippy-guests" => {
+                let mut command = self.workspace.cargo(&["clippy", "--target", TARGET]);
+                command.args(["--package", "sockgate-guest"]);
+                for package in self.workspace.guest_packages() {
+                    command.args(["--package", package]);
+                }
+                command.args(["--", "--deny", "warnings"]);
+                command
+            }
+            _ => {
+                let mut command = self.workspace.cargo_host(&["doc", "--no-deps"]);
+                command.env("RUSTDOCFLAGS", "--deny warnings");
+                command
+            }
+        }
+    }
+
+    /// Builds, then runs the test binaries phase by phase, and the documentation examples.
+    fn tests(&mut self) -> Result<()> {
+        let only = self.options.only.as_deref();
+        if only.is_some_and(|only| LINTS.contains(&only)) {
+            return Ok(());
+        }
+        let start = announce("build");
+        let built = self.build();
+        self.report.stage("build", start.elapsed());
+        self.report.time("build", start.elapsed());
+        let (place, binaries) = match built {
+            Ok(built) => built,
+            Err(error) => {
+                self.report.check("build", Some(format!("{error:#}")));
+                return Ok(());
+            }
+        };
+
+        let selection = Selection::of(only, &binaries);
+        if self.wants(DOCTESTS) {
+            self.doctests()?;
+        }
+        if only == Some(DOCTESTS) {
+            return Ok(());
+        }
+        for phase in Phase::ALL {
+            let chosen: Vec<_> = binaries
+                .iter()
+                .filter(|binary| binary.phase == phase && selection.has(binary))
+                .collect();
+            if chosen.is_empty() {
+                continue;
+            }
+            let start = announce(phase.name());
+            for binary in chosen {
+                self.binary(binary, &place, selection.filter())?;
+            }
+            self.report.stage(phase.name(), start.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Everything that runs from here on, so that no test waits for a compiler.
+    fn build(&self) -> Result<(Place, Vec<TestBinary>)> {
+        let command = self.workspace.build_command()?;
+        let guests = guests::build(self.workspace)?;
+        let binaries = binaries::build(self.workspace)?;
+        Ok((Place { command, guests }, binaries))
+    }
+
+    /// Runs one test binary in its package's folder, as cargo would.
+    fn binary(&mut self, binary: &TestBinary, place: &Place, filter: Option<&str>) -> Result<()> {
+        let mut command = Command::new(&binary.executable);
+        command
+            .current_dir(&binary.folder)
+            .env("CARGO_MANIFEST_DIR", &binary.folder)
+            .env("SOCKGATE_BIN", &place.command)
+            .env("SOCKGATE_GUESTS", &place.guests)
+            .env("SOCKGATE_ORACLES", self.workspace.oracles())
+            // The toolchain is pinned, and only so does libtest tell what each test took.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .args(["-Z", "unstable-options", "--report-time"])
+            .args(["--show-output", "--color", "never"]);
+        if self.options.long {
+            command.env("SOCKGATE_LONG", "1");
+        }
+        if binary.phase == Phase::Serial {
+            command.args(["--test-threads", "1"]);
+        }
+        command.args(filter);
+        self.follow(&binary.name, &mut command)
+    }
+
+    /// The documentation examples; rustdoc builds and runs them.
+    fn doctests(&mut self) -> Result<()> {
+        let start = announce(DOCTESTS);
+        let mut command = self.workspace.cargo_host(&["test", "--doc"]);
+        command.args(["--", "--show-output", "--color", "never"]);
+        self.follow("doc", &mut command)?;
+        self.report.stage(DOCTESTS, start.elapsed());
+        Ok(())
+    }
+
+    /// How long one test binary may take.
+    fn patience(&self) -> Duration {
+        match self.options.long {
+            true => LONG_PATIENCE,
+            false => PATIENCE,
+        }
+    }
+
+    /// Runs what prints libtest's lines, shows each test as it ends, and reads the outcome.
+    fn follow(&mut self, name: &str, command: &mut Command) -> Result<()> {
+        let start = Instant::now();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", shown(command)))?;
+        let output = Output::of(child.stdout.take().context("the child has no stdout")?);
+        let mut reader = Reader::new(name);
+        let mut seen = 0;
+        let mut status = None;
+        loop {
+            let more = output.more(seen, Duration::from_secs(1));
+            seen += more.lines.len();
+            for line in &more.lines {
+                if reader.line(line) {
+                    println!("{name}: {line}");
+                }
+            }
+            // A grandchild that outlives the tests may hold the pipe: one silent second is enough.
+            if more.ended || (status.is_some() && more.lines.is_empty()) {
+                break;
+            }
+            status = child.try_wait()?;
+            if start.elapsed() > self.patience() {
+                child.kill()?;
+            }
+        }
+        let status = child.wait()?;
+        let why = format!("ended with {status} after {:?}", start.elapsed());
+        self.report.add(reader.finish(status.success(), &why));
+        Ok(())
+    }
+}
+
+/// What the tests are told about the build.
+struct Place {
+    command: PathBuf,
+    guests: PathBuf,
+}
+
+/// What `--only` leaves of the test binaries.
+enum Selection<'a> {
+    All,
+    Phase(Phase),
+    Binary(&'a str),
+    /// Every binary, with libtest's own filter.
+    Tests(&'a str),
+}
+
+impl<'a> Selection<'a> {
+    fn of(only: Option<&'a str>, binaries: &[TestBinary]) -> Selection<'a> {
+        let Some(only) = only else {
+            return Selection::All;
+        };
+        if let Some(phase) = Phase::ALL.into_iter().find(|phase| phase.name() == only) {
+            return Selection::Phase(phase);
+        }
+        if binaries.iter().any(|binary| binary.name == only) {
+            return Selection::Binary(only);
+        }
+        Selection::Tests(only)
+    }
+
+    fn has(&self, binary: &TestBinary) -> bool {
+        match self {
+            Selection::All | Selection::Tests(_) => true,
+            Selection::Phase(phase) => binary.phase == *phase,
+            Selection::Binary(name) => binary.name == *name,
+        }
+    }
+
+    fn filter(&self) -> Option<&'a str> {
+        match self {
+            Selection::Tests(filter) => Some(filter),
+            _ => None,
+        }
+    }
+}
+
+/// Says that a stage begins.
+fn announce(stage: &str) -> Instant {
+    eprintln!("\n== {stage}");
+    Instant::now()
+}

@@ -1,0 +1,110 @@
+//! The test binaries: built by cargo in one go, run by us one by one.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::workspace::{Workspace, shown};
+
+/// When a test binary runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Phase {
+    /// Tests inside the crates.
+    Unit,
+    /// Bindings of the WIT package in other languages.
+    Bindings,
+    /// Tests of the command and the guests, several at once within a binary.
+    Integration,
+    /// Tests that measure time, one at a time with the machine to themselves.
+    Serial,
+}
+
+impl Phase {
+    /// In the order they run.
+    pub const ALL: [Phase; 4] = [
+        Phase::Unit,
+        Phase::Bindings,
+        Phase::Integration,
+        Phase::Serial,
+    ];
+
+    /// As `--only` and the report call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Unit => "unit",
+            Phase::Bindings => "bindings",
+            Phase::Integration => "integration",
+            Phase::Serial => "serial",
+        }
+    }
+
+    /// The phase of a package's test binary.
+    fn of(package: &str, target: &str, kind: &str) -> Phase {
+        if target == "serial" || target.starts_with("timing_") {
+            return Phase::Serial;
+        }
+        match package {
+            "sockgate-bindings-test" => Phase::Bindings,
+            "sockgate-tests" if kind == "test" => Phase::Integration,
+            _ => Phase::Unit,
+        }
+    }
+}
+
+/// One executable of libtest.
+#[derive(Debug)]
+pub struct TestBinary {
+    /// The test target's name, led by its package's where it is not of `sockgate-tests`.
+    pub name: String,
+    pub executable: PathBuf,
+    /// The package's folder, in which cargo runs tests.
+    pub folder: PathBuf,
+    pub phase: Phase,
+}
+
+/// Builds every test binary of the host's packages. Cargo's progress and messages go to stderr.
+pub fn build(workspace: &Workspace) -> Result<Vec<TestBinary>> {
+    let mut command = workspace.cargo_host(&["test", "--no-run"]);
+    command
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit());
+    let answer = command
+        .output()
+        .with_context(|| format!("cannot start {}", shown(&command)))?;
+    if !answer.status.success() {
+        bail!("{} ended with {}", shown(&command), answer.status);
+    }
+    let mut binaries = Vec::new();
+    for line in String::from_utf8_lossy(&answer.stdout).lines() {
+        let message: Value =
+            serde_json::from_str(line).with_context(|| format!("cargo printed no JSON: {line}"))?;
+        binaries.extend(test_binary(workspace, &message));
+    }
+    binaries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(binaries)
+}
+
+/// The test binary that a message of cargo's announces, if it is of one.
+fn test_binary(workspace: &Workspace, message: &Value) -> Option<TestBinary> {
+    if message["reason"] != "compiler-artifact" || message["profile"]["test"] != true {
+        return None;
+    }
+    let executable = message["executable"].as_str()?;
+    let member = workspace.member_at(Path::new(message["manifest_path"].as_str()?))?;
+    let target = message["target"]["name"].as_str()?;
+    let kind = message["target"]["kind"][0].as_str()?;
+    let name = match (member.name.as_str(), kind) {
+        ("sockgate-tests", "test") => target.to_owned(),
+        (package, "test" | "bin") if target != package => format!("{package}/{target}"),
+        (package, "bin") => format!("{package}/bin"),
+        (package, _) => package.to_owned(),
+    };
+    Some(TestBinary {
+        name,
+        executable: PathBuf::from(executable),
+        folder: member.folder.clone(),
+        phase: Phase::of(&member.name, target, kind),
+    })
+}

@@ -1,5 +1,6 @@
 //! Python: the generated package imports, and a component made of ten lines runs under the command.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -57,6 +58,10 @@ fn bindings_compile_and_import() -> Result<()> {
 fn component(componentize: &Path, folder: &Path) -> Result<PathBuf> {
     let sources = root().join("tests/bindings/python");
     let component = folder.join("app.wasm");
+    // Python writes its bytecode beside what it imports, so it gets a copy.
+    let app = folder.join("app");
+    fs::create_dir(&app)?;
+    fs::copy(sources.join("app.py"), app.join("app.py"))?;
     succeed(
         Command::new(componentize)
             .arg("--wit-path")
@@ -65,7 +70,7 @@ fn component(componentize: &Path, folder: &Path) -> Result<PathBuf> {
             .arg(sources.join("wit"))
             .args(["--world", "sockgate:bindings-test/app", "componentize"])
             .arg("--python-path")
-            .arg(&sources)
+            .arg(&app)
             .args(["app", "--output"])
             .arg(&component),
     )?;

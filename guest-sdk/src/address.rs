@@ -1,0 +1,365 @@
+//! Socket addresses, and what can be given in their place.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::path::{Path, PathBuf};
+
+pub use crate::bindings::sockgate::sockets::addresses::{
+    AlgAddress, BluetoothAddressType, BluetoothDevice, CanAddress, CanEndpoint, CanId, Guid,
+    HciAddress, HypervAddress, Inet6Address, InetAddress, IsotpAddress, J1939Address, L2capAddress,
+    LinkAddress, NetlinkAddress, OtherAddress, PacketAddress, PacketType, QipcrtrAddress,
+    RfcommAddress, ScoAddress, Scope, SocketAddress, SystemAddress, TipcAddress, TipcEndpoint,
+    TipcId, TipcName, TipcNameSequence, UnixAddress, VsockAddress,
+};
+
+use crate::names;
+use crate::socket::Socket;
+
+/// The parts of an IPv4 address as the WIT package has them.
+pub(crate) fn ipv4_parts(ip: Ipv4Addr) -> (u8, u8, u8, u8) {
+    ip.octets().into()
+}
+
+/// The parts of an IPv6 address as the WIT package has them.
+pub(crate) fn ipv6_parts(ip: Ipv6Addr) -> (u16, u16, u16, u16, u16, u16, u16, u16) {
+    ip.segments().into()
+}
+
+impl InetAddress {
+    /// The address as std has it.
+    pub fn ip(&self) -> Ipv4Addr {
+        <[u8; 4]>::from(self.address).into()
+    }
+}
+
+impl Inet6Address {
+    /// The address as std has it, without its scope.
+    pub fn ip(&self) -> Ipv6Addr {
+        <[u16; 8]>::from(self.address).into()
+    }
+}
+
+impl From<SocketAddrV4> for InetAddress {
+    fn from(address: SocketAddrV4) -> Self {
+        Self {
+            address: ipv4_parts(*address.ip()),
+            port: address.port(),
+        }
+    }
+}
+
+impl From<InetAddress> for SocketAddrV4 {
+    fn from(address: InetAddress) -> Self {
+        Self::new(address.ip(), address.port)
+    }
+}
+
+impl From<SocketAddrV6> for Inet6Address {
+    fn from(address: SocketAddrV6) -> Self {
+        Self {
+            address: ipv6_parts(*address.ip()),
+            port: address.port(),
+            flowinfo: address.flowinfo(),
+            scope: match address.scope_id() {
+                0 => Scope::Unscoped,
+                index => Scope::Index(index),
+            },
+        }
+    }
+}
+
+/// std has interface indexes where the host has names: a named scope is looked up (operation
+/// `interfaces`), and is 0 where the policy does not grant that.
+impl From<&Inet6Address> for SocketAddrV6 {
+    fn from(address: &Inet6Address) -> Self {
+        let scope = match &address.scope {
+            Scope::Unscoped => 0,
+            Scope::Index(index) => *index,
+            Scope::Interface(name) => names::interface_index(name).unwrap_or(0),
+        };
+        Self::new(address.ip(), address.port, address.flowinfo, scope)
+    }
+}
+
+impl From<SocketAddr> for SocketAddress {
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(v4) => Self::Inet(v4.into()),
+            SocketAddr::V6(v6) => Self::Inet6(v6.into()),
+        }
+    }
+}
+
+impl From<SocketAddrV4> for SocketAddress {
+    fn from(address: SocketAddrV4) -> Self {
+        Self::Inet(address.into())
+    }
+}
+
+impl From<SocketAddrV6> for SocketAddress {
+    fn from(address: SocketAddrV6) -> Self {
+        Self::Inet6(address.into())
+    }
+}
+
+impl<I: Into<IpAddr>> From<(I, u16)> for SocketAddress {
+    fn from((ip, port): (I, u16)) -> Self {
+        SocketAddr::new(ip.into(), port).into()
+    }
+}
+
+impl From<UnixAddress> for SocketAddress {
+    fn from(address: UnixAddress) -> Self {
+        Self::Unix(address)
+    }
+}
+
+impl SocketAddress {
+    /// The address as std has it, for `inet` and `inet6`. A named scope becomes an interface index, or 0
+    /// where the policy does not grant `interfaces`.
+    pub fn as_ip(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Inet(address) => Some(SocketAddr::V4((*address).into())),
+            Self::Inet6(address) => Some(SocketAddr::V6(address.into())),
+            _ => None,
+        }
+    }
+
+    /// The Unix address, for `unix`.
+    pub fn as_unix(&self) -> Option<&UnixAddress> {
+        match self {
+            Self::Unix(address) => Some(address),
+            _ => None,
+        }
+    }
+}
+
+/// [`SocketAddress::as_ip`] for sockets that have IP addresses only.
+pub(crate) fn std_address(address: &SocketAddress) -> io::Result<SocketAddr> {
+    address.as_ip().ok_or_else(|| {
+        let text = format!("the host answered {address}, which is no IP address");
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    })
+}
+
+impl TryFrom<SocketAddress> for SocketAddr {
+    type Error = io::Error;
+
+    fn try_from(address: SocketAddress) -> io::Result<Self> {
+        std_address(&address)
+    }
+}
+
+impl fmt::Display for SocketAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inet(address) => SocketAddrV4::from(*address).fmt(f),
+            Self::Inet6(address) => match &address.scope {
+                Scope::Unscoped => write!(f, "[{}]:{}", address.ip(), address.port),
+                Scope::Interface(name) => {
+                    write!(f, "[{}%{name}]:{}", address.ip(), address.port)
+                }
+                Scope::Index(index) => write!(f, "[{}%{index}]:{}", address.ip(), address.port),
+            },
+            Self::Unix(address) => address.fmt(f),
+            other => fmt::Debug::fmt(other, f),
+        }
+    }
+}
+
+impl UnixAddress {
+    /// A path in the host's file system; at most 107 bytes for bind (unix(7)).
+    pub fn from_pathname(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref().as_os_str().as_encoded_bytes();
+        if path.is_empty() || path.contains(&0) {
+            let text = "a Unix socket's path is not empty and holds no NUL";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        Ok(Self::Pathname(path.to_vec()))
+    }
+
+    /// A name in the abstract namespace, without the leading NUL (unix(7)).
+    pub fn from_abstract_name(name: impl AsRef<[u8]>) -> Self {
+        Self::Abstract(name.as_ref().to_vec())
+    }
+
+    /// The path, if it is one and is UTF-8; the bytes are in [`UnixAddress::Pathname`].
+    pub fn as_pathname(&self) -> Option<&Path> {
+        match self {
+            Self::Pathname(path) => std::str::from_utf8(path).ok().map(Path::new),
+            _ => None,
+        }
+    }
+
+    /// The abstract name, if it is one.
+    pub fn as_abstract_name(&self) -> Option<&[u8]> {
+        match self {
+            Self::Abstract(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether there is no name: an end of a pair, or a client that never bound.
+    pub fn is_unnamed(&self) -> bool {
+        *self == Self::Unnamed
+    }
+}
+
+impl fmt::Display for UnixAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unnamed => f.write_str("(unnamed)"),
+            Self::Pathname(path) => f.write_str(&String::from_utf8_lossy(path)),
+            Self::Abstract(name) => write!(f, "@{}", name.escape_ascii()),
+        }
+    }
+}
+
+/// What [`Socket::bind`], [`Socket::connect`] and [`Socket::send_to`] take as an address.
+///
+/// | type | meaning |
+/// |---|---|
+/// | [`SocketAddr`], [`SocketAddrV4`], [`SocketAddrV6`], `(IpAddr, u16)` | an IP address and port |
+/// | `(&str, u16)`, `(String, u16)` | a host by name or number, and a port |
+/// | `&str`, `String` | `host:port`, `[v6]:port` |
+/// | [`&Path`](Path), [`PathBuf`], [`UnixAddress`] | a Unix socket |
+/// | [`SocketAddress`] | any family |
+///
+/// Names are looked up in the socket's own family ([`names::look_up`]; policy: `resolve`), and the first
+/// answer is taken, as in Python. Numbers are not looked up.
+pub trait ToAddress {
+    /// The address for `socket`.
+    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>>;
+}
+
+impl<T: ToAddress + ?Sized> ToAddress for &T {
+    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
+        (**self).to_address(socket)
+    }
+}
+
+impl ToAddress for SocketAddress {
+    fn to_address(&self, _: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
+        Ok(Cow::Borrowed(self))
+    }
+}
+
+macro_rules! copied_addresses {
+    ($($address:ty),* $(,)?) => {$(
+        impl ToAddress for $address {
+            fn to_address(&self, _: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
+                Ok(Cow::Owned((*self).into()))
+            }
+        }
+    )*};
+}
+
+copied_addresses! {
+    SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16),
+}
+
+impl ToAddress for UnixAddress {
+    fn to_address(&self, _: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
+        Ok(Cow::Owned(SocketAddress::Unix(self.clone())))
+    }
+}
+
+impl ToAddress for Path {
+    fn to_address(&self, _: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
+        Ok(Cow::Owned(UnixAddress::from_pathname(self)?.into()))
+    }
+}
+
+impl ToAddress for PathBuf {
+    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
+        self.as_path().to_address(socket)
+    }
+}
+
+impl ToAddress for (&str, u16) {
+    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
+        let (host, port) = *self;
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(Cow::Owned((ip, port).into()));
+        }
+        names::first_address(host, port, socket).map(Cow::Owned)
+    }
+}
+
+impl ToAddress for (String, u16) {
+    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
+        let pair = (self.0.as_str(), self.1);
+        let address = pair.to_address(socket)?;
+        Ok(Cow::Owned(address.into_owned()))
+    }
+}
+
+impl ToAddress for str {
+    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
+        let pair = host_and_port(self)?;
+        let address = pair.to_address(socket)?;
+        Ok(Cow::Owned(address.into_owned()))
+    }
+}
+
+impl ToAddress for String {
+    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
+        self.as_str().to_address(socket)
+    }
+}
+
+/// Takes `host:port` or `[v6]:port` apart.
+pub(crate) fn host_and_port(text: &str) -> io::Result<(&str, u16)> {
+    let parts = text
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let Some((host, port)) = parts else {
+        let text = format!("{text:?} is no address: write host:port, or [v6 address]:port");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    };
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    Ok((bare.unwrap_or(host), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn std_s_addresses_go_through_unchanged() {
+        for text in ["127.0.0.1:80", "[::1]:443", "[fe80::1%7]:9"] {
+            let address: SocketAddr = text.parse().unwrap();
+            let ours = SocketAddress::from(address);
+            assert_eq!(ours.to_string(), text);
+            assert_eq!(SocketAddr::try_from(ours).unwrap(), address);
+        }
+    }
+
+    #[test]
+    fn unix_addresses_show_what_they_are() {
+        let path = UnixAddress::from_pathname("/run/a.sock").unwrap();
+        assert_eq!(path.as_pathname(), Some(Path::new("/run/a.sock")));
+        assert_eq!(path.to_string(), "/run/a.sock");
+        let name = UnixAddress::from_abstract_name(b"a\0b");
+        assert_eq!(name.as_abstract_name(), Some(&b"a\0b"[..]));
+        assert_eq!(name.to_string(), "@a\\x00b");
+        assert!(UnixAddress::from_pathname("").is_err());
+        assert!(UnixAddress::from_pathname("a\0b").is_err());
+        assert!(std_address(&path.into()).is_err());
+    }
+
+    #[test]
+    fn host_and_port_are_taken_apart() {
+        assert_eq!(
+            host_and_port("db.example.com:5432").unwrap(),
+            ("db.example.com", 5432)
+        );
+        assert_eq!(host_and_port("[::1]:80").unwrap(), ("::1", 80));
+        assert!(host_and_port("nothing").is_err());
+        assert!(host_and_port("host:70000").is_err());
+    }
+}

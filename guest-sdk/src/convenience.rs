@@ -1,0 +1,158 @@
+//! The functions of Python's socket module that do several steps at once.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::address::SocketAddress;
+use crate::error::Errno;
+use crate::net::{TcpListener, TcpStream, ToSocketAddrs};
+use crate::socket::Socket;
+use crate::types::{Family, Protocol, SocketType, Timeout};
+
+/// The backlog that servers start with; the kernel caps it (net.core.somaxconn).
+pub(crate) const BACKLOG: u32 = 4096;
+
+/// Connects to the first address that answers: all addresses of a host are tried in the resolver's order,
+/// within one deadline for the look-up and all attempts. The connection keeps `timeout` as its own; `None`
+/// leaves it the default one.
+///
+/// Policy: `resolve` for a name, `connect` to at least one of its addresses. The error is that of the last
+/// attempt, or [`Errno::TIMEDOUT`].
+///
+/// ```no_run
+/// use sockgate_guest::create_connection;
+/// use std::time::Duration;
+///
+/// let stream = create_connection("example.com:80", Some(Duration::from_secs(5)))?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn create_connection(
+    address: impl ToSocketAddrs,
+    timeout: Option<Duration>,
+) -> io::Result<TcpStream> {
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to connect to");
+    for address in address.to_socket_addrs_within(timeout.into())? {
+        let socket = stream_socket(&address.into())?;
+        if let Some(deadline) = deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Errno::TIMEDOUT.into());
+            }
+            socket.set_timeout(left);
+        }
+        match socket.connect(address) {
+            Ok(()) => {
+                if timeout.is_some() {
+                    socket.set_timeout(timeout);
+                }
+                return Ok(socket.into());
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// How [`create_server`] makes its listening socket.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// How many connections may wait to be accepted; listen(2).
+    pub backlog: u32,
+    /// SO_REUSEPORT: several servers share the port. Policy: the option must be listed.
+    pub reuse_port: bool,
+    /// One IPv6 socket for both IP versions; the address must be an IPv6 one (`[::]:80`). Policy: the
+    /// rule must cover the IPv4 form of the address too.
+    pub dual_stack: bool,
+    /// Only addresses of this family, where a name has several.
+    pub family: Option<Family>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            backlog: BACKLOG,
+            reuse_port: false,
+            dual_stack: false,
+            family: None,
+        }
+    }
+}
+
+/// Binds and listens, with SO_REUSEADDR: the first of the addresses that can be bound.
+///
+/// Policy: `listen` with the local address.
+///
+/// ```no_run
+/// use sockgate_guest::{ServerOptions, create_server};
+///
+/// let options = ServerOptions { dual_stack: true, ..ServerOptions::default() };
+/// let listener = create_server("[::]:8080", &options)?;
+/// for stream in listener.incoming() {
+///     println!("{}", stream?.peer_addr()?);
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn create_server(
+    address: impl ToSocketAddrs,
+    options: &ServerOptions,
+) -> io::Result<TcpListener> {
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address of that family");
+    for address in address.to_socket_addrs_within(Timeout::Blocking)? {
+        let address = SocketAddress::from(address);
+        if options
+            .family
+            .is_some_and(|family| family != family_of(&address))
+        {
+            continue;
+        }
+        match serve_at(&address, options) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn serve_at(address: &SocketAddress, options: &ServerOptions) -> io::Result<TcpListener> {
+    let socket = stream_socket(address)?;
+    socket.set_reuse_address(true)?;
+    if options.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    if family_of(address) == Family::Inet6 {
+        socket.set_v6_only(!options.dual_stack)?;
+    } else if options.dual_stack {
+        let text =
+            format!("dual_stack needs an IPv6 address such as [::]:80, and {address} is none");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    socket.bind(address)?;
+    socket.listen(options.backlog)?;
+    Ok(socket.into())
+}
+
+/// Two connected Unix sockets of this type: Python's `socketpair`. Policy: `socketpair`.
+pub fn socketpair(socket_type: SocketType) -> io::Result<(Socket, Socket)> {
+    Socket::pair(Family::Unix, socket_type, Protocol::Default)
+}
+
+/// Whether one IPv6 socket can serve both IP versions here, as far as kernel and policy tell before an
+/// address is known.
+pub fn has_dualstack_ipv6() -> bool {
+    Socket::new(Family::Inet6, SocketType::Stream, Protocol::Default)
+        .is_ok_and(|socket| socket.set_v6_only(false).is_ok())
+}
+
+/// The family that an IP address belongs to.
+pub(crate) fn family_of(address: &SocketAddress) -> Family {
+    match address {
+        SocketAddress::Inet6(_) => Family::Inet6,
+        _ => Family::Inet,
+    }
+}
+
+/// A stream socket for an IP address.
+pub(crate) fn stream_socket(address: &SocketAddress) -> io::Result<Socket> {
+    Socket::new(family_of(address), SocketType::Stream, Protocol::Default)
+}

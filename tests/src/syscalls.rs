@@ -108,6 +108,36 @@ impl SyscallLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Tool, folder, oracle, tcp_echo};
+
+    #[test]
+    fn strace_sees_a_native_connect() -> Result<()> {
+        let Some(tool) = oracle(Tool::Strace, "strace_sees_a_native_connect") else {
+            return Ok(());
+        };
+        let peer = tcp_echo("127.0.0.1:0")?;
+        let place = folder()?;
+        let log = place.path().join("log");
+        let script = format!("echo @guest; exec 3<>/dev/tcp/127.0.0.1/{}", peer.port());
+        let mut child = strace(&tool, &log, Path::new("bash"))
+            .args(["-c", &script])
+            .stdout(std::process::Stdio::null())
+            .spawn()?;
+        let pid = child.id();
+        assert!(child.wait()?.success());
+        let log = SyscallLog::read(&log, pid)?;
+        let names: Vec<_> = log
+            .of_guest()?
+            .iter()
+            .map(|call| call.name.as_str())
+            .collect();
+        assert!(names.starts_with(&["socket", "connect"]), "{names:?}");
+        assert!(
+            log.of("connect")
+                .all(|call| call.line.contains("127.0.0.1"))
+        );
+        Ok(())
+    }
 
     #[test]
     fn the_guest_begins_where_it_says_so() -> Result<()> {

@@ -175,6 +175,9 @@ impl Reader {
 /// The reason of a test that carries `#[ignore]`.
 const IGNORED: &str = "marked #[ignore]";
 
+/// What may follow a test's name.
+const EXPECTATIONS: [&str; 3] = [" - should panic", " - compile fail", " - compile"];
+
 /// `test NAME ... ok`, with ` <0.012s>` where times were asked for.
 fn test_line(line: &str) -> Option<(&str, Outcome, Option<f64>)> {
     let (name, end) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
@@ -188,9 +191,11 @@ fn test_line(line: &str) -> Option<(&str, Outcome, Option<f64>)> {
         _ if word.starts_with("ignored") => Outcome::Skipped(IGNORED.to_owned()),
         _ => return None,
     };
-    // libtest adds " - should panic" and the like; sections go by the bare name.
-    let name = name.strip_suffix(" - should panic").unwrap_or(name);
-    Some((name, outcome, seconds))
+    // libtest and rustdoc say what they expect; sections go by the bare name.
+    let bare = EXPECTATIONS
+        .iter()
+        .find_map(|expectation| name.strip_suffix(expectation));
+    Some((bare.unwrap_or(name), outcome, seconds))
 }
 
 /// `---- NAME stdout ----`
@@ -273,6 +278,19 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
         assert_eq!(skipped("udp::half of it"), "no IPv6");
         assert_eq!(skipped("udp::echo::never"), IGNORED);
         assert_eq!(run.cases.len(), 5);
+    }
+
+    #[test]
+    fn output_of_a_documentation_example_finds_its_test() {
+        let run = read(
+            "test src/lib.rs - Gate (line 3) - compile fail ... FAILED\n\
+             ---- src/lib.rs - Gate (line 3) stdout ----\n\
+             it compiled\n\
+             test result: FAILED. 0 passed; 1 failed; 0 ignored\n",
+            false,
+        );
+        assert_eq!(run.cases[0].name, "udp::src/lib.rs - Gate (line 3)");
+        assert_eq!(run.cases[0].output, "it compiled\n");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check and test, one stage after the other.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -109,7 +110,14 @@ impl Session<'_> {
 
     fn lint(&self, name: &str) -> Command {
         match name {
-            "fmt" => self.workspace.cargo(&["fmt", "--all", "--check"]),
+            "fmt" => {
+                let mut command = self.workspace.cargo(&["fmt", "--all", "--check"]);
+                if !std::io::stdout().is_terminal() {
+                    // rustfmt colours its differences wherever they go.
+                    command.args(["--", "--color", "never"]);
+                }
+                command
+            }
             "clippy-host" => {
                 let mut command = self.workspace.cargo_host(&["clippy", "--all-targets"]);
                 command.args(["--", "--deny", "warnings"]);

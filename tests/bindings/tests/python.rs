@@ -86,13 +86,15 @@ fn a_python_guest_runs_under_a_policy_and_without_one() -> Result<()> {
     let place = folder()?;
     let component = component(&componentize, place.path())?;
 
+    // It holds a whole Python, which the command compiles first.
+    let compiling = patience() * 5;
     let granted = GuestRun::new(&component)
         .policy(root().join("examples/policies/socketpair.toml"))
-        .finish(patience())?
+        .finish(compiling)?
         .success()?;
     assert_eq!(granted.stdout, "received: through a pair");
 
-    let refused = GuestRun::new(&component).finish(patience())?.success()?;
+    let refused = GuestRun::new(&component).finish(compiling)?.success()?;
     assert_eq!(refused.stdout, "refused: ACCES");
     refused.audit.denied("create")?;
     Ok(())

@@ -1,1 +1,37 @@
+//! The policy engine of sockgate: what one guest may do with sockets.
+//!
+//! The crate is pure. It opens no socket, reads no file and knows no runtime; the host gathers
+//! [facts](SocketFacts), asks the [`Gate`] and receives a [`Permit`] or a [`Denial`].
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![warn(missing_docs)]
 
+mod address;
+mod check;
+mod class;
+mod denial;
+mod explain;
+mod facts;
+mod gate;
+mod judge;
+mod kind;
+mod load;
+mod message;
+mod model;
+mod option;
+pub mod permit;
+
+pub use address::{Address, UnixAddress};
+pub use check::Warning;
+pub use class::{ClassSet, classify};
+pub use denial::{Denial, Reason};
+pub use facts::{AdoptedState, Origin, SocketFacts};
+pub use gate::{Adopted, BufferSlot, Gate, LimitReached, SocketSlot};
+pub use kind::{Family, Kind, SocketType};
+pub use load::{LoadError, LoadErrors, PolicyBuilder, Rule, Source};
+pub use message::{AncillaryKind, AncillarySet, DescriptorKind, DescriptorKinds, MessageFlags};
+pub use model::{Limits, Mode, OnReload, Policy};
+pub use option::{OptionName, OptionsSet};
+pub use permit::{
+    BindTarget, Carries, ConnectTarget, GroupRequest, HostName, IoctlName, Operation, Permit, RuleId, UnixPlace, op,
+};

@@ -1,0 +1,70 @@
+//! What the host knows of one socket when it asks for a verdict.
+
+use crate::address::Address;
+use crate::kind::Kind;
+use crate::option::OptionsSet;
+
+/// How a socket came to be. It decides which operation has to grant what happens on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// By socket(2), or it arrived from outside.
+    #[default]
+    Socket,
+    /// By accept(2): its conversation is granted by `listen`.
+    Accept,
+    /// By socketpair(2): its conversation is granted by `socketpair`.
+    Pair,
+}
+
+/// The facts of one socket. The host fills them from its own records and from the kernel, never from the
+/// guest's word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketFacts {
+    /// Family, type and protocol.
+    pub kind: Kind,
+    /// The address that the guest bound. `None` for a socket that was never bound, and for one that the
+    /// kernel bound implicitly: those count as local "any".
+    pub local: Option<Address>,
+    /// Whether the kernel chose the port (bind to port 0) or the abstract name (autobind) of `local`.
+    pub local_chosen: bool,
+    /// The peer, once connected or accepted.
+    pub peer: Option<Address>,
+    /// The options that the guest has set so far.
+    pub options: OptionsSet,
+    /// IPV6_V6ONLY as it is on the socket; `true` where it has no meaning.
+    pub v6only: bool,
+    /// The operator handed this socket in (`--socket`, socket activation), or it was accepted on one.
+    pub granted: bool,
+    /// How the socket came to be.
+    pub origin: Origin,
+}
+
+impl SocketFacts {
+    /// A new socket: neither bound nor connected, no option set.
+    #[must_use]
+    pub fn new(kind: Kind) -> SocketFacts {
+        SocketFacts {
+            kind,
+            local: None,
+            local_chosen: false,
+            peer: None,
+            options: OptionsSet::new(),
+            v6only: true,
+            granted: false,
+            origin: Origin::Socket,
+        }
+    }
+}
+
+/// What a socket that arrived from outside already is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AdoptedState {
+    /// It has a peer.
+    Connected,
+    /// It listens.
+    Listening,
+    /// It is bound, and neither of the above.
+    Bound,
+    /// Nothing was done with it yet.
+    Unbound,
+}

@@ -1,0 +1,321 @@
+//! Judgements on sockets: making, binding, connecting, sending, receiving.
+
+use super::{Gate, Verdict};
+use crate::address::{Address, UnixAddress};
+use crate::denial::Denial;
+use crate::facts::{AdoptedState, Origin, SocketFacts};
+use crate::judge::{Ask, End, What};
+use crate::kind::{Family, Kind};
+use crate::model::{OpSet, Side, unbound, whole_place};
+use crate::permit::{BindTarget, ConnectTarget, Operation, Permit, UnixPlace, op};
+
+/// What a socket that arrived from outside may do, see [`Gate::adopt`].
+#[derive(Clone, Debug)]
+pub enum Adopted {
+    /// It may talk with its peer.
+    Connected(Permit<op::Converse>),
+    /// It may accept.
+    Listening(Permit<op::Listen>),
+    /// It is bound where a rule would have bound it.
+    Bound(Permit<op::Bind>),
+    /// It is a socket like one just made.
+    Unbound(Permit<op::Create>),
+}
+
+/// A pathname without a clean place can be granted by nothing, in no mode.
+fn is_placeless(address: &Address) -> bool {
+    matches!(address, Address::Unix(UnixAddress::Pathname(path)) if whole_place(path).is_none())
+}
+
+fn place(known: Option<UnixPlace>, address: &Address) -> Option<UnixPlace> {
+    match (known, address) {
+        (Some(place), _) => Some(place),
+        (None, Address::Unix(UnixAddress::Pathname(path))) => whole_place(path),
+        (None, _) => None,
+    }
+}
+
+impl Gate {
+    /// socket(2): some rule grants an operation on such a socket.
+    ///
+    /// # Errors
+    /// No rule does, or a deny rule forbids all such sockets.
+    pub fn create(&self, kind: Kind) -> Result<Permit<op::Create>, Denial> {
+        let ask = Ask::kind(OpSet::CREATING, kind);
+        Ok(self.judge(op::Create::NAME, ask)?.bare_permit(kind))
+    }
+
+    /// socketpair(2).
+    ///
+    /// # Errors
+    /// No rule grants `socketpair` for the kind, or a deny rule forbids it.
+    pub fn pair(&self, kind: Kind) -> Result<Permit<op::Pair>, Denial> {
+        let ask = Ask::kind(OpSet::SOCKETPAIR, kind);
+        Ok(self.judge(op::Pair::NAME, ask)?.bare_permit(kind))
+    }
+
+    /// Data on one end of a socketpair(2).
+    ///
+    /// # Errors
+    /// No rule grants `socketpair` for the kind (any more), or a deny rule forbids it.
+    pub fn pair_end(&self, s: &SocketFacts) -> Result<Permit<op::Converse>, Denial> {
+        let ask = Ask { via: OpSet::SOCKETPAIR, local: End::Open, peer: End::Open, ..Ask::socket(OpSet::SOCKETPAIR, s) };
+        let peer = Address::Unix(UnixAddress::Unnamed);
+        Ok(self.judge(op::Converse::NAME, ask)?.permit(peer))
+    }
+
+    /// bind(2). Port 0 needs a rule that covers port 0 (`"0"`, `"*"`, no `port`) or has a range for it;
+    /// the address that results is judged by [`Gate::bound`].
+    ///
+    /// # Errors
+    /// No rule grants `bind` or `listen` there, or a deny rule forbids it.
+    pub fn bind(&self, s: &SocketFacts, local: &Address) -> Result<Permit<op::Bind>, Denial> {
+        self.judge_bind(s, local, Side::Local)
+    }
+
+    /// The address that the kernel chose for a bind to port 0 or an autobind. A refused socket is to be
+    /// closed.
+    ///
+    /// # Errors
+    /// As for [`Gate::bind`].
+    pub fn bound(&self, s: &SocketFacts, local: &Address) -> Result<Permit<op::Bind>, Denial> {
+        self.judge_bind(s, local, Side::LocalChosen)
+    }
+
+    fn judge_bind(&self, s: &SocketFacts, local: &Address, side: Side) -> Result<Permit<op::Bind>, Denial> {
+        let ask = || Ask {
+            denied_by: OpSet::BIND,
+            peer: End::Open,
+            granted: false,
+            ..Ask::socket(OpSet::BIND | OpSet::LISTEN, s).from_local(local, side)
+        };
+        if is_placeless(local) {
+            return Err(self.refuse(op::Bind::NAME, ask()));
+        }
+        self.judge_ipv4_form(op::Bind::NAME, s, local, ask)?;
+        let verdict = self.judge(op::Bind::NAME, ask())?;
+        let address = local.canonical();
+        let target = BindTarget {
+            unix: place(verdict.grant.local_place.clone(), &address),
+            address,
+            mode: verdict.grant.mode,
+            replace_stale: verdict.grant.replace_stale,
+        };
+        Ok(verdict.bare_permit(target))
+    }
+
+    /// A socket for both families (IPV6_V6ONLY off) on `::` also needs what IPv4's wildcard needs.
+    fn judge_ipv4_form<'a>(
+        &self,
+        operation: &'static str,
+        s: &SocketFacts,
+        local: &Address,
+        ask: impl Fn() -> Ask<'a>,
+    ) -> Result<(), Denial> {
+        if s.v6only || s.kind.family != Family::Inet6 {
+            return Ok(());
+        }
+        let Address::Inet6(six) = local.canonical() else { return Ok(()) };
+        if six.ip().is_unspecified() {
+            let four = Address::Inet(std::net::SocketAddrV4::new(std::net::Ipv4Addr::UNSPECIFIED, six.port()));
+            let side = ask().local_side;
+            self.judge(operation, ask().from_local(&four, side))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a socket that is to be bound to `local` (`::` with a port) may serve IPv4 as well. The host
+    /// keeps IPV6_V6ONLY at 1 otherwise.
+    #[must_use]
+    pub fn dual_stack(&self, s: &SocketFacts, local: &Address) -> bool {
+        let facts = SocketFacts { v6only: false, ..s.clone() };
+        self.bind(&facts, local).is_ok()
+    }
+
+    /// listen(2), judged on the bound address; a socket never bound counts as bound to the wildcard and
+    /// port 0, which is what the kernel makes of it.
+    ///
+    /// # Errors
+    /// No rule grants `listen` there, or a deny rule forbids it.
+    pub fn listen(&self, s: &SocketFacts) -> Result<Permit<op::Listen>, Denial> {
+        let local = s.local.clone().unwrap_or_else(|| unbound(s.kind.family));
+        let side = if s.local_chosen { Side::LocalChosen } else { Side::Local };
+        let ask = || Ask { peer: End::Open, ..Ask::socket(OpSet::LISTEN, s).from_local(&local, side) };
+        self.judge_ipv4_form(op::Listen::NAME, s, &local, ask)?;
+        Ok(self.judge(op::Listen::NAME, ask())?.permit(local.canonical()))
+    }
+
+    /// A connection that was accepted: `s` are the listener's facts (or those of the accepted socket).
+    ///
+    /// # Errors
+    /// No rule grants `listen` with that peer, or a deny rule forbids it. The host resets the connection
+    /// and accepts the next.
+    pub fn accept(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::Converse>, Denial> {
+        let ask = Ask { via: OpSet::LISTEN, ..Ask::socket(OpSet::LISTEN, s).to_peer(peer) };
+        Ok(self.judge(op::Converse::NAME, ask)?.permit(peer.canonical()))
+    }
+
+    /// Judges a connection again after a reload, by the way it came about ([`SocketFacts::origin`]). An
+    /// established connection outlives the pin of the name that it was made to.
+    ///
+    /// # Errors
+    /// No rule grants the connection (any more), or a deny rule forbids it.
+    pub fn converse(&self, s: &SocketFacts) -> Result<Permit<op::Converse>, Denial> {
+        let peer = s.peer.clone().unwrap_or_else(|| unbound(s.kind.family));
+        match s.origin {
+            Origin::Accept => self.accept(s, &peer),
+            Origin::Pair => self.pair_end(s),
+            Origin::Socket => {
+                let ask = Ask { expired_pins: true, ..Ask::socket(OpSet::CONNECT, s).to_destination(&peer) };
+                Ok(self.judge(op::Converse::NAME, ask)?.permit(peer.canonical_destination()))
+            }
+        }
+    }
+
+    /// connect(2). The permit's subject is what the host connects to.
+    ///
+    /// # Errors
+    /// No rule grants `connect` to that peer, or a deny rule forbids it.
+    pub fn connect(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::Connect>, Denial> {
+        let ask = Ask { granted: false, ..Ask::socket(OpSet::CONNECT, s).to_destination(peer) };
+        self.judge_target(op::Connect::NAME, ask, peer).map(|(verdict, target)| verdict.permit(target))
+    }
+
+    /// sendto(2) and sendmsg(2) with a name. On a connected socket the name of its own peer is granted by
+    /// what granted the connection.
+    ///
+    /// # Errors
+    /// No rule grants `send-to` that peer, or a deny rule forbids it.
+    pub fn send_to(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::SendTo>, Denial> {
+        let own_peer = s.peer.as_ref().is_some_and(|own| own.canonical_destination() == peer.canonical_destination());
+        let ops = if own_peer { OpSet::SEND_TO | OpSet::CONNECT } else { OpSet::SEND_TO };
+        let ask = Ask { denied_by: OpSet::SEND_TO, granted: false, ..Ask::socket(ops, s).to_destination(peer) };
+        self.judge_target(op::SendTo::NAME, ask, peer).map(|(verdict, target)| verdict.permit(target))
+    }
+
+    /// Sending to an address from which the socket received in the last 60 seconds. The host keeps that
+    /// table, and asks only for an address in it.
+    ///
+    /// # Errors
+    /// No rule grants `reply` (or `send-to`) on such a socket, or a deny rule forbids sending there.
+    pub fn reply(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::SendTo>, Denial> {
+        let ask = Ask::socket(OpSet::REPLY | OpSet::SEND_TO, s).to_destination(peer);
+        self.judge_target("reply", ask, peer).map(|(verdict, target)| verdict.permit(target))
+    }
+
+    fn judge_target(
+        &self,
+        operation: &'static str,
+        ask: Ask<'_>,
+        peer: &Address,
+    ) -> Result<(Verdict, ConnectTarget), Denial> {
+        if is_placeless(peer) {
+            return Err(self.refuse(operation, ask));
+        }
+        let verdict = self.judge(operation, ask)?;
+        let address = peer.canonical_destination();
+        let unix = place(verdict.grant.peer_place.clone(), &address);
+        Ok((verdict, ConnectTarget { address, unix }))
+    }
+
+    /// Whether anything may be received here at all; each message is then judged by
+    /// [`Gate::receive_from`].
+    ///
+    /// # Errors
+    /// No rule grants `receive` on the socket's local address (nor the connection that it has), or a deny
+    /// rule forbids it.
+    pub fn receive(&self, s: &SocketFacts) -> Result<Permit<op::Receive>, Denial> {
+        let open = Ask { peer: End::Open, ..Ask::socket(OpSet::RECEIVE, s) };
+        let verdict = match (self.judge(op::Receive::NAME, open), &s.peer) {
+            (Err(_), Some(peer)) => {
+                let connected = Ask {
+                    denied_by: OpSet::RECEIVE | OpSet::CONNECT,
+                    expired_pins: true,
+                    ..Ask::socket(OpSet::CONNECT, s).to_peer(peer)
+                };
+                self.judge(op::Receive::NAME, connected)?
+            }
+            (verdict, _) => verdict?,
+        };
+        Ok(verdict.permit(()))
+    }
+
+    /// One message's sender. A message from anyone else is dropped by the host and not reported.
+    ///
+    /// # Errors
+    /// Neither `receive` nor the connection to that sender is granted, or a deny rule forbids it.
+    pub fn receive_from(&self, s: &SocketFacts, sender: &Address) -> Result<Permit<op::ReceiveFrom>, Denial> {
+        let own_peer = s.peer.as_ref().is_some_and(|own| own.canonical() == sender.canonical());
+        let ops = if own_peer { OpSet::RECEIVE | OpSet::CONNECT } else { OpSet::RECEIVE };
+        let ask = Ask { denied_by: ops, expired_pins: own_peer, ..Ask::socket(ops, s).to_peer(sender) };
+        Ok(self.judge(op::ReceiveFrom::NAME, ask)?.permit(sender.canonical()))
+    }
+
+    /// shutdown(2) comes with whatever granted the socket.
+    ///
+    /// # Errors
+    /// A deny rule forbids every operation on the socket.
+    pub fn shutdown(&self, s: &SocketFacts) -> Result<Permit<op::Shutdown>, Denial> {
+        let verdict = match s.origin {
+            Origin::Pair => self.pair_end(s).map(drop),
+            _ if s.granted => self.granted(s).map(drop),
+            _ if s.peer.is_some() => self.converse(s).map(drop),
+            _ => self.create(s.kind).map(drop),
+        };
+        verdict?;
+        let (_, generation) = self.snapshot();
+        let verdict = Verdict { grant: crate::judge::Grant::without_rule("(always)"), generation, unguarded: None };
+        Ok(verdict.bare_permit(()))
+    }
+
+    /// A socket that the operator handed in (`--socket`, socket activation): accept, send, receive and
+    /// shutdown need no rule, deny rules hold. Set [`SocketFacts::granted`] for it and for what it accepts.
+    ///
+    /// # Errors
+    /// A deny rule forbids it.
+    pub fn granted(&self, s: &SocketFacts) -> Result<Permit<op::Granted>, Denial> {
+        let ops = OpSet::LISTEN | OpSet::CONNECT | OpSet::RECEIVE;
+        let facts = SocketFacts { granted: true, ..s.clone() };
+        Ok(self.judge(op::Granted::NAME, Ask::socket(ops, &facts))?.permit(()))
+    }
+
+    /// A socket that arrived by SCM_RIGHTS: judged as if the receiver had done what made it. Its present
+    /// options, as far as the host can read them, belong into [`SocketFacts::options`].
+    ///
+    /// # Errors
+    /// What made it is not granted; the socket is to be closed.
+    pub fn adopt(&self, s: &SocketFacts, state: AdoptedState) -> Result<Adopted, Denial> {
+        let local = s.local.clone().unwrap_or_else(|| unbound(s.kind.family));
+        match state {
+            AdoptedState::Connected => {
+                let peer = s.peer.clone().unwrap_or_else(|| unbound(s.kind.family));
+                let connected = self.connect_adopted(s, &peer);
+                match connected {
+                    Ok(permit) => Ok(Adopted::Connected(permit)),
+                    Err(denial) => self.accept(s, &peer).map(Adopted::Connected).map_err(|_| denial),
+                }
+            }
+            AdoptedState::Listening => self.listen(s).map(Adopted::Listening),
+            AdoptedState::Bound => {
+                let permit = self.bound(s, &local)?;
+                if s.kind.is_datagram() {
+                    self.receive(s)?;
+                    let ask = Ask { peer: End::Open, ..Ask::socket(OpSet::SEND_TO | OpSet::REPLY, s) };
+                    self.judge(op::SendTo::NAME, ask)?;
+                }
+                Ok(Adopted::Bound(permit))
+            }
+            AdoptedState::Unbound => {
+                let ask = Ask { what: What::Create, bound_by_options: true, ..Ask::socket(OpSet::CREATING, s) };
+                let ask = Ask { local: End::Open, peer: End::Open, ..ask };
+                let verdict = self.judge(op::Create::NAME, ask)?;
+                Ok(Adopted::Unbound(verdict.bare_permit(s.kind)))
+            }
+        }
+    }
+
+    fn connect_adopted(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::Converse>, Denial> {
+        let ask = Ask::socket(OpSet::CONNECT, s).to_destination(peer);
+        Ok(self.judge(op::Connect::NAME, ask)?.permit(peer.canonical_destination()))
+    }
+}

@@ -1,0 +1,511 @@
+//! The verdict: one question against all clauses that could matter.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::address::Address;
+use crate::denial::Reason;
+use crate::facts::{Origin, SocketFacts};
+use crate::kind::{Family, Kind, SocketType};
+use crate::message::{DescriptorKind, DescriptorKinds};
+use crate::model::{Clause, HostPattern, OpSet, Policy, Side, UserSet};
+use crate::option::{ALWAYS_READABLE, NODELAY, OptionName, OptionsSet, REUSEADDR, V6ONLY};
+use crate::permit::{Cargo, GroupRequest, RuleId, UnixPlace};
+
+/// What an operation is about besides a socket and its addresses.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    Nothing,
+    Create,
+    GetOption(OptionName),
+    SetOption(OptionName, Option<Vec<u8>>),
+    Host(Arc<str>),
+    Ip(IpAddr),
+    Group(GroupRequest),
+    Ioctl(Arc<str>),
+    Descriptor(DescriptorKind),
+    Hostname(Vec<u8>),
+}
+
+/// An address of the question.
+#[derive(Clone, Debug)]
+pub(crate) enum End<'a> {
+    /// This one.
+    At(Cow<'a, Address>),
+    /// None: the socket is not bound. Covered only by what covers every address.
+    Unbound,
+    /// Not known yet: some address that a rule covers will do.
+    Open,
+}
+
+impl End<'_> {
+    pub(crate) fn address(&self) -> Option<&Address> {
+        match self {
+            End::At(address) => Some(address),
+            End::Unbound | End::Open => None,
+        }
+    }
+
+    fn into_owned(self) -> End<'static> {
+        match self {
+            End::At(address) => End::At(Cow::Owned(address.into_owned())),
+            End::Unbound => End::Unbound,
+            End::Open => End::Open,
+        }
+    }
+}
+
+/// One question to a policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask<'a> {
+    /// A rule that lists one of these grants it.
+    pub(crate) ops: OpSet,
+    /// A deny rule that lists one of these forbids it.
+    pub(crate) denied_by: OpSet,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) local: End<'a>,
+    pub(crate) local_side: Side,
+    pub(crate) peer: End<'a>,
+    pub(crate) options: Cow<'a, OptionsSet>,
+    /// Whether the rule has to list the options that were set.
+    pub(crate) bound_by_options: bool,
+    /// How the conversation came about, which says whose descriptors may pass.
+    pub(crate) via: OpSet,
+    pub(crate) expired_pins: bool,
+    pub(crate) granted: bool,
+    pub(crate) what: What,
+}
+
+/// A question that outlives its call, kept in a denial.
+pub(crate) type Query = Ask<'static>;
+
+fn canonical(address: &Address) -> Cow<'_, Address> {
+    match address {
+        Address::Inet6(_) => Cow::Owned(address.canonical()),
+        _ => Cow::Borrowed(address),
+    }
+}
+
+impl<'a> Ask<'a> {
+    /// A question about a socket as it stands.
+    pub(crate) fn socket(ops: OpSet, facts: &'a SocketFacts) -> Ask<'a> {
+        let via = match facts.origin {
+            Origin::Socket => ops,
+            Origin::Accept => OpSet::LISTEN,
+            Origin::Pair => OpSet::SOCKETPAIR,
+        };
+        Ask {
+            ops,
+            denied_by: ops,
+            kind: Some(facts.kind),
+            local: facts.local.as_ref().map_or(End::Unbound, |local| End::At(canonical(local))),
+            local_side: if facts.local_chosen { Side::LocalChosen } else { Side::Local },
+            peer: facts.peer.as_ref().map_or(End::Open, |peer| End::At(canonical(peer))),
+            options: Cow::Borrowed(&facts.options),
+            bound_by_options: true,
+            via,
+            expired_pins: false,
+            granted: facts.granted,
+            what: What::Nothing,
+        }
+    }
+
+    /// A question about a kind of socket whose addresses are not known yet.
+    pub(crate) fn kind(ops: OpSet, kind: Kind) -> Ask<'a> {
+        Ask {
+            kind: Some(kind),
+            ..Ask::socketless(ops, What::Create)
+        }
+    }
+
+    /// A question that is about no socket.
+    pub(crate) fn socketless(ops: OpSet, what: What) -> Ask<'a> {
+        Ask {
+            ops,
+            denied_by: ops,
+            kind: None,
+            local: End::Open,
+            local_side: Side::Local,
+            peer: End::Open,
+            options: Cow::Owned(OptionsSet::new()),
+            bound_by_options: false,
+            via: ops,
+            expired_pins: false,
+            granted: false,
+            what,
+        }
+    }
+
+    pub(crate) fn to_peer(mut self, peer: &'a Address) -> Ask<'a> {
+        self.peer = End::At(canonical(peer));
+        self
+    }
+
+    /// To a destination, where the kernel takes a wildcard for loopback.
+    pub(crate) fn to_destination(mut self, peer: &Address) -> Ask<'a> {
+        self.peer = End::At(Cow::Owned(peer.canonical_destination()));
+        self
+    }
+
+    pub(crate) fn from_local(mut self, local: &Address, side: Side) -> Ask<'a> {
+        self.local = End::At(Cow::Owned(local.canonical()));
+        self.local_side = side;
+        self
+    }
+
+    pub(crate) fn about(mut self, what: What) -> Ask<'a> {
+        self.what = what;
+        self
+    }
+
+    pub(crate) fn into_query(self) -> Query {
+        Ask {
+            local: self.local.into_owned(),
+            peer: self.peer.into_owned(),
+            options: Cow::Owned(self.options.into_owned()),
+            ..self
+        }
+    }
+}
+
+/// Which addresses a name's answers are pinned to, seen by the judge.
+pub(crate) trait Pinned {
+    /// When the longest-lived pin of this address under one of the names ends, given how long a pin
+    /// lives; `None` if there is none (or, unless `expired` ones count, none that still lives).
+    fn until(&self, hosts: &[HostPattern], ip: IpAddr, lifetime: Duration, now: Instant, expired: bool) -> Option<Instant>;
+}
+
+/// What the granting rules say together.
+pub(crate) struct Grant {
+    pub(crate) rule: RuleId,
+    pub(crate) expires: Option<Instant>,
+    pub(crate) cargo: Cargo,
+    /// The places of pathnames, and how to make them, from the first granting rule.
+    pub(crate) peer_place: Option<UnixPlace>,
+    pub(crate) local_place: Option<UnixPlace>,
+    pub(crate) mode: Option<u32>,
+    pub(crate) replace_stale: bool,
+}
+
+/// The deny rule that forbids what is asked, if there is one.
+pub(crate) fn forbidding<'p>(policy: &'p Policy, ask: &Ask<'_>) -> Option<&'p Clause> {
+    policy.deny.all().iter().map(|clause| &**clause).find(|clause| forbids(clause, ask))
+}
+
+fn forbids(clause: &Clause, ask: &Ask<'_>) -> bool {
+    if clause.uses_only {
+        return denies_option(clause, ask);
+    }
+    if !clause.ops.intersects(ask.denied_by) {
+        return false;
+    }
+    match ask.kind {
+        Some(kind) => touches_socket(clause, kind, ask) && is_about(clause, &ask.what, true),
+        None => {
+            let socket_keys = !clause.kind.is_any() || (clause.has_addresses() && !matches!(ask.what, What::Ip(_)));
+            !(clause.every_op && socket_keys) && is_about(clause, &ask.what, true)
+        }
+    }
+}
+
+/// A deny rule that only takes away uses acts on options here, on flags and ancillary data in `cargo`.
+fn denies_option(clause: &Clause, ask: &Ask<'_>) -> bool {
+    let Some(kind) = ask.kind else { return false };
+    let listed = match &ask.what {
+        What::GetOption(option) => clause.options.get.cover_get(*option),
+        What::SetOption(option, value) => clause.options.set.cover_set(*option, value.as_deref(), true),
+        _ => false,
+    };
+    listed && touches_socket(clause, kind, ask)
+}
+
+/// Whether a deny rule's kind and addresses touch the socket of the question. What is not known yet is
+/// not touched: it is judged once it is known.
+fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
+    let local = ask.local.address();
+    let peer = ask.peer.address();
+    let family = clause.kind.lists_family(kind.family)
+        || local.is_some_and(|address| clause.kind.lists_family(address.family()))
+        || peer.is_some_and(|address| clause.kind.lists_family(address.family()));
+    if !family || !clause.kind.denies(kind) {
+        return false;
+    }
+    let explicit_local = !clause.every_op && OpSet::LOCAL_KIND.contains(clause.ops);
+    let local_touched = clause.local.as_ref().is_none_or(|pattern| match local {
+        Some(address) => pattern.touches(address, true),
+        None => pattern.is_any(),
+    });
+    let peer_touched = clause.peer.as_ref().is_none_or(|pattern| match peer {
+        Some(address) => pattern.touches(address, false),
+        None => pattern.is_any(),
+    });
+    let either_touched = clause.either.as_ref().is_none_or(|pattern| {
+        let at_local = local.is_some_and(|address| {
+            // A wildcard is no reserved address, though its number is.
+            let by_class = address.is_wildcard() && pattern.names_classes();
+            pattern.touches(address, explicit_local) && (explicit_local || !by_class)
+        });
+        at_local || peer.is_some_and(|address| pattern.touches(address, false)) || pattern.is_any()
+    });
+    local_touched && peer_touched && either_touched
+}
+
+/// Whether the clause is about what the question is about.
+fn is_about(clause: &Clause, what: &What, deny: bool) -> bool {
+    match what {
+        What::Nothing | What::Create | What::Hostname(_) => true,
+        What::GetOption(option) => {
+            deny || ALWAYS_READABLE.contains(option) || clause.options.get.cover_get(*option)
+        }
+        What::SetOption(option, value) => deny || lists_option(clause, *option, value.as_deref()),
+        What::Host(host) => clause.names_host(host) || (deny && clause.hosts.is_none() && !clause.has_addresses()),
+        What::Ip(ip) => [&clause.peer, &clause.either].into_iter().flatten().all(|pattern| {
+            if deny { pattern.touches_ip(*ip) } else { pattern.covers_ip(*ip) }
+        }),
+        What::Group(request) => clause.groups.covers(request, deny),
+        What::Ioctl(name) => (deny && clause.ioctls.is_empty()) || clause.ioctls.iter().any(|known| **known == **name),
+        What::Descriptor(kind) => clause.descriptors.contains(DescriptorKinds::from(*kind)),
+    }
+}
+
+/// Whether an allow rule lists the option for setting, by itself or by what it carries.
+fn lists_option(clause: &Clause, option: OptionName, value: Option<&[u8]>) -> bool {
+    needs_no_listing(option)
+        || (option == REUSEADDR && clause.ops.contains(OpSet::LISTEN))
+        || clause.options.set.cover_set(option, value, false)
+}
+
+fn needs_no_listing(option: OptionName) -> bool {
+    option == NODELAY || option == V6ONLY
+}
+
+/// The first option that was set and that the clause does not list.
+pub(crate) fn unlisted_option(clause: &Clause, ask: &Ask<'_>) -> Option<OptionName> {
+    if !ask.bound_by_options {
+        return None;
+    }
+    let stream = ask.kind.is_some_and(|kind| kind.socket_type == SocketType::Stream);
+    ask.options
+        .iter()
+        .find(|(option, value)| {
+            let carried = stream && *option == REUSEADDR && clause.ops.contains(OpSet::LISTEN);
+            !needs_no_listing(*option) && !carried && !clause.options.set.cover_set(*option, *value, false)
+        })
+        .map(|(option, _)| option)
+}
+
+/// Which key of an allow rule does not match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Miss {
+    Ops,
+    Family,
+    Type,
+    Peer,
+    Local,
+    Pin,
+    What,
+    Option(OptionName),
+}
+
+/// Checks one allow rule: when its grant ends, or the first key that does not match.
+pub(crate) fn examine(
+    clause: &Clause,
+    ask: &Ask<'_>,
+    pins: &dyn Pinned,
+    now: Instant,
+) -> Result<Option<Instant>, Miss> {
+    if !clause.ops.intersects(ask.ops) {
+        return Err(Miss::Ops);
+    }
+    let mut expires = None;
+    if let Some(kind) = ask.kind {
+        examine_kind(clause, kind, ask)?;
+        expires = examine_addresses(clause, kind, ask, pins, now)?;
+    }
+    if !is_about(clause, &ask.what, false) {
+        return Err(Miss::What);
+    }
+    match unlisted_option(clause, ask) {
+        Some(option) => Err(Miss::Option(option)),
+        None => Ok(expires),
+    }
+}
+
+fn examine_kind(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> Result<(), Miss> {
+    let ends = [ask.local.address(), ask.peer.address()];
+    let families = ends.into_iter().flatten().all(|address| clause.kind.lists_family(address.family()));
+    if !families || !clause.kind.lists_family(kind.family) {
+        return Err(Miss::Family);
+    }
+    if clause.kind.allows(kind) { Ok(()) } else { Err(Miss::Type) }
+}
+
+fn examine_addresses(
+    clause: &Clause,
+    kind: Kind,
+    ask: &Ask<'_>,
+    pins: &dyn Pinned,
+    now: Instant,
+) -> Result<Option<Instant>, Miss> {
+    let mut expires = None;
+    let mut missed_pin = false;
+    if let Some(pattern) = &clause.peer {
+        let covered = match &ask.peer {
+            End::At(address) => pattern.covers(address, Side::Peer, &mut |hosts, ip| {
+                let class_fits = clause.accepts_answer(ip);
+                let until = pins.until(hosts, ip, clause.pin, now, ask.expired_pins).filter(|_| class_fits);
+                missed_pin = until.is_none();
+                expires = until;
+                until.is_some()
+            }),
+            End::Unbound => pattern.is_any(),
+            End::Open => true,
+        };
+        if !covered {
+            return Err(if missed_pin { Miss::Pin } else { Miss::Peer });
+        }
+    }
+    if let Some(pattern) = &clause.local {
+        let covered = match &ask.local {
+            End::At(address) => pattern.covers(address, ask.local_side, &mut |_, _| false),
+            End::Unbound if kind.family == Family::Unix => {
+                pattern.covers(&crate::model::unbound(Family::Unix), ask.local_side, &mut |_, _| false)
+            }
+            End::Unbound => pattern.is_any(),
+            End::Open => true,
+        };
+        if !covered {
+            return Err(Miss::Local);
+        }
+    }
+    Ok(if ask.expired_pins { None } else { expires })
+}
+
+/// The verdict, without regard to the mode.
+pub(crate) fn judge(policy: &Policy, ask: &Ask<'_>, pins: &dyn Pinned, now: Instant) -> Result<Grant, Reason> {
+    if let Some(clause) = forbidding(policy, ask) {
+        return Err(Reason::Rule(clause.id.clone()));
+    }
+    let family = ask.kind.map(|kind| kind.family);
+    let mut grant: Option<Grant> = None;
+    for clause in policy.allow.candidates(family, ask.ops) {
+        let Ok(expires) = examine(clause, ask, pins, now) else { continue };
+        match &mut grant {
+            None => grant = Some(Grant::of(clause, expires, ask)),
+            Some(grant) => grant.join(clause, expires),
+        }
+    }
+    let mut grant = match grant {
+        Some(grant) => grant,
+        None if ask.granted => Grant::without_rule("(granted)"),
+        None => return Err(Reason::NoRule),
+    };
+    if ask.kind.is_some() && matches!(ask.what, What::Nothing) {
+        add_descriptors(policy, ask, pins, now, &mut grant.cargo);
+        take_denied_uses(policy, ask, &mut grant.cargo);
+    }
+    Ok(grant)
+}
+
+impl Grant {
+    fn of(clause: &Clause, expires: Option<Instant>, ask: &Ask<'_>) -> Grant {
+        let place = |end: &End<'_>, pattern: &Option<crate::model::AddressPattern>| match end.address() {
+            Some(Address::Unix(crate::address::UnixAddress::Pathname(path))) => {
+                pattern.as_ref().and_then(|pattern| pattern.place_of(path))
+            }
+            _ => None,
+        };
+        let mut cargo = Cargo::bare();
+        load(&mut cargo, clause);
+        cargo.peer_uids = clause.peer_uids.clone();
+        Grant {
+            rule: clause.id.clone(),
+            expires,
+            cargo,
+            peer_place: place(&ask.peer, &clause.peer),
+            local_place: place(&ask.local, &clause.local),
+            mode: clause.mode,
+            replace_stale: clause.replace_stale,
+        }
+    }
+
+    pub(crate) fn without_rule(name: &str) -> Grant {
+        Grant {
+            rule: RuleId::new(name),
+            expires: None,
+            cargo: Cargo::bare(),
+            peer_place: None,
+            local_place: None,
+            mode: None,
+            replace_stale: false,
+        }
+    }
+
+    /// Adds what another granting rule says. The verdict ends with the first pin that ends, since what
+    /// remains has to be judged anew.
+    fn join(&mut self, clause: &Clause, expires: Option<Instant>) {
+        load(&mut self.cargo, clause);
+        self.cargo.peer_uids = either_users(self.cargo.peer_uids.take(), &clause.peer_uids);
+        self.expires = match (self.expires, expires) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+}
+
+fn load(cargo: &mut Cargo, clause: &Clause) {
+    cargo.flags |= clause.flags;
+    cargo.ancillary_out.extend(&clause.ancillary_out);
+    cargo.ancillary_in.extend(&clause.ancillary_in);
+}
+
+fn either_users(one: UserSet, other: &UserSet) -> UserSet {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.iter().chain(other.iter()).copied().collect()),
+        _ => None,
+    }
+}
+
+/// Descriptors pass where a rule with that operation covers the very socket; a rule that also makes
+/// sockets speaks of those that it makes.
+fn add_descriptors(policy: &Policy, ask: &Ask<'_>, pins: &dyn Pinned, now: Instant, cargo: &mut Cargo) {
+    if ask.kind.is_none_or(|kind| kind.family != Family::Unix) {
+        return;
+    }
+    for (op, outwards) in [(OpSet::DESCRIPTOR_SEND, true), (OpSet::DESCRIPTOR_RECEIVE, false)] {
+        for kind in [DescriptorKind::Socket, DescriptorKind::Opaque] {
+            let question = Ask { ops: op, denied_by: op, what: What::Descriptor(kind), ..ask.clone() };
+            if forbidding(policy, &question).is_some() || !passes_descriptor(policy, &question, pins, now) {
+                continue;
+            }
+            let kinds = if outwards { &mut cargo.descriptors_out } else { &mut cargo.descriptors_in };
+            *kinds |= DescriptorKinds::from(kind);
+        }
+    }
+}
+
+/// The rule that lets a descriptor pass.
+pub(crate) fn descriptor_rule<'p>(policy: &'p Policy, ask: &Ask<'_>, pins: &dyn Pinned, now: Instant) -> Option<&'p Clause> {
+    policy.allow.candidates(ask.kind.map(|kind| kind.family), ask.ops).find(|clause| {
+        let making = clause.ops.intersection(OpSet::MAKING);
+        (making.is_empty() || making.intersects(ask.via)) && examine(clause, ask, pins, now).is_ok()
+    })
+}
+
+fn passes_descriptor(policy: &Policy, ask: &Ask<'_>, pins: &dyn Pinned, now: Instant) -> bool {
+    descriptor_rule(policy, ask, pins, now).is_some()
+}
+
+/// Deny rules with `flags` and `ancillary` take them out of what others grant.
+pub(crate) fn take_denied_uses(policy: &Policy, ask: &Ask<'_>, cargo: &mut Cargo) {
+    let Some(kind) = ask.kind else { return };
+    for clause in policy.deny.all() {
+        if clause.uses_only && touches_socket(clause, kind, ask) {
+            cargo.flags -= clause.flags;
+            cargo.ancillary_out.remove(&clause.ancillary_out);
+            cargo.ancillary_in.remove(&clause.ancillary_in);
+        }
+    }
+}

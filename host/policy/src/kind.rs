@@ -1,0 +1,136 @@
+//! Kinds of sockets: the three arguments of socket(2).
+
+use std::fmt;
+
+/// The address family of a socket, see address_families(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4, see ip(7).
+    Inet,
+    /// IPv6, see ipv6(7).
+    Inet6,
+    /// The Unix domain, see unix(7).
+    Unix,
+    /// Any other family, by Linux's number. No rule grants these yet.
+    Other(u16),
+}
+
+/// The type of a socket, see socket(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SocketType {
+    /// A connected stream of bytes.
+    Stream,
+    /// Datagrams.
+    Datagram,
+    /// Connected, with message boundaries.
+    SeqPacket,
+    /// Raw network protocol access. No rule grants it yet.
+    Raw,
+    /// Reliably delivered messages without order. No rule grants it yet.
+    Rdm,
+    /// Any other type, by Linux's number. No rule grants these yet.
+    Other(u16),
+}
+
+/// Family, type and protocol of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Kind {
+    /// The address family.
+    pub family: Family,
+    /// The socket type.
+    pub socket_type: SocketType,
+    /// The protocol's number with the default already filled in: 6 for an IP stream, 17 for an IP
+    /// datagram socket, 0 in the Unix domain.
+    pub protocol: u32,
+}
+
+/// IPPROTO_ICMP: a datagram socket of this protocol is a ping socket.
+pub(crate) const ICMP: u32 = 1;
+/// IPPROTO_TCP.
+pub(crate) const TCP: u32 = 6;
+/// IPPROTO_UDP.
+pub(crate) const UDP: u32 = 17;
+/// IPPROTO_ICMPV6.
+pub(crate) const ICMPV6: u32 = 58;
+
+/// Protocol names that a policy may use, with the number of each in the IANA registry (and Linux's for
+/// MPTCP).
+pub(crate) const PROTOCOLS: &[(&str, u32)] = &[
+    ("icmp", ICMP),
+    ("tcp", TCP),
+    ("udp", UDP),
+    ("dccp", 33),
+    ("icmpv6", ICMPV6),
+    ("sctp", 132),
+    ("udplite", 136),
+    ("mptcp", 262),
+];
+
+impl Kind {
+    /// A kind with the protocol that the kernel picks for protocol 0.
+    #[must_use]
+    pub fn new(family: Family, socket_type: SocketType) -> Kind {
+        let protocol = match (family, socket_type) {
+            (Family::Inet | Family::Inet6, SocketType::Stream) => TCP,
+            (Family::Inet | Family::Inet6, SocketType::Datagram) => UDP,
+            _ => 0,
+        };
+        Kind { family, socket_type, protocol }
+    }
+
+    /// Whether data travels in datagrams that may each come from somewhere else.
+    #[must_use]
+    pub fn is_datagram(&self) -> bool {
+        self.socket_type == SocketType::Datagram
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Family::Inet => f.write_str("inet"),
+            Family::Inet6 => f.write_str("inet6"),
+            Family::Unix => f.write_str("unix"),
+            Family::Other(number) => write!(f, "family {number}"),
+        }
+    }
+}
+
+impl fmt::Display for SocketType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SocketType::Stream => f.write_str("stream"),
+            SocketType::Datagram => f.write_str("datagram"),
+            SocketType::SeqPacket => f.write_str("seqpacket"),
+            SocketType::Raw => f.write_str("raw"),
+            SocketType::Rdm => f.write_str("rdm"),
+            SocketType::Other(number) => write!(f, "type {number}"),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    /// `inet stream tcp`, `unix datagram`, `inet6 datagram protocol 200`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.family, self.socket_type)?;
+        if self.protocol == 0 {
+            return Ok(());
+        }
+        match PROTOCOLS.iter().find(|(_, number)| *number == self.protocol) {
+            Some((name, _)) => write!(f, " {name}"),
+            None => write!(f, " protocol {}", self.protocol),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_protocol_is_filled_in() {
+        assert_eq!(Kind::new(Family::Inet6, SocketType::Stream).to_string(), "inet6 stream tcp");
+        assert_eq!(Kind::new(Family::Inet, SocketType::Datagram).protocol, 17);
+        assert_eq!(Kind::new(Family::Unix, SocketType::SeqPacket).to_string(), "unix seqpacket");
+    }
+}

@@ -1,0 +1,190 @@
+//! Load errors: place, message, the line itself with a caret, and the mend.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::rule::Span;
+
+/// Where rules come from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A text with places in it.
+    Text { name: String, text: String },
+    /// A builder, or several sources.
+    Rust,
+}
+
+impl Origin {
+    /// `policy.toml:12`, as far as that is known.
+    pub(crate) fn place(&self, at: &Span) -> String {
+        match (self, at) {
+            (Origin::Text { name, text }, Some(at)) if text.contains('\n') => {
+                format!("{name}:{}", position(text, at.start).0)
+            }
+            (Origin::Text { name, .. }, _) => name.clone(),
+            (Origin::Rust, _) => "(in code)".to_owned(),
+        }
+    }
+}
+
+/// Line and column, both from 1; the column counts characters.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// One thing that is wrong, before it is known where its text comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    pub(crate) at: Span,
+    pub(crate) message: String,
+    pub(crate) help: String,
+}
+
+impl Fault {
+    pub(crate) fn new(at: Span, message: impl Into<String>, help: impl Into<String>) -> Fault {
+        Fault { at, message: message.into(), help: help.into() }
+    }
+}
+
+/// One thing that is wrong with a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadError {
+    origin: Arc<Origin>,
+    at: Span,
+    message: String,
+    help: String,
+}
+
+impl LoadError {
+    /// What is wrong.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// How to mend it.
+    #[must_use]
+    pub fn help(&self) -> &str {
+        &self.help
+    }
+
+    /// Line and column, both from 1, if the policy came from a text.
+    #[must_use]
+    pub fn position(&self) -> Option<(usize, usize)> {
+        match (&*self.origin, &self.at) {
+            (Origin::Text { text, .. }, Some(at)) => Some(position(text, at.start)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Origin::Text { name, text }, Some(at)) = (&*self.origin, &self.at) {
+            let (line, column) = position(text, at.start);
+            let shown = text.lines().nth(line - 1).unwrap_or_default();
+            let left = shown.chars().count().saturating_sub(column - 1).max(1);
+            let width = text.get(at.clone()).map_or(1, |slice| slice.lines().next().unwrap_or("").chars().count());
+            writeln!(f, "{name}:{line}:{column}: error: {}", self.message)?;
+            let margin = line.to_string();
+            writeln!(f, "{margin} | {shown}")?;
+            let blank = " ".repeat(margin.len());
+            let indent: String =
+                shown.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            writeln!(f, "{blank} | {indent}{}", "^".repeat(width.clamp(1, left)))?;
+            return write!(f, "{blank} = help: {}", self.help);
+        }
+        match &*self.origin {
+            Origin::Text { name, .. } => writeln!(f, "{name}: error: {}", self.message)?,
+            Origin::Rust => writeln!(f, "error: {}", self.message)?,
+        }
+        write!(f, "  = help: {}", self.help)
+    }
+}
+
+/// Everything that is wrong with a policy; at least one error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadErrors(Vec<LoadError>);
+
+impl LoadErrors {
+    /// The errors in the order of the text.
+    pub fn iter(&self) -> impl Iterator<Item = &LoadError> {
+        self.0.iter()
+    }
+
+    pub(crate) fn unless_empty<T>(origin: &Arc<Origin>, mut faults: Vec<Fault>, whole: T) -> Result<T, LoadErrors> {
+        if faults.is_empty() {
+            return Ok(whole);
+        }
+        faults.sort_by_key(|fault| fault.at.as_ref().map_or(0, |at| at.start));
+        let errors = faults
+            .into_iter()
+            .map(|Fault { at, message, help }| LoadError { origin: origin.clone(), at, message, help })
+            .collect();
+        Err(LoadErrors(errors))
+    }
+}
+
+impl fmt::Display for LoadErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, error) in self.0.iter().enumerate() {
+            if place > 0 {
+                f.write_str("\n\n")?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LoadErrors {}
+
+/// The known word nearest to a mistyped one, if it is near enough to be meant.
+pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 2 && *distance < candidate.len().div_ceil(2))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance, in bytes.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, a) in one.bytes().enumerate() {
+        let mut diagonal = above;
+        row[0] = above + 1;
+        for (place, b) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[place + 1];
+            row[place + 1] = replaced.min(diagonal + 1).min(row[place] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// `did you mean X?`, or the list of what there is.
+pub(crate) fn suggest<'k>(word: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {
+    match nearest(word, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let names: Vec<String> = known.into_iter().map(|name| format!("`{name}`")).collect();
+            format!("there are {}", names.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_word_is_suggested() {
+        assert_eq!(nearest("conect", ["connect", "bind"]), Some("connect"));
+        assert_eq!(nearest("dgram", ["datagram", "stream"]), None);
+        assert_eq!(nearest("x", ["ip"]), None);
+    }
+}

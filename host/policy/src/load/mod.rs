@@ -1,0 +1,199 @@
+//! Loading policies: from TOML, from one-line rules, from Rust. All three fill the same [`Rule`], which is
+//! checked and compiled in one place.
+
+mod builder;
+mod compile;
+mod ends;
+mod error;
+mod line;
+mod reader;
+mod rule;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use builder::PolicyBuilder;
+pub use error::{LoadError, LoadErrors};
+pub use rule::Rule;
+
+pub(crate) use error::{Fault, Origin};
+pub(crate) use line::{Words, transport};
+pub(crate) use rule::{Ends, Listing, Span, Text};
+
+use crate::model::{Clause, ClauseTable, Limits, Mode, OnReload, Policy};
+
+/// The text of a policy file, which the host has read.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// What messages call it: the file's name.
+    pub name: String,
+    /// The TOML.
+    pub text: String,
+    /// The directory that a relative `root` begins at; absolute.
+    pub base: PathBuf,
+    /// What `${name}` in strings stands for.
+    pub variables: HashMap<String, String>,
+}
+
+impl Source {
+    /// A source without variables, whose relative roots begin at `/`.
+    #[must_use]
+    pub fn new(name: &str, text: &str) -> Source {
+        Source { name: name.to_owned(), text: text.to_owned(), base: PathBuf::from("/"), variables: HashMap::new() }
+    }
+
+    /// The same source with one more variable.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Source {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The same source with another base directory.
+    #[must_use]
+    pub fn with_base(mut self, base: impl Into<PathBuf>) -> Source {
+        self.base = base.into();
+        self
+    }
+}
+
+/// What a policy says besides its rules; `None` is the default.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) mode: Option<Mode>,
+    pub(crate) on_reload: Option<OnReload>,
+    pub(crate) reveal: Option<bool>,
+    pub(crate) sockets: Option<usize>,
+    pub(crate) buffer_bytes: Option<usize>,
+}
+
+/// Of two that are given the stricter one, else the one that is given.
+fn stricter<T>(one: Option<T>, other: Option<T>, choose: impl Fn(T, T) -> T) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(choose(one, other)),
+        (one, other) => one.or(other),
+    }
+}
+
+impl Settings {
+    fn merge(self, other: Settings) -> Settings {
+        Settings {
+            mode: stricter(self.mode, other.mode, |one, other| if one == other { one } else { Mode::Enforce }),
+            on_reload: stricter(self.on_reload, other.on_reload, |one, other| {
+                if one == other { one } else { OnReload::Close }
+            }),
+            reveal: stricter(self.reveal, other.reveal, |one, other| one && other),
+            sockets: stricter(self.sockets, other.sockets, usize::min),
+            buffer_bytes: stricter(self.buffer_bytes, other.buffer_bytes, usize::min),
+        }
+    }
+}
+
+impl Policy {
+    /// Loads a policy from TOML.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn from_toml(source: &Source) -> Result<Policy, LoadErrors> {
+        let origin = Arc::new(Origin::Text { name: source.name.clone(), text: source.text.clone() });
+        let (settings, rules, mut faults) = reader::read(source);
+        let policy = assemble(settings, rules, &source.base, &origin, &mut faults);
+        LoadErrors::unless_empty(&origin, faults, policy)
+    }
+
+    /// A policy of one rule in one line, as `--allow` takes it: `tcp connect 10.0.0.0/8:443`.
+    ///
+    /// The line is `[TRANSPORT] OPS [ADDRESS] [from LOCAL] [peer PEER] [KEY=VALUE,...]...`: `tcp`, `udp`
+    /// (each with `4` or `6` for one family), `unix`, `unix-stream`, `unix-datagram`, `unix-seqpacket`;
+    /// operations joined by commas; an address as people write it, with a port, a range of ports or `*`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the line, at once.
+    pub fn allow_line(line: &str) -> Result<Policy, LoadErrors> {
+        let origin = Arc::new(Origin::Text { name: "--allow".to_owned(), text: line.to_owned() });
+        let mut faults = Vec::new();
+        let rules: Vec<Rule> = line::read(line, &mut faults).into_iter().collect();
+        let policy = assemble(Settings::default(), rules, std::path::Path::new("/"), &origin, &mut faults);
+        LoadErrors::unless_empty(&origin, faults, policy)
+    }
+
+    /// A policy made in Rust.
+    #[must_use]
+    pub fn builder() -> PolicyBuilder {
+        PolicyBuilder::default()
+    }
+
+    /// Both policies' rules together. Where both set the same thing, the stricter one holds. The same
+    /// `--allow` line twice is one rule.
+    ///
+    /// # Errors
+    /// Two different rules have the same `id`.
+    pub fn merge(self, other: Policy) -> Result<Policy, LoadErrors> {
+        let mut faults = Vec::new();
+        let mut allow: Vec<Arc<Clause>> = self.allow.all().to_vec();
+        let mut deny: Vec<Arc<Clause>> = self.deny.all().to_vec();
+        for (ours, theirs) in [(&mut allow, other.allow.all()), (&mut deny, other.deny.all())] {
+            for clause in theirs {
+                let known = self.allow.all().iter().chain(self.deny.all()).find(|known| known.id == clause.id);
+                match known {
+                    Some(known) if known.from_line && clause.from_line => {}
+                    Some(known) => faults.push(Fault::new(
+                        None,
+                        format!("the id `{}` stands at {} and at {}", clause.id, known.place, clause.place),
+                        "give one of them another `id`",
+                    )),
+                    None => ours.push(clause.clone()),
+                }
+            }
+        }
+        let policy = finish(self.settings.merge(other.settings), allow, deny);
+        LoadErrors::unless_empty(&Arc::new(Origin::Rust), faults, policy)
+    }
+}
+
+/// Compiles the rules and puts the policy together.
+fn assemble(
+    settings: Settings,
+    rules: Vec<Rule>,
+    base: &std::path::Path,
+    origin: &Arc<Origin>,
+    faults: &mut Vec<Fault>,
+) -> Policy {
+    let mut allow = Vec::new();
+    let mut deny = Vec::new();
+    let mut places: HashMap<String, String> = HashMap::new();
+    for rule in rules {
+        let place = origin.place(&rule.at);
+        if let Some(id) = &rule.id
+            && let Some(first) = places.insert(id.value.clone(), place.clone())
+        {
+            faults.push(Fault::new(
+                id.at.clone(),
+                format!("the id `{}` is taken by the rule at {first}", id.value),
+                "give this rule another `id`: denials and logs name rules by it",
+            ));
+        }
+        let denies = rule.deny;
+        if let Some(clause) = compile::compile(rule, base, place, faults) {
+            if denies { &mut deny } else { &mut allow }.push(Arc::new(clause));
+        }
+    }
+    finish(settings, allow, deny)
+}
+
+fn finish(settings: Settings, allow: Vec<Arc<Clause>>, deny: Vec<Arc<Clause>>) -> Policy {
+    let defaults = Limits::default();
+    Policy {
+        mode: settings.mode.unwrap_or_default(),
+        on_reload: settings.on_reload.unwrap_or_default(),
+        reveal: settings.reveal.unwrap_or_default(),
+        limits: Limits {
+            sockets: settings.sockets.unwrap_or(defaults.sockets),
+            buffer_bytes: settings.buffer_bytes.unwrap_or(defaults.buffer_bytes),
+        },
+        allow: ClauseTable::new(allow),
+        deny: ClauseTable::new(deny),
+        settings,
+    }
+}

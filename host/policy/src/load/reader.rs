@@ -1,0 +1,440 @@
+//! Reads TOML into rules. Every fault is kept with its place; reading goes on.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::{Fault, nearest, suggest};
+use super::rule::{Ends, Flag, Listing, Rule, Text};
+use super::{Settings, Source};
+use crate::model::{Mode, OnReload};
+
+type Value<'i> = Spanned<DeValue<'i>>;
+
+struct Reader<'s> {
+    variables: &'s HashMap<String, String>,
+    faults: Vec<Fault>,
+}
+
+const TOP_KEYS: &[&str] = &["version", "mode", "on-reload", "reveal", "limits", "groups", "allow", "deny"];
+const LIMIT_KEYS: &[&str] = &["sockets", "buffer-bytes"];
+const RULE_KEYS: &[&str] = &[
+    "id", "family", "type", "protocol", "ops", "local", "peer", "host-may-be", "pin", "options", "ancillary", "flags",
+    "kinds", "source", "interface", "ioctl", "mode", "replace-stale", "peer-uid",
+];
+const ADDRESS_KEYS: &[&str] = &["cidr", "host", "class", "group", "port", "path", "abstract", "unnamed", "root"];
+
+/// Keys of families that a later version will know.
+const LATER_KEYS: &[(&str, &str)] = &[
+    ("can-id", "can"),
+    ("fd", "can"),
+    ("xl", "can"),
+    ("isotp", "can"),
+    ("pgn", "can"),
+    ("j1939-address", "can"),
+    ("bcm-ops", "can"),
+    ("cid", "vsock"),
+    ("messages", "netlink"),
+    ("groups", "netlink"),
+    ("dump-only", "netlink"),
+    ("ethertype", "packet"),
+    ("promiscuous", "packet"),
+    ("icmp-type", "raw"),
+    ("header-include", "raw"),
+    ("alg-type", "alg"),
+    ("name", "alg"),
+    ("service", "tipc"),
+    ("instance", "tipc"),
+    ("scope", "tipc"),
+    ("address", "bluetooth"),
+    ("psm", "bluetooth"),
+    ("channel", "bluetooth"),
+    ("node", "qipcrtr"),
+];
+
+/// Reads the whole text.
+pub(crate) fn read(source: &Source) -> (Settings, Vec<Rule>, Vec<Fault>) {
+    let (document, errors) = DeTable::parse_recoverable(&source.text);
+    if !errors.is_empty() {
+        let faults = errors
+            .iter()
+            .map(|error| Fault::new(error.span(), error.message(), "this is no TOML; see https://toml.io/en/v1.0.0"))
+            .collect();
+        return (Settings::default(), Vec::new(), faults);
+    }
+    let mut reader = Reader { variables: &source.variables, faults: Vec::new() };
+    let (settings, rules) = reader.document(document.get_ref());
+    (settings, rules, reader.faults)
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, at: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.faults.push(Fault::new(Some(at), message, help));
+    }
+
+    fn document(&mut self, document: &DeTable<'_>) -> (Settings, Vec<Rule>) {
+        let mut settings = Settings::default();
+        let mut rules = Vec::new();
+        let mut groups = HashMap::new();
+        if let Some((_, value)) = document.iter().find(|(key, _)| key.get_ref() == "groups") {
+            groups = self.groups(value);
+        }
+        let groups = Arc::new(groups);
+        for (key, value) in document {
+            match key.get_ref().as_ref() {
+                "version" => self.version(value),
+                "mode" => settings.mode = self.mode(value),
+                "on-reload" => settings.on_reload = self.on_reload(value),
+                "reveal" => settings.reveal = self.flag(key.get_ref(), value).map(|flag| flag.value),
+                "limits" => self.limits(value, &mut settings),
+                "groups" => {}
+                "allow" => self.rules(value, false, &groups, &mut rules),
+                "deny" => self.rules(value, true, &groups, &mut rules),
+                other => self.fault(
+                    key.span(),
+                    format!("unknown key `{other}`"),
+                    suggest(other, TOP_KEYS.iter().copied()),
+                ),
+            }
+        }
+        if !document.keys().any(|key| key.get_ref() == "version") {
+            self.fault(0..0, "the policy has no `version`", "begin the file with `version = 1`");
+        }
+        (settings, rules)
+    }
+
+    fn version(&mut self, value: &Value<'_>) {
+        if !matches!(value.get_ref(), DeValue::Integer(number) if number.as_str() == "1") {
+            self.fault(value.span(), "this version of policies is not known", "write `version = 1`");
+        }
+    }
+
+    fn mode(&mut self, value: &Value<'_>) -> Option<Mode> {
+        let text = self.text("mode", value)?;
+        match text.value.as_str() {
+            "enforce" => Some(Mode::Enforce),
+            "audit" => Some(Mode::Audit),
+            "learn" => Some(Mode::Learn),
+            other => {
+                self.fault(value.span(), format!("`{other}` is no mode"), suggest(other, ["enforce", "audit", "learn"]));
+                None
+            }
+        }
+    }
+
+    fn on_reload(&mut self, value: &Value<'_>) -> Option<OnReload> {
+        let text = self.text("on-reload", value)?;
+        match text.value.as_str() {
+            "close" => Some(OnReload::Close),
+            "keep" => Some(OnReload::Keep),
+            other => {
+                self.fault(value.span(), format!("`on-reload` cannot be `{other}`"), suggest(other, ["close", "keep"]));
+                None
+            }
+        }
+    }
+
+    fn limits(&mut self, value: &Value<'_>, settings: &mut Settings) {
+        let Some(table) = self.table("limits", value) else { return };
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "sockets" => settings.sockets = self.amount("sockets", value),
+                "buffer-bytes" => settings.buffer_bytes = self.amount("buffer-bytes", value),
+                other => {
+                    let help = match nearest(other, LIMIT_KEYS.iter().copied()) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => "take it out; there are `sockets` and `buffer-bytes`".to_owned(),
+                    };
+                    self.fault(key.span(), format!("limit `{other}` is not supported by this version yet"), help);
+                }
+            }
+        }
+    }
+
+    /// A count, or an amount of bytes: `64`, `"10 MiB"`.
+    fn amount(&mut self, key: &str, value: &Value<'_>) -> Option<usize> {
+        let read = match value.get_ref() {
+            DeValue::Integer(number) => usize::from_str_radix(number.as_str(), number.radix()).ok(),
+            DeValue::String(_) => {
+                let text = self.text(key, value)?;
+                parse_amount(&text.value)
+            }
+            _ => None,
+        };
+        if read.is_none() {
+            let help = format!("write `{key} = 64` or, for bytes, `{key} = \"10 MiB\"` (KiB, MiB, GiB, kB, MB, GB)");
+            self.fault(value.span(), format!("`{key}` is no amount"), help);
+        }
+        read
+    }
+
+    fn groups(&mut self, value: &Value<'_>) -> HashMap<String, Listing> {
+        let Some(table) = self.table("groups", value) else { return HashMap::new() };
+        let mut groups = HashMap::new();
+        for (key, value) in table {
+            if let Some(list) = self.list(key.get_ref(), value) {
+                groups.insert(key.get_ref().to_string(), list);
+            }
+        }
+        groups
+    }
+
+    fn rules(
+        &mut self,
+        value: &Value<'_>,
+        deny: bool,
+        groups: &Arc<HashMap<String, Listing>>,
+        rules: &mut Vec<Rule>,
+    ) {
+        let word = if deny { "deny" } else { "allow" };
+        let DeValue::Array(array) = value.get_ref() else {
+            self.fault(value.span(), format!("`{word}` is no list of rules"), format!("write `[[{word}]]`"));
+            return;
+        };
+        for entry in array {
+            match entry.get_ref() {
+                DeValue::Table(table) => {
+                    let mut rule =
+                        Rule { at: Some(entry.span()), deny, groups: groups.clone(), ..Rule::default() };
+                    self.rule(table, &mut rule);
+                    rules.push(rule);
+                }
+                _ => self.fault(entry.span(), "a rule is a table", format!("write `[[{word}]]` and its keys below")),
+            }
+        }
+    }
+
+    fn rule(&mut self, table: &DeTable<'_>, rule: &mut Rule) {
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            match name {
+                "id" => rule.id = self.text(name, value),
+                "family" => rule.family = self.list(name, value),
+                "type" => rule.socket_type = self.list(name, value),
+                "protocol" => rule.protocol = self.list(name, value),
+                "ops" => rule.ops = self.list(name, value),
+                "local" => rule.local = self.ends(name, value),
+                "peer" => rule.peer = self.ends(name, value),
+                "host-may-be" => rule.host_may_be = self.list(name, value),
+                "pin" => rule.pin = self.text(name, value),
+                "options" => (rule.get, rule.set) = self.two_lists(name, ["get", "set"], value),
+                "ancillary" => {
+                    (rule.ancillary_send, rule.ancillary_receive) = self.two_lists(name, ["send", "receive"], value);
+                }
+                "flags" => rule.flags = self.list(name, value),
+                "kinds" => rule.kinds = self.list(name, value),
+                "source" => rule.source = self.list(name, value),
+                "interface" => rule.interface = self.list(name, value),
+                "ioctl" => rule.ioctl = self.list(name, value),
+                "mode" => rule.mode = self.text(name, value),
+                "replace-stale" => rule.replace_stale = self.flag(name, value),
+                "peer-uid" => rule.peer_uid = self.list(name, value),
+                _ if self.address_key(name, value, &mut rule.top) => {}
+                _ => self.unknown_key(name, key.span(), RULE_KEYS.iter().chain(ADDRESS_KEYS)),
+            }
+        }
+    }
+
+    fn unknown_key<'k>(&mut self, name: &str, at: Range<usize>, known: impl Iterator<Item = &'k &'k str> + Clone) {
+        if let Some((_, family)) = LATER_KEYS.iter().find(|(later, _)| *later == name) {
+            let message = format!("key `{name}` belongs to family `{family}`, which is not supported by this version yet");
+            return self.fault(at, message, "there are the families `inet`, `inet6` and `unix`");
+        }
+        self.fault(at, format!("unknown key `{name}`"), suggest(name, known.copied()));
+    }
+
+    /// `local = { ... }`, or `"*"`.
+    fn ends(&mut self, name: &str, value: &Value<'_>) -> Option<Ends> {
+        let mut ends = Ends { at: Some(value.span()), ..Ends::default() };
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                for (key, value) in table {
+                    if !self.address_key(key.get_ref(), value, &mut ends) {
+                        self.unknown_key(key.get_ref(), key.span(), ADDRESS_KEYS.iter());
+                    }
+                }
+                if ends.is_empty() && table.is_empty() {
+                    let help = format!("name addresses, or write `{name} = \"*\"` for all of them");
+                    self.fault(value.span(), format!("`{name}` is empty"), help);
+                }
+                Some(ends)
+            }
+            DeValue::String(text) if text == "*" => {
+                ends.any = true;
+                Some(ends)
+            }
+            _ => {
+                let help = format!("write `{name} = {{ cidr = [\"10.0.0.0/8\"], port = [\"443\"] }}`, or `{name} = \"*\"`");
+                self.fault(value.span(), format!("`{name}` is no table of addresses"), help);
+                None
+            }
+        }
+    }
+
+    /// Reads an address key; false if the key is none.
+    fn address_key(&mut self, name: &str, value: &Value<'_>, ends: &mut Ends) -> bool {
+        let list = match name {
+            "cidr" => &mut ends.cidr,
+            "host" => &mut ends.host,
+            "class" => &mut ends.class,
+            "group" => &mut ends.group,
+            "port" => &mut ends.port,
+            "path" => &mut ends.path,
+            "abstract" => &mut ends.abstract_name,
+            "unnamed" => {
+                ends.unnamed = self.flag(name, value);
+                return true;
+            }
+            "root" => {
+                ends.root = self.text(name, value);
+                return true;
+            }
+            _ => return false,
+        };
+        *list = self.list(name, value);
+        if ends.at.is_none() {
+            ends.at = Some(value.span());
+        }
+        true
+    }
+
+    fn two_lists(&mut self, name: &str, keys: [&str; 2], value: &Value<'_>) -> (Option<Listing>, Option<Listing>) {
+        let mut lists = [None, None];
+        let Some(table) = self.table(name, value) else { return (None, None) };
+        for (key, value) in table {
+            match keys.iter().position(|known| known == key.get_ref()) {
+                Some(place) => lists[place] = self.list(key.get_ref(), value),
+                None => self.fault(
+                    key.span(),
+                    format!("unknown key `{}` in `{name}`", key.get_ref()),
+                    suggest(key.get_ref(), keys),
+                ),
+            }
+        }
+        let [first, second] = lists;
+        (first, second)
+    }
+
+    fn table<'v, 'i>(&mut self, name: &str, value: &'v Value<'i>) -> Option<&'v DeTable<'i>> {
+        match value.get_ref() {
+            DeValue::Table(table) => Some(table),
+            _ => {
+                self.fault(value.span(), format!("`{name}` is no table"), format!("write `{name} = {{ ... }}`"));
+                None
+            }
+        }
+    }
+
+    /// A list of words. Numbers count as words: `port = [443]`.
+    fn list(&mut self, name: &str, value: &Value<'_>) -> Option<Listing> {
+        let DeValue::Array(array) = value.get_ref() else {
+            let shown = match value.get_ref() {
+                DeValue::String(text) => format!("\"{text}\""),
+                DeValue::Integer(number) => format!("\"{number}\""),
+                _ => "\"...\"".to_owned(),
+            };
+            self.fault(value.span(), format!("`{name}` is no list"), format!("write `{name} = [{shown}]`"));
+            return None;
+        };
+        if array.is_empty() {
+            self.fault(
+                value.span(),
+                format!("`{name}` is empty, so that the rule never matches"),
+                format!("name something, or take `{name}` out"),
+            );
+            return None;
+        }
+        let mut items = Vec::new();
+        for entry in array {
+            match entry.get_ref() {
+                DeValue::String(_) => items.extend(self.text(name, entry)),
+                DeValue::Integer(number) => {
+                    items.push(Text { value: number.to_string(), at: Some(entry.span()) });
+                }
+                _ => self.fault(entry.span(), format!("`{name}` holds words"), "put it in quotes"),
+            }
+        }
+        Some(Listing { items, at: Some(value.span()) })
+    }
+
+    fn flag(&mut self, name: &str, value: &Value<'_>) -> Option<Flag> {
+        match value.get_ref() {
+            DeValue::Boolean(flag) => Some(Flag { value: *flag, at: Some(value.span()) }),
+            _ => {
+                self.fault(value.span(), format!("`{name}` is `true` or `false`"), format!("write `{name} = true`"));
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, name: &str, value: &Value<'_>) -> Option<Text> {
+        let DeValue::String(text) = value.get_ref() else {
+            self.fault(value.span(), format!("`{name}` is no text"), format!("write `{name} = \"...\"`"));
+            return None;
+        };
+        if text.is_empty() {
+            self.fault(value.span(), format!("`{name}` has an empty text"), "write what is meant, or take it out");
+            return None;
+        }
+        let value = self.expand(text, value.span())?;
+        Some(value)
+    }
+
+    /// Puts in the variables.
+    fn expand(&mut self, text: &str, at: Range<usize>) -> Option<Text> {
+        let mut whole = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let Some((name, behind)) = after.split_once('}') else {
+                self.fault(at, "a `${` without its `}`", "write `${name}`");
+                return None;
+            };
+            let Some(value) = self.variables.get(name) else {
+                let message = format!("the variable `{name}` has no value");
+                let help = format!("give it one where the policy is loaded: `--var {name}=VALUE`");
+                self.fault(at, message, help);
+                return None;
+            };
+            whole.push_str(before);
+            whole.push_str(value);
+            rest = behind;
+        }
+        whole.push_str(rest);
+        Some(Text { value: whole, at: Some(at) })
+    }
+}
+
+fn parse_amount(text: &str) -> Option<usize> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let number: usize = digits.trim().parse().ok()?;
+    let unit = match text[digits.len()..].trim() {
+        "" | "B" => 1,
+        "kB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_have_units() {
+        assert_eq!(parse_amount("10 MiB"), Some(10 << 20));
+        assert_eq!(parse_amount("64"), Some(64));
+        assert_eq!(parse_amount("3kB"), Some(3000));
+        assert_eq!(parse_amount("3 parsec"), None);
+        assert_eq!(parse_amount("99999999999999999999 B"), None);
+        assert_eq!(parse_amount("99999999999999 GiB"), None);
+        assert_eq!(parse_amount(""), None);
+    }
+}

@@ -1,0 +1,317 @@
+//! What a data call may carry: message flags, ancillary data, descriptors. See send(2), recv(2), cmsg(3).
+
+use std::fmt;
+
+use bitflags::bitflags;
+
+bitflags! {
+    /// Flags of a send or receive call, see send(2) and recv(2). The values are this crate's own, since
+    /// the kernels' differ.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub struct MessageFlags: u32 {
+        /// MSG_OOB.
+        const OOB = 1 << 0;
+        /// MSG_PEEK.
+        const PEEK = 1 << 1;
+        /// MSG_DONTROUTE.
+        const DONTROUTE = 1 << 2;
+        /// MSG_DONTWAIT.
+        const DONTWAIT = 1 << 3;
+        /// MSG_WAITALL.
+        const WAITALL = 1 << 4;
+        /// MSG_TRUNC.
+        const TRUNC = 1 << 5;
+        /// MSG_NOSIGNAL.
+        const NOSIGNAL = 1 << 6;
+        /// MSG_MORE.
+        const MORE = 1 << 7;
+        /// MSG_EOR.
+        const EOR = 1 << 8;
+        /// MSG_ERRQUEUE.
+        const ERRQUEUE = 1 << 9;
+        /// MSG_FASTOPEN.
+        const FASTOPEN = 1 << 10;
+        /// MSG_CONFIRM.
+        const CONFIRM = 1 << 11;
+        /// MSG_ZEROCOPY.
+        const ZEROCOPY = 1 << 12;
+        /// MSG_PROXY.
+        const PROXY = 1 << 13;
+    }
+}
+
+impl MessageFlags {
+    /// The flags that need no grant.
+    pub const ALWAYS: MessageFlags = MessageFlags::PEEK
+        .union(MessageFlags::DONTWAIT)
+        .union(MessageFlags::WAITALL)
+        .union(MessageFlags::TRUNC)
+        .union(MessageFlags::NOSIGNAL)
+        .union(MessageFlags::MORE)
+        .union(MessageFlags::EOR);
+
+    /// The flags that a policy's name list stands for, if the name is one: `errqueue`, `oob`, ...
+    pub(crate) fn from_policy_name(name: &str) -> Option<MessageFlags> {
+        if name.chars().any(|c| c.is_ascii_uppercase()) {
+            return None;
+        }
+        MessageFlags::from_name(&name.to_ascii_uppercase())
+    }
+
+    /// The names as a policy writes them.
+    pub fn policy_names(self) -> impl Iterator<Item = String> {
+        self.iter_names().map(|(name, _)| name.to_ascii_lowercase())
+    }
+}
+
+/// One kind of ancillary data (a control message), see cmsg(3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AncillaryKind {
+    /// SCM_RIGHTS. Governed by `descriptor-send` and `descriptor-receive`, never by `ancillary`.
+    Rights,
+    /// SCM_CREDENTIALS, see unix(7).
+    Credentials,
+    /// SCM_TIMESTAMP, SCM_TIMESTAMPNS and SCM_TIMESTAMPING, see socket(7).
+    Timestamp,
+    /// IP_PKTINFO and IPV6_PKTINFO. When sent, it picks the source address.
+    PacketInfo,
+    /// IP_TTL and IPV6_HOPLIMIT.
+    HopLimit,
+    /// IP_TOS and IPV6_TCLASS.
+    TrafficClass,
+    /// SCM_PIDFD, see unix(7).
+    PidFd,
+    /// SCM_SECURITY, see unix(7).
+    Security,
+    /// IP_ORIGDSTADDR and IPV6_ORIGDSTADDR.
+    OriginalDestination,
+    /// IP_RECVERR and IPV6_RECVERR: reports what a router or peer said, and who.
+    ExtendedError,
+    /// SO_RXQ_OVFL.
+    DropCount,
+    /// UDP_SEGMENT and UDP_GRO, see udp(7).
+    SegmentSize,
+    /// SCM_TXTIME.
+    TxTime,
+    /// Any other control message, by Linux's numbers.
+    Raw {
+        /// cmsg_level.
+        level: i32,
+        /// cmsg_type.
+        kind: i32,
+    },
+}
+
+/// Names of a policy, and the (level, type) numbers that mean the same.
+const ANCILLARY: &[(&str, AncillaryKind, &[(i32, i32)])] = &[
+    ("rights", AncillaryKind::Rights, &[(1, 1)]),
+    ("credentials", AncillaryKind::Credentials, &[(1, 2)]),
+    ("timestamp", AncillaryKind::Timestamp, &[(1, 29), (1, 35), (1, 37), (1, 63), (1, 64), (1, 65)]),
+    ("packet-info", AncillaryKind::PacketInfo, &[(0, 8), (41, 50), (41, 2)]),
+    ("hop-limit", AncillaryKind::HopLimit, &[(0, 2), (41, 52), (41, 8)]),
+    ("traffic-class", AncillaryKind::TrafficClass, &[(0, 1), (41, 67)]),
+    ("pidfd", AncillaryKind::PidFd, &[(1, 4)]),
+    ("security", AncillaryKind::Security, &[(1, 3)]),
+    ("original-destination", AncillaryKind::OriginalDestination, &[(0, 20), (41, 74)]),
+    ("extended-error", AncillaryKind::ExtendedError, &[(0, 11), (41, 25)]),
+    ("drop-count", AncillaryKind::DropCount, &[(1, 40)]),
+    ("segment-size", AncillaryKind::SegmentSize, &[(17, 103), (17, 104)]),
+    ("txtime", AncillaryKind::TxTime, &[(1, 61)]),
+];
+
+impl AncillaryKind {
+    /// The named kind where a raw one has a name, so that numbers are no way round a name.
+    #[must_use]
+    pub fn canonical(self) -> AncillaryKind {
+        let AncillaryKind::Raw { level, kind } = self else { return self };
+        ANCILLARY
+            .iter()
+            .find(|(_, _, numbers)| numbers.contains(&(level, kind)))
+            .map_or(self, |(_, named, _)| *named)
+    }
+
+    /// The kind that a policy's name stands for: `timestamp`, or `1/29` by numbers.
+    pub(crate) fn from_policy_name(name: &str) -> Option<AncillaryKind> {
+        if let Some((_, kind, _)) = ANCILLARY.iter().find(|(known, _, _)| *known == name) {
+            return Some(*kind);
+        }
+        let (level, kind) = name.split_once('/')?;
+        let raw = AncillaryKind::Raw { level: level.parse().ok()?, kind: kind.parse().ok()? };
+        Some(raw.canonical())
+    }
+
+    pub(crate) fn policy_names() -> impl Iterator<Item = &'static str> {
+        ANCILLARY.iter().map(|(name, _, _)| *name).filter(|name| *name != "rights")
+    }
+
+    fn bit(self) -> Option<u32> {
+        let place = ANCILLARY.iter().position(|(_, kind, _)| *kind == self)?;
+        Some(1 << place)
+    }
+}
+
+impl fmt::Display for AncillaryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (ANCILLARY.iter().find(|(_, kind, _)| kind == self), self) {
+            (Some((name, _, _)), _) => f.write_str(name),
+            (None, AncillaryKind::Raw { level, kind }) => write!(f, "{level}/{kind}"),
+            (None, _) => f.write_str("unknown"),
+        }
+    }
+}
+
+/// A set of kinds of ancillary data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AncillarySet {
+    everything: bool,
+    named: u32,
+    raw: Vec<AncillaryKind>,
+}
+
+impl AncillarySet {
+    /// The set of nothing.
+    pub const NONE: AncillarySet = AncillarySet { everything: false, named: 0, raw: Vec::new() };
+
+    /// The set of all kinds but [`AncillaryKind::Rights`].
+    #[must_use]
+    pub fn everything() -> AncillarySet {
+        AncillarySet { everything: true, named: 0, raw: Vec::new() }
+    }
+
+    /// Whether the kind is in the set; a raw kind that has a name counts as the named one.
+    /// [`AncillaryKind::Rights`] never is.
+    #[must_use]
+    pub fn contains(&self, kind: AncillaryKind) -> bool {
+        let kind = kind.canonical();
+        if kind == AncillaryKind::Rights {
+            return false;
+        }
+        let listed = match kind.bit() {
+            Some(bit) => self.named & bit != 0,
+            None => self.raw.contains(&kind),
+        };
+        // In "everything but", the list names what is taken out.
+        listed != self.everything
+    }
+
+    /// Whether no kind is in the set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.everything && self.named == 0 && self.raw.is_empty()
+    }
+
+    pub(crate) fn insert(&mut self, kind: AncillaryKind) {
+        let kind = kind.canonical();
+        if self.contains(kind) || kind == AncillaryKind::Rights {
+            return;
+        }
+        self.toggle(kind);
+    }
+
+    fn toggle(&mut self, kind: AncillaryKind) {
+        match kind.bit() {
+            Some(bit) => self.named ^= bit,
+            None => match self.raw.iter().position(|known| *known == kind) {
+                Some(place) => drop(self.raw.swap_remove(place)),
+                None => self.raw.push(kind),
+            },
+        }
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = AncillaryKind> {
+        ANCILLARY
+            .iter()
+            .map(|(_, kind, _)| *kind)
+            .filter(|kind| kind.bit().is_some_and(|bit| self.named & bit != 0))
+            .chain(self.raw.iter().copied())
+    }
+
+    /// Adds what `other` lists. Only lists are united, never an "everything but".
+    pub(crate) fn extend(&mut self, other: &AncillarySet) {
+        for kind in other.kinds() {
+            self.insert(kind);
+        }
+    }
+
+    /// Takes out what `other` lists.
+    pub(crate) fn remove(&mut self, other: &AncillarySet) {
+        for kind in other.kinds() {
+            if self.contains(kind) {
+                self.toggle(kind);
+            }
+        }
+    }
+}
+
+bitflags! {
+    /// Which descriptors may travel over a Unix socket (SCM_RIGHTS, see unix(7)).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct DescriptorKinds: u8 {
+        /// Sockets that the policy of the receiver grants.
+        const SOCKET = 1;
+        /// Everything else, as an opaque handle that can only be passed on or dropped.
+        const OPAQUE = 2;
+    }
+}
+
+/// One descriptor's kind, seen from the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DescriptorKind {
+    /// A socket.
+    Socket,
+    /// Any other descriptor: a file, a pipe, a pidfd.
+    Opaque,
+}
+
+impl From<DescriptorKind> for DescriptorKinds {
+    fn from(kind: DescriptorKind) -> DescriptorKinds {
+        match kind {
+            DescriptorKind::Socket => DescriptorKinds::SOCKET,
+            DescriptorKind::Opaque => DescriptorKinds::OPAQUE,
+        }
+    }
+}
+
+impl fmt::Display for DescriptorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DescriptorKind::Socket => "socket",
+            DescriptorKind::Opaque => "opaque",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_no_way_round_a_name() {
+        let mut set = AncillarySet::default();
+        set.insert(AncillaryKind::Timestamp);
+        assert!(set.contains(AncillaryKind::Raw { level: 1, kind: 29 }));
+        assert!(!set.contains(AncillaryKind::Raw { level: 1, kind: 2 }));
+        assert!(!AncillarySet::everything().contains(AncillaryKind::Raw { level: 1, kind: 1 }));
+    }
+
+    #[test]
+    fn a_deny_takes_out_of_everything() {
+        let mut denied = AncillarySet::default();
+        denied.insert(AncillaryKind::Credentials);
+        denied.insert(AncillaryKind::Raw { level: 9, kind: 9 });
+        let mut set = AncillarySet::everything();
+        set.remove(&denied);
+        assert!(!set.contains(AncillaryKind::Credentials));
+        assert!(!set.contains(AncillaryKind::Raw { level: 9, kind: 9 }));
+        assert!(set.contains(AncillaryKind::Timestamp));
+        set.insert(AncillaryKind::Credentials);
+        assert!(set.contains(AncillaryKind::Credentials));
+    }
+
+    #[test]
+    fn flags_have_the_names_of_the_policy() {
+        assert_eq!(MessageFlags::from_policy_name("oob"), Some(MessageFlags::OOB));
+        assert_eq!(MessageFlags::from_policy_name("OOB"), None);
+        assert_eq!(MessageFlags::ALWAYS.policy_names().count(), 7);
+    }
+}

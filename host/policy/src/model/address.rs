@@ -1,0 +1,194 @@
+//! Patterns for addresses: `cidr`, `class`, `host`, `port`, and the Unix keys.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+
+use super::host::HostPattern;
+use super::place::{UnixPattern, clean_components, whole_place};
+use crate::address::{Address, UnixAddress};
+use crate::class::{ClassSet, classes, embedded};
+
+/// A range of ports; `"0"` is the range from 0 to 0.
+pub(crate) type PortRange = RangeInclusive<u16>;
+
+/// The lowest port that a kernel may choose by itself (Linux's net.ipv4.ip_local_port_range never goes
+/// below the privileged ports by default).
+const FIRST_CHOSEN_PORT: u16 = 1024;
+
+/// Which end of a socket an address is, and how it came there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The peer.
+    Peer,
+    /// The local address, asked for by the guest.
+    Local,
+    /// The local address with a port or an abstract name that the kernel chose.
+    LocalChosen,
+}
+
+/// One way to name IP addresses.
+#[derive(Clone, Debug)]
+pub(crate) enum IpPattern {
+    /// `"*"`.
+    Any,
+    /// `cidr`, and named lists.
+    Nets(Vec<IpNet>),
+    /// `class`.
+    Classes(ClassSet),
+    /// `host`: what these names resolved to.
+    Hosts(Vec<HostPattern>),
+}
+
+impl IpPattern {
+    pub(crate) fn is_any(&self) -> bool {
+        matches!(self, IpPattern::Any)
+    }
+
+    fn holds(nets: &[IpNet], ip: IpAddr) -> bool {
+        nets.iter().any(|net| net.contains(&ip))
+    }
+
+    /// Whether an allow rule covers the address: its own form and every one inside it.
+    pub(crate) fn covers_plain(&self, ip: IpAddr) -> bool {
+        match self {
+            IpPattern::Any => true,
+            IpPattern::Nets(nets) => {
+                IpPattern::holds(nets, ip) && embedded(ip).all(|inner| IpPattern::holds(nets, inner))
+            }
+            IpPattern::Classes(allowed) => allowed.contains(classes(ip)),
+            IpPattern::Hosts(_) => false,
+        }
+    }
+
+    /// Whether a deny rule touches the address: its own form or any inside it.
+    pub(crate) fn touches_plain(&self, ip: IpAddr) -> bool {
+        match self {
+            IpPattern::Any => true,
+            IpPattern::Nets(nets) => {
+                IpPattern::holds(nets, ip) || embedded(ip).any(|inner| IpPattern::holds(nets, inner))
+            }
+            IpPattern::Classes(denied) => denied.intersects(classes(ip)),
+            IpPattern::Hosts(_) => false,
+        }
+    }
+}
+
+/// What a rule says of one address.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AddressPattern {
+    /// `peer = "*"`: every address of every family.
+    pub(crate) any: bool,
+    pub(crate) ip: Option<IpPattern>,
+    pub(crate) ports: Option<Vec<PortRange>>,
+    pub(crate) unix: Option<UnixPattern>,
+}
+
+impl AddressPattern {
+    /// Whether the pattern covers every address there is, so that it covers an unknown one.
+    pub(crate) fn is_any(&self) -> bool {
+        let ports = self.ports.as_ref().is_none_or(|ports| ports.contains(&(0..=u16::MAX)));
+        self.any || (ports && self.unix.is_none() && self.ip.as_ref().is_none_or(IpPattern::is_any))
+    }
+
+    fn covers_port(&self, port: u16, side: Side) -> bool {
+        let Some(ports) = &self.ports else { return true };
+        if ports.iter().any(|range| range.contains(&port)) {
+            return true;
+        }
+        match side {
+            // "0" grants the port that the kernel then chooses.
+            Side::LocalChosen => port >= FIRST_CHOSEN_PORT && ports.contains(&(0..=0)),
+            // A range grants port 0: the port chosen is judged again.
+            Side::Local => {
+                port == 0 && ports.iter().any(|range| range.start() != range.end() && *range.end() >= FIRST_CHOSEN_PORT)
+            }
+            Side::Peer => false,
+        }
+    }
+
+    /// Whether an allow rule covers the address. `pinned` answers whether an IP address is what one of
+    /// the names resolved to.
+    pub(crate) fn covers(
+        &self,
+        address: &Address,
+        side: Side,
+        pinned: &mut dyn FnMut(&[HostPattern], IpAddr) -> bool,
+    ) -> bool {
+        let (ip, port) = match address {
+            Address::Unix(unix) => {
+                return match (&self.unix, unix) {
+                    (Some(pattern), _) => pattern.covers(unix, side),
+                    (None, UnixAddress::Pathname(path)) => self.any && clean_components(path).is_some(),
+                    (None, _) => self.any,
+                };
+            }
+            Address::Inet(four) => (IpAddr::V4(*four.ip()), four.port()),
+            Address::Inet6(six) => (IpAddr::V6(*six.ip()), six.port()),
+        };
+        let covered = match &self.ip {
+            _ if self.any => true,
+            // A pattern of Unix names alone is about no IP address.
+            None => self.unix.is_none() || self.ports.is_some(),
+            Some(IpPattern::Hosts(hosts)) => pinned(hosts, ip),
+            Some(pattern) => pattern.covers_plain(ip),
+        };
+        covered && self.covers_port(port, side)
+    }
+
+    /// Whether a deny rule touches the address. `wide`: a local wildcard counts as every address of the
+    /// machine, which is what it stands for.
+    pub(crate) fn touches(&self, address: &Address, wide: bool) -> bool {
+        let (ip, port) = match address {
+            Address::Unix(unix) => {
+                return match &self.unix {
+                    Some(pattern) => pattern.touches(unix),
+                    None => self.any,
+                };
+            }
+            Address::Inet(four) => (IpAddr::V4(*four.ip()), four.port()),
+            Address::Inet6(six) => (IpAddr::V6(*six.ip()), six.port()),
+        };
+        let touched = match &self.ip {
+            _ if self.any => true,
+            None => self.unix.is_none() || self.ports.is_some(),
+            Some(pattern) => (wide && ip.is_unspecified()) || pattern.touches_plain(ip),
+        };
+        touched && self.ports.as_ref().is_none_or(|ports| ports.iter().any(|range| range.contains(&port)))
+    }
+
+    /// Whether IP addresses are named by class.
+    pub(crate) fn names_classes(&self) -> bool {
+        matches!(self.ip, Some(IpPattern::Classes(_)))
+    }
+
+    /// Whether an allow rule covers the IP address, for what has no port.
+    pub(crate) fn covers_ip(&self, ip: IpAddr) -> bool {
+        self.any || self.ip.as_ref().is_some_and(|pattern| pattern.covers_plain(ip))
+    }
+
+    /// Whether a deny rule touches the IP address, for what has no port.
+    pub(crate) fn touches_ip(&self, ip: IpAddr) -> bool {
+        self.any || self.ip.as_ref().is_some_and(|pattern| pattern.touches_plain(ip))
+    }
+
+    /// The Unix pattern that covers a pathname, with its place.
+    pub(crate) fn place_of(&self, path: &[u8]) -> Option<crate::permit::UnixPlace> {
+        match &self.unix {
+            Some(pattern) => pattern.place_of(path),
+            None if self.any => whole_place(path),
+            None => None,
+        }
+    }
+}
+
+/// The address of a socket that was never bound, as `listen` is judged on it.
+pub(crate) fn unbound(family: crate::kind::Family) -> Address {
+    use std::net::{Ipv6Addr, SocketAddrV4, SocketAddrV6};
+    match family {
+        crate::kind::Family::Inet => Address::Inet(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
+        crate::kind::Family::Inet6 => Address::Inet6(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0)),
+        _ => Address::Unix(UnixAddress::Unnamed),
+    }
+}

@@ -1,0 +1,233 @@
+//! One rule, compiled.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bitflags::bitflags;
+
+use super::address::{AddressPattern, IpPattern};
+use super::host::HostPattern;
+use super::options::OptionGrant;
+use super::place::NamePattern;
+use crate::class::ClassSet;
+use crate::kind::{Family, ICMP, ICMPV6, Kind, SocketType};
+use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
+use crate::permit::RuleId;
+
+bitflags! {
+    /// A set of operations as `ops` names them.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub(crate) struct OpSet: u32 {
+        const CONNECT = 1 << 0;
+        const BIND = 1 << 1;
+        const LISTEN = 1 << 2;
+        const SEND_TO = 1 << 3;
+        const RECEIVE = 1 << 4;
+        const REPLY = 1 << 5;
+        const SOCKETPAIR = 1 << 6;
+        const RESOLVE = 1 << 7;
+        const REVERSE_RESOLVE = 1 << 8;
+        const INTERFACES = 1 << 9;
+        const HOSTNAME = 1 << 10;
+        const SET_HOSTNAME = 1 << 11;
+        const DISCONNECT = 1 << 12;
+        const SPLICE = 1 << 13;
+        const IOCTL = 1 << 14;
+        const JOIN_GROUP = 1 << 15;
+        const DESCRIPTOR_SEND = 1 << 16;
+        const DESCRIPTOR_RECEIVE = 1 << 17;
+    }
+}
+
+/// The names of the operations in a policy.
+const OPERATIONS: &[(&str, OpSet)] = &[
+    ("connect", OpSet::CONNECT),
+    ("bind", OpSet::BIND),
+    ("listen", OpSet::LISTEN),
+    ("send-to", OpSet::SEND_TO),
+    ("receive", OpSet::RECEIVE),
+    ("reply", OpSet::REPLY),
+    ("socketpair", OpSet::SOCKETPAIR),
+    ("resolve", OpSet::RESOLVE),
+    ("reverse-resolve", OpSet::REVERSE_RESOLVE),
+    ("interfaces", OpSet::INTERFACES),
+    ("hostname", OpSet::HOSTNAME),
+    ("set-hostname", OpSet::SET_HOSTNAME),
+    ("disconnect", OpSet::DISCONNECT),
+    ("splice", OpSet::SPLICE),
+    ("ioctl", OpSet::IOCTL),
+    ("join-group", OpSet::JOIN_GROUP),
+    ("descriptor-send", OpSet::DESCRIPTOR_SEND),
+    ("descriptor-receive", OpSet::DESCRIPTOR_RECEIVE),
+];
+
+impl OpSet {
+    /// Operations whose address at the top of a rule is the local one.
+    pub(crate) const LOCAL_KIND: OpSet = OpSet::BIND.union(OpSet::LISTEN);
+    /// Operations whose address at the top of a rule is the peer's.
+    pub(crate) const PEER_KIND: OpSet =
+        OpSet::CONNECT.union(OpSet::SEND_TO).union(OpSet::RECEIVE).union(OpSet::REVERSE_RESOLVE);
+    /// Operations that make a socket what it is.
+    pub(crate) const MAKING: OpSet = OpSet::CONNECT
+        .union(OpSet::BIND)
+        .union(OpSet::LISTEN)
+        .union(OpSet::SEND_TO)
+        .union(OpSet::RECEIVE)
+        .union(OpSet::REPLY)
+        .union(OpSet::SOCKETPAIR);
+    /// Operations that carry socket(2).
+    pub(crate) const CREATING: OpSet = OpSet::CONNECT
+        .union(OpSet::BIND)
+        .union(OpSet::LISTEN)
+        .union(OpSet::SEND_TO)
+        .union(OpSet::RECEIVE);
+    /// Operations that are not about one socket.
+    pub(crate) const SOCKETLESS: OpSet = OpSet::RESOLVE
+        .union(OpSet::REVERSE_RESOLVE)
+        .union(OpSet::INTERFACES)
+        .union(OpSet::HOSTNAME)
+        .union(OpSet::SET_HOSTNAME);
+
+    pub(crate) fn from_policy_name(name: &str) -> Option<OpSet> {
+        OPERATIONS.iter().find(|(known, _)| *known == name).map(|(_, op)| *op)
+    }
+
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
+        OPERATIONS.iter().filter(move |(_, op)| self.contains(*op)).map(|(name, _)| *name)
+    }
+
+    pub(crate) fn policy_names() -> impl Iterator<Item = &'static str> {
+        OpSet::all().names()
+    }
+}
+
+/// Which sockets a clause is about. `None` is any.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KindPattern {
+    pub(crate) families: Option<Vec<Family>>,
+    pub(crate) types: Option<Vec<SocketType>>,
+    pub(crate) protocols: Option<Vec<u32>>,
+}
+
+impl KindPattern {
+    pub(crate) fn is_any(&self) -> bool {
+        self.families.is_none() && self.types.is_none() && self.protocols.is_none()
+    }
+
+    pub(crate) fn lists_family(&self, family: Family) -> bool {
+        self.families.as_ref().is_none_or(|families| families.contains(&family))
+    }
+
+    fn lists_type(&self, kind: Kind) -> bool {
+        self.types.as_ref().is_none_or(|types| types.contains(&kind.socket_type))
+    }
+
+    /// Whether an allow rule covers the kind. Families and types that no rule can name yet are covered
+    /// by none, and ping sockets only by a rule that names their protocol.
+    pub(crate) fn allows(&self, kind: Kind) -> bool {
+        let family = !matches!(kind.family, Family::Other(_)) && self.lists_family(kind.family);
+        let socket_type =
+            matches!(kind.socket_type, SocketType::Stream | SocketType::Datagram | SocketType::SeqPacket)
+                && self.lists_type(kind);
+        let protocol = match &self.protocols {
+            Some(protocols) => protocols.contains(&kind.protocol),
+            None => kind.family == Family::Unix || !matches!(kind.protocol, ICMP | ICMPV6),
+        };
+        family && socket_type && protocol
+    }
+
+    /// Whether a deny rule covers the kind.
+    pub(crate) fn denies(&self, kind: Kind) -> bool {
+        self.lists_type(kind)
+            && self.protocols.as_ref().is_none_or(|protocols| protocols.contains(&kind.protocol))
+    }
+}
+
+/// Multicast groups that may be joined.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GroupPattern {
+    pub(crate) group: Option<IpPattern>,
+    pub(crate) source: Option<IpPattern>,
+    pub(crate) interface: Option<Vec<NamePattern>>,
+}
+
+impl GroupPattern {
+    pub(crate) fn is_any(&self) -> bool {
+        self.group.is_none() && self.source.is_none() && self.interface.is_none()
+    }
+
+    /// Whether the group, the source and the interface are all covered. A rule that names sources does
+    /// not cover a membership without one, nor a rule that names interfaces the kernel's own choice.
+    pub(crate) fn covers(&self, request: &crate::permit::GroupRequest, deny: bool) -> bool {
+        let ip = |pattern: &Option<IpPattern>, ip: Option<IpAddr>| match (pattern, ip) {
+            (None, _) => true,
+            (Some(pattern), Some(ip)) if deny => pattern.touches_plain(ip),
+            (Some(pattern), Some(ip)) => pattern.covers_plain(ip),
+            // A deny of some sources also stops a membership that hears every source.
+            (Some(pattern), None) => deny || pattern.is_any(),
+        };
+        let interface = match (&self.interface, &request.interface) {
+            (None, _) => true,
+            (Some(patterns), Some(name)) => patterns.iter().any(|pattern| pattern.matches(name.as_bytes())),
+            (Some(patterns), None) => deny || patterns.iter().any(NamePattern::is_everything),
+        };
+        ip(&self.group, Some(request.group)) && ip(&self.source, request.source) && interface
+    }
+}
+
+/// The users that a peer may run as.
+pub(crate) type UserSet = Option<Arc<[u32]>>;
+
+/// One compiled rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Clause {
+    pub(crate) id: RuleId,
+    /// Where the rule stands, for messages: `policy.toml:12`.
+    pub(crate) place: String,
+    /// Written with `--allow`.
+    pub(crate) from_line: bool,
+    pub(crate) kind: KindPattern,
+    pub(crate) ops: OpSet,
+    /// A deny rule without `ops`.
+    pub(crate) every_op: bool,
+    pub(crate) local: Option<AddressPattern>,
+    pub(crate) peer: Option<AddressPattern>,
+    /// A deny rule's address at the top: it holds for local and peer.
+    pub(crate) either: Option<AddressPattern>,
+    pub(crate) hosts: Option<Vec<HostPattern>>,
+    pub(crate) host_may_be: ClassSet,
+    pub(crate) pin: Duration,
+    pub(crate) options: OptionGrant,
+    pub(crate) flags: MessageFlags,
+    pub(crate) ancillary_out: AncillarySet,
+    pub(crate) ancillary_in: AncillarySet,
+    pub(crate) descriptors: DescriptorKinds,
+    pub(crate) groups: GroupPattern,
+    pub(crate) ioctls: Vec<String>,
+    pub(crate) mode: Option<u32>,
+    pub(crate) replace_stale: bool,
+    pub(crate) peer_uids: UserSet,
+    /// A deny rule that only takes away options, flags or ancillary data.
+    pub(crate) uses_only: bool,
+}
+
+impl Clause {
+    pub(crate) fn has_addresses(&self) -> bool {
+        self.local.is_some() || self.peer.is_some() || self.either.is_some()
+    }
+
+    pub(crate) fn names_host(&self, host: &str) -> bool {
+        self.hosts.as_ref().is_some_and(|hosts| hosts.iter().any(|pattern| pattern.matches(host)))
+    }
+}
+
+impl Clause {
+    /// Whether a name may resolve to the address under this rule: a family that the rule lists, and
+    /// global, or of a class that `host-may-be` accepts, for the address and every one inside it.
+    pub(crate) fn accepts_answer(&self, ip: IpAddr) -> bool {
+        let family = if ip.is_ipv4() { Family::Inet } else { Family::Inet6 };
+        self.kind.lists_family(family)
+            && (self.host_may_be | ClassSet::GLOBAL).contains(crate::class::classes(ip))
+    }
+}

@@ -1,0 +1,177 @@
+//! The model of a policy: its clauses, grouped so that a verdict looks only at those that could matter.
+
+mod address;
+mod clause;
+mod host;
+mod options;
+mod place;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use address::{AddressPattern, IpPattern, PortRange, Side, unbound};
+pub(crate) use clause::{Clause, GroupPattern, KindPattern, OpSet, UserSet};
+pub(crate) use host::{HostPattern, fold};
+pub(crate) use options::{OptionGrant, OptionPattern, OptionPatterns};
+pub(crate) use place::{AbstractPattern, NamePattern, PathPattern, UnixPattern, whole_place};
+
+use crate::kind::Family;
+use crate::load::Settings;
+
+/// What happens to an operation that lacks a grant. Deny rules and limits hold in every mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It is denied.
+    #[default]
+    Enforce,
+    /// It is let through, and written down.
+    Audit,
+    /// It is let through, and written down as the rule that would grant it.
+    Learn,
+}
+
+/// What happens on a reload to sockets that lose their grant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnReload {
+    /// They are closed.
+    #[default]
+    Close,
+    /// They live on; new operations are judged by the new policy.
+    Keep,
+}
+
+/// The limits of one guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sockets open at one time. Default 256. Reaching it answers `mfile`.
+    pub sockets: usize,
+    /// Bytes that the host may hold in buffers for the guest at one time. Default 16 MiB. Reaching it
+    /// answers `nobufs`.
+    pub buffer_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { sockets: 256, buffer_bytes: 16 << 20 }
+    }
+}
+
+/// How long a resolved address stays granted, unless a rule's `pin` says otherwise.
+pub(crate) const DEFAULT_PIN: Duration = Duration::from_secs(300);
+
+/// A policy: what one guest may do. Default deny; deny beats allow; the order of rules does not matter.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(crate) mode: Mode,
+    pub(crate) on_reload: OnReload,
+    pub(crate) reveal: bool,
+    pub(crate) limits: Limits,
+    pub(crate) allow: ClauseTable,
+    pub(crate) deny: ClauseTable,
+    pub(crate) settings: Settings,
+}
+
+impl Policy {
+    /// The policy that grants nothing.
+    #[must_use]
+    pub fn deny_all() -> Policy {
+        Policy {
+            mode: Mode::Enforce,
+            on_reload: OnReload::Close,
+            reveal: false,
+            limits: Limits::default(),
+            allow: ClauseTable::default(),
+            deny: ClauseTable::default(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// What happens to what lacks a grant.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The same policy in another mode.
+    #[must_use]
+    pub fn with_mode(mut self, mode: Mode) -> Policy {
+        self.mode = mode;
+        self.settings.mode = Some(mode);
+        self
+    }
+
+    /// What happens to sockets that lose their grant on a reload.
+    #[must_use]
+    pub fn on_reload(&self) -> OnReload {
+        self.on_reload
+    }
+
+    /// The guest's limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether a guest may learn why something was denied to it.
+    #[must_use]
+    pub fn reveals_denials(&self) -> bool {
+        self.reveal
+    }
+
+    /// The ids of all rules, allow rules first.
+    pub fn rule_ids(&self) -> impl Iterator<Item = &str> {
+        self.allow.all().iter().chain(self.deny.all()).map(|clause| clause.id.as_str())
+    }
+}
+
+/// Clauses, with an index by family and operation.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClauseTable {
+    clauses: Vec<Arc<Clause>>,
+    /// One list of places in `clauses` per (family, operation); the last family row is for what has none.
+    index: Vec<Vec<u32>>,
+}
+
+const FAMILY_ROWS: usize = 4;
+
+fn family_row(family: Option<Family>) -> usize {
+    match family {
+        Some(Family::Inet) => 0,
+        Some(Family::Inet6) => 1,
+        Some(Family::Unix) => 2,
+        Some(Family::Other(_)) | None => 3,
+    }
+}
+
+impl ClauseTable {
+    pub(crate) fn new(clauses: Vec<Arc<Clause>>) -> ClauseTable {
+        let operations = OpSet::all().bits().count_ones() as usize;
+        let mut index = vec![Vec::new(); FAMILY_ROWS * operations];
+        for (place, clause) in (0u32..).zip(&clauses) {
+            for (row, family) in [Some(Family::Inet), Some(Family::Inet6), Some(Family::Unix), None].iter().enumerate() {
+                if family.is_some_and(|family| !clause.kind.lists_family(family)) {
+                    continue;
+                }
+                for op in clause.ops {
+                    index[row * operations + op.bits().trailing_zeros() as usize].push(place);
+                }
+            }
+        }
+        ClauseTable { clauses, index }
+    }
+
+    pub(crate) fn all(&self) -> &[Arc<Clause>] {
+        &self.clauses
+    }
+
+    /// The clauses that list one of `ops` and could cover a socket of `family`. A clause may come more
+    /// than once if `ops` has several operations.
+    pub(crate) fn candidates(&self, family: Option<Family>, ops: OpSet) -> impl Iterator<Item = &Clause> {
+        let operations = OpSet::all().bits().count_ones() as usize;
+        let row = family_row(family) * operations;
+        ops.into_iter()
+            .filter_map(move |op| self.index.get(row + op.bits().trailing_zeros() as usize))
+            .flatten()
+            .map(|place| &*self.clauses[*place as usize])
+    }
+}

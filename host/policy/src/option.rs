@@ -1,0 +1,340 @@
+//! Socket options: one table from names to Linux's numbers, and the options that a guest has set so far.
+//! See socket(7), ip(7), ipv6(7), tcp(7), udp(7).
+
+use std::fmt;
+
+const SOL_SOCKET: i32 = 1;
+const SOL_IP: i32 = 0;
+const SOL_TCP: i32 = 6;
+const SOL_UDP: i32 = 17;
+const SOL_IPV6: i32 = 41;
+
+/// A socket option by Linux's numbers, as getsockopt(2) takes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OptionName {
+    /// The level: 1 (socket), 0 (ip), 41 (ipv6), 6 (tcp), 17 (udp), ...
+    pub level: i32,
+    /// The option's number within its level.
+    pub name: i32,
+}
+
+/// How the value of an option is written in a policy and compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ValueForm {
+    /// A number: four bytes in native order, or one byte.
+    Int,
+    /// Text: bytes up to the first NUL.
+    Text,
+    /// A structure: no value can be bound to it.
+    Bytes,
+}
+
+/// One row of the table of options.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KnownOption {
+    pub(crate) readable: &'static str,
+    pub(crate) option: OptionName,
+    pub(crate) form: ValueForm,
+    /// Reaches beyond the socket or around the checks: a wildcard in `options.set` leaves it out, so a
+    /// policy has to name it.
+    pub(crate) delicate: bool,
+}
+
+const fn plain(readable: &'static str, level: i32, name: i32, form: ValueForm) -> KnownOption {
+    KnownOption { readable, option: OptionName { level, name }, form, delicate: false }
+}
+
+const fn delicate(readable: &'static str, level: i32, name: i32, form: ValueForm) -> KnownOption {
+    KnownOption { readable, option: OptionName { level, name }, form, delicate: true }
+}
+
+use ValueForm::{Bytes, Int, Text};
+
+/// Every option that has a name. A new one is one row here.
+pub(crate) const OPTIONS: &[KnownOption] = &[
+    plain("so.debug", SOL_SOCKET, 1, Int),
+    delicate("so.reuseaddr", SOL_SOCKET, 2, Int),
+    plain("so.type", SOL_SOCKET, 3, Int),
+    plain("so.error", SOL_SOCKET, 4, Int),
+    delicate("so.dontroute", SOL_SOCKET, 5, Int),
+    delicate("so.broadcast", SOL_SOCKET, 6, Int),
+    plain("so.sndbuf", SOL_SOCKET, 7, Int),
+    plain("so.rcvbuf", SOL_SOCKET, 8, Int),
+    plain("so.keepalive", SOL_SOCKET, 9, Int),
+    plain("so.oobinline", SOL_SOCKET, 10, Int),
+    delicate("so.no-check", SOL_SOCKET, 11, Int),
+    delicate("so.priority", SOL_SOCKET, 12, Int),
+    plain("so.linger", SOL_SOCKET, 13, Bytes),
+    delicate("so.reuseport", SOL_SOCKET, 15, Int),
+    delicate("so.passcred", SOL_SOCKET, 16, Int),
+    plain("so.peercred", SOL_SOCKET, 17, Bytes),
+    plain("so.rcvlowat", SOL_SOCKET, 18, Int),
+    plain("so.sndlowat", SOL_SOCKET, 19, Int),
+    plain("so.rcvtimeo", SOL_SOCKET, 20, Bytes),
+    plain("so.sndtimeo", SOL_SOCKET, 21, Bytes),
+    delicate("so.bindtodevice", SOL_SOCKET, 25, Text),
+    delicate("so.attach-filter", SOL_SOCKET, 26, Bytes),
+    delicate("so.detach-filter", SOL_SOCKET, 27, Bytes),
+    plain("so.timestamp", SOL_SOCKET, 29, Int),
+    plain("so.acceptconn", SOL_SOCKET, 30, Int),
+    plain("so.peersec", SOL_SOCKET, 31, Bytes),
+    delicate("so.sndbufforce", SOL_SOCKET, 32, Int),
+    delicate("so.rcvbufforce", SOL_SOCKET, 33, Int),
+    delicate("so.passsec", SOL_SOCKET, 34, Int),
+    plain("so.timestampns", SOL_SOCKET, 35, Int),
+    delicate("so.mark", SOL_SOCKET, 36, Int),
+    plain("so.timestamping", SOL_SOCKET, 37, Bytes),
+    plain("so.protocol", SOL_SOCKET, 38, Int),
+    plain("so.domain", SOL_SOCKET, 39, Int),
+    plain("so.rxq-ovfl", SOL_SOCKET, 40, Int),
+    plain("so.peek-off", SOL_SOCKET, 42, Int),
+    delicate("so.lock-filter", SOL_SOCKET, 44, Int),
+    plain("so.busy-poll", SOL_SOCKET, 46, Int),
+    plain("so.max-pacing-rate", SOL_SOCKET, 47, Bytes),
+    delicate("so.attach-bpf", SOL_SOCKET, 50, Int),
+    delicate("so.attach-reuseport-cbpf", SOL_SOCKET, 51, Bytes),
+    delicate("so.attach-reuseport-ebpf", SOL_SOCKET, 52, Int),
+    plain("so.incoming-cpu", SOL_SOCKET, 49, Int),
+    plain("so.meminfo", SOL_SOCKET, 55, Bytes),
+    plain("so.incoming-napi-id", SOL_SOCKET, 56, Int),
+    plain("so.cookie", SOL_SOCKET, 57, Bytes),
+    plain("so.peergroups", SOL_SOCKET, 59, Bytes),
+    plain("so.zerocopy", SOL_SOCKET, 60, Int),
+    delicate("so.txtime", SOL_SOCKET, 61, Bytes),
+    delicate("so.bindtoifindex", SOL_SOCKET, 62, Int),
+    delicate("so.detach-reuseport-bpf", SOL_SOCKET, 68, Bytes),
+    plain("so.prefer-busy-poll", SOL_SOCKET, 69, Int),
+    plain("so.busy-poll-budget", SOL_SOCKET, 70, Int),
+    plain("so.reserve-mem", SOL_SOCKET, 73, Int),
+    plain("so.txrehash", SOL_SOCKET, 74, Int),
+    delicate("so.rcvmark", SOL_SOCKET, 75, Int),
+    delicate("so.passpidfd", SOL_SOCKET, 76, Int),
+    plain("so.peerpidfd", SOL_SOCKET, 77, Bytes),
+    delicate("so.passrights", SOL_SOCKET, 83, Int),
+    plain("ip.tos", SOL_IP, 1, Int),
+    plain("ip.ttl", SOL_IP, 2, Int),
+    delicate("ip.hdrincl", SOL_IP, 3, Int),
+    delicate("ip.options", SOL_IP, 4, Bytes),
+    plain("ip.recvopts", SOL_IP, 6, Int),
+    plain("ip.pktinfo", SOL_IP, 8, Int),
+    plain("ip.mtu-discover", SOL_IP, 10, Int),
+    plain("ip.recverr", SOL_IP, 11, Int),
+    plain("ip.recvttl", SOL_IP, 12, Int),
+    plain("ip.recvtos", SOL_IP, 13, Int),
+    plain("ip.mtu", SOL_IP, 14, Int),
+    delicate("ip.freebind", SOL_IP, 15, Int),
+    delicate("ip.ipsec-policy", SOL_IP, 16, Bytes),
+    delicate("ip.xfrm-policy", SOL_IP, 17, Bytes),
+    delicate("ip.transparent", SOL_IP, 19, Int),
+    plain("ip.recvorigdstaddr", SOL_IP, 20, Int),
+    plain("ip.minttl", SOL_IP, 21, Int),
+    plain("ip.nodefrag", SOL_IP, 22, Int),
+    plain("ip.checksum", SOL_IP, 23, Int),
+    plain("ip.bind-address-no-port", SOL_IP, 24, Int),
+    plain("ip.recvfragsize", SOL_IP, 25, Int),
+    delicate("ip.multicast-if", SOL_IP, 32, Bytes),
+    plain("ip.multicast-ttl", SOL_IP, 33, Int),
+    plain("ip.multicast-loop", SOL_IP, 34, Int),
+    delicate("ip.add-membership", SOL_IP, 35, Bytes),
+    plain("ip.drop-membership", SOL_IP, 36, Bytes),
+    delicate("ip.unblock-source", SOL_IP, 37, Bytes),
+    delicate("ip.block-source", SOL_IP, 38, Bytes),
+    delicate("ip.add-source-membership", SOL_IP, 39, Bytes),
+    plain("ip.drop-source-membership", SOL_IP, 40, Bytes),
+    delicate("ip.msfilter", SOL_IP, 41, Bytes),
+    delicate("ip.mcast-join-group", SOL_IP, 42, Bytes),
+    plain("ip.mcast-leave-group", SOL_IP, 45, Bytes),
+    delicate("ip.mcast-join-source-group", SOL_IP, 46, Bytes),
+    plain("ip.mcast-leave-source-group", SOL_IP, 47, Bytes),
+    delicate("ip.multicast-all", SOL_IP, 49, Int),
+    delicate("ip.unicast-if", SOL_IP, 50, Int),
+    plain("ip.local-port-range", SOL_IP, 51, Int),
+    plain("tcp.nodelay", SOL_TCP, 1, Int),
+    plain("tcp.maxseg", SOL_TCP, 2, Int),
+    plain("tcp.cork", SOL_TCP, 3, Int),
+    plain("tcp.keepidle", SOL_TCP, 4, Int),
+    plain("tcp.keepintvl", SOL_TCP, 5, Int),
+    plain("tcp.keepcnt", SOL_TCP, 6, Int),
+    plain("tcp.syncnt", SOL_TCP, 7, Int),
+    plain("tcp.linger2", SOL_TCP, 8, Int),
+    plain("tcp.defer-accept", SOL_TCP, 9, Int),
+    plain("tcp.window-clamp", SOL_TCP, 10, Int),
+    plain("tcp.info", SOL_TCP, 11, Bytes),
+    plain("tcp.quickack", SOL_TCP, 12, Int),
+    plain("tcp.congestion", SOL_TCP, 13, Text),
+    delicate("tcp.md5sig", SOL_TCP, 14, Bytes),
+    plain("tcp.thin-linear-timeouts", SOL_TCP, 16, Int),
+    plain("tcp.user-timeout", SOL_TCP, 18, Int),
+    delicate("tcp.repair", SOL_TCP, 19, Int),
+    delicate("tcp.repair-queue", SOL_TCP, 20, Int),
+    delicate("tcp.queue-seq", SOL_TCP, 21, Int),
+    delicate("tcp.repair-options", SOL_TCP, 22, Bytes),
+    delicate("tcp.fastopen", SOL_TCP, 23, Int),
+    plain("tcp.timestamp", SOL_TCP, 24, Int),
+    plain("tcp.notsent-lowat", SOL_TCP, 25, Int),
+    plain("tcp.cc-info", SOL_TCP, 26, Bytes),
+    plain("tcp.save-syn", SOL_TCP, 27, Int),
+    plain("tcp.saved-syn", SOL_TCP, 28, Bytes),
+    delicate("tcp.repair-window", SOL_TCP, 29, Bytes),
+    delicate("tcp.fastopen-connect", SOL_TCP, 30, Int),
+    delicate("tcp.ulp", SOL_TCP, 31, Text),
+    delicate("tcp.md5sig-ext", SOL_TCP, 32, Bytes),
+    delicate("tcp.fastopen-key", SOL_TCP, 33, Bytes),
+    delicate("tcp.fastopen-no-cookie", SOL_TCP, 34, Int),
+    delicate("tcp.zerocopy-receive", SOL_TCP, 35, Bytes),
+    plain("tcp.inq", SOL_TCP, 36, Int),
+    plain("tcp.tx-delay", SOL_TCP, 37, Int),
+    plain("udp.cork", SOL_UDP, 1, Int),
+    delicate("udp.encap", SOL_UDP, 100, Int),
+    plain("udp.no-check6-tx", SOL_UDP, 101, Int),
+    plain("udp.no-check6-rx", SOL_UDP, 102, Int),
+    plain("udp.segment", SOL_UDP, 103, Int),
+    plain("udp.gro", SOL_UDP, 104, Int),
+    plain("ipv6.unicast-hops", SOL_IPV6, 16, Int),
+    delicate("ipv6.multicast-if", SOL_IPV6, 17, Int),
+    plain("ipv6.multicast-hops", SOL_IPV6, 18, Int),
+    plain("ipv6.multicast-loop", SOL_IPV6, 19, Int),
+    delicate("ipv6.join-group", SOL_IPV6, 20, Bytes),
+    plain("ipv6.leave-group", SOL_IPV6, 21, Bytes),
+    plain("ipv6.mtu-discover", SOL_IPV6, 23, Int),
+    plain("ipv6.mtu", SOL_IPV6, 24, Int),
+    plain("ipv6.recverr", SOL_IPV6, 25, Int),
+    plain("ipv6.v6only", SOL_IPV6, 26, Int),
+    delicate("ipv6.join-anycast", SOL_IPV6, 27, Bytes),
+    plain("ipv6.leave-anycast", SOL_IPV6, 28, Bytes),
+    delicate("ipv6.multicast-all", SOL_IPV6, 29, Int),
+    plain("ipv6.recvpktinfo", SOL_IPV6, 49, Int),
+    delicate("ipv6.pktinfo", SOL_IPV6, 50, Bytes),
+    plain("ipv6.recvhoplimit", SOL_IPV6, 51, Int),
+    delicate("ipv6.hopopts", SOL_IPV6, 54, Bytes),
+    delicate("ipv6.rthdrdstopts", SOL_IPV6, 55, Bytes),
+    delicate("ipv6.rthdr", SOL_IPV6, 57, Bytes),
+    delicate("ipv6.dstopts", SOL_IPV6, 59, Bytes),
+    plain("ipv6.recvtclass", SOL_IPV6, 66, Int),
+    plain("ipv6.tclass", SOL_IPV6, 67, Int),
+    plain("ipv6.autoflowlabel", SOL_IPV6, 70, Int),
+    plain("ipv6.addr-preferences", SOL_IPV6, 72, Int),
+    plain("ipv6.minhopcount", SOL_IPV6, 73, Int),
+    plain("ipv6.recvorigdstaddr", SOL_IPV6, 74, Int),
+    delicate("ipv6.transparent", SOL_IPV6, 75, Int),
+    delicate("ipv6.unicast-if", SOL_IPV6, 76, Int),
+    plain("ipv6.recvfragsize", SOL_IPV6, 77, Int),
+    delicate("ipv6.freebind", SOL_IPV6, 78, Int),
+];
+
+/// Always readable: they tell a guest only what it asked for itself.
+pub(crate) const ALWAYS_READABLE: &[OptionName] = &[
+    OptionName::new(SOL_SOCKET, 3),
+    OptionName::new(SOL_SOCKET, 4),
+    OptionName::new(SOL_SOCKET, 30),
+    OptionName::new(SOL_SOCKET, 38),
+    OptionName::new(SOL_SOCKET, 39),
+];
+
+/// SO_REUSEADDR, which `listen` carries on streams.
+pub(crate) const REUSEADDR: OptionName = OptionName::new(SOL_SOCKET, 2);
+/// TCP_NODELAY, always settable.
+pub(crate) const NODELAY: OptionName = OptionName::new(SOL_TCP, 1);
+/// IPV6_V6ONLY: its effect is judged with the local address, see `Gate::dual_stack`.
+pub(crate) const V6ONLY: OptionName = OptionName::new(SOL_IPV6, 26);
+
+/// Longest value that is kept for comparing; a longer one never equals a value that a rule names.
+const LONGEST_VALUE: usize = 256;
+
+impl OptionName {
+    /// An option by level and number.
+    #[must_use]
+    pub const fn new(level: i32, name: i32) -> OptionName {
+        OptionName { level, name }
+    }
+
+    /// The option that a policy names: `so.keepalive`, or by numbers `6/1`.
+    #[must_use]
+    pub fn from_policy_name(text: &str) -> Option<OptionName> {
+        if let Some(known) = OPTIONS.iter().find(|known| known.readable == text) {
+            return Some(known.option);
+        }
+        let (level, name) = text.split_once('/')?;
+        Some(OptionName::new(level.parse().ok()?, name.parse().ok()?))
+    }
+
+    pub(crate) fn known(self) -> Option<&'static KnownOption> {
+        OPTIONS.iter().find(|known| known.option == self)
+    }
+}
+
+impl fmt::Display for OptionName {
+    /// The readable name, or `level/name` in numbers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.known() {
+            Some(known) => f.write_str(known.readable),
+            None => write!(f, "{}/{}", self.level, self.name),
+        }
+    }
+}
+
+/// The options that a guest has set on one socket so far, each with its latest value.
+///
+/// Every later bind, connect, listen and send-to has to be granted by a rule that lists all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OptionsSet(Vec<(OptionName, Option<Box<[u8]>>)>);
+
+impl OptionsSet {
+    /// No option set yet.
+    #[must_use]
+    pub fn new() -> OptionsSet {
+        OptionsSet::default()
+    }
+
+    /// Records that the guest set `option` to `value` (the bytes given to setsockopt(2)).
+    pub fn remember(&mut self, option: OptionName, value: &[u8]) {
+        let value = (value.len() <= LONGEST_VALUE).then(|| value.into());
+        match self.0.iter_mut().find(|(known, _)| *known == option) {
+            Some((_, latest)) => *latest = value,
+            None => self.0.push((option, value)),
+        }
+    }
+
+    /// Whether nothing was set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each option with its latest value; `None` for a value too long to be compared.
+    pub fn iter(&self) -> impl Iterator<Item = (OptionName, Option<&[u8]>)> {
+        self.0.iter().map(|(option, value)| (*option, value.as_deref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_and_numbers_are_unique() {
+        let names: HashSet<_> = OPTIONS.iter().map(|known| known.readable).collect();
+        let numbers: HashSet<_> = OPTIONS.iter().map(|known| known.option).collect();
+        assert_eq!(names.len(), OPTIONS.len());
+        assert_eq!(numbers.len(), OPTIONS.len());
+    }
+
+    #[test]
+    fn numbers_and_names_are_the_same_option() {
+        assert_eq!(OptionName::from_policy_name("6/1"), OptionName::from_policy_name("tcp.nodelay"));
+        assert_eq!(OptionName::new(6, 1).to_string(), "tcp.nodelay");
+        assert_eq!(OptionName::new(6, 999).to_string(), "6/999");
+        assert_eq!(OptionName::from_policy_name("so.nonsense"), None);
+    }
+
+    #[test]
+    fn the_latest_value_counts() {
+        let mut set = OptionsSet::new();
+        set.remember(REUSEADDR, &1i32.to_ne_bytes());
+        set.remember(REUSEADDR, &0i32.to_ne_bytes());
+        set.remember(V6ONLY, &[0; 300]);
+        let seen: Vec<_> = set.iter().collect();
+        assert_eq!(seen, [(REUSEADDR, Some(&0i32.to_ne_bytes()[..])), (V6ONLY, None)]);
+    }
+}

@@ -1,0 +1,451 @@
+//! Permits: the proof that a policy granted one operation on one subject.
+//!
+//! Every operation of the host demands its permit, and only a [`Gate`](crate::Gate) can make one. A
+//! permit tells its subject in canonical form; the host acts on that and not on what the guest wrote.
+//!
+//! Nobody else can make a permit:
+//!
+//! ```compile_fail,E0451
+//! use sockgate_policy::{Permit, op};
+//! fn forge(model: Permit<op::Interfaces>) -> Permit<op::Interfaces> {
+//!     Permit { subject: (), ..model }
+//! }
+//! ```
+//!
+//! ```
+//! use sockgate_policy::{Permit, op};
+//! fn forge(model: Permit<op::Interfaces>) -> Permit<op::Interfaces> {
+//!     model
+//! }
+//! ```
+//!
+//! nor turn one into a permit for another operation:
+//!
+//! ```compile_fail,E0308
+//! use sockgate_policy::{Permit, op};
+//! fn turn(permit: &Permit<op::GetOption>) -> Permit<op::SetOption> {
+//!     permit.clone()
+//! }
+//! ```
+//!
+//! ```
+//! use sockgate_policy::{Permit, op};
+//! fn turn(permit: &Permit<op::GetOption>) -> Permit<op::GetOption> {
+//!     permit.clone()
+//! }
+//! ```
+//!
+//! nor change what it is for:
+//!
+//! ```compile_fail,E0594
+//! use sockgate_policy::{Address, Permit, op};
+//! fn change(permit: &mut Permit<op::Converse>, other: Address) {
+//!     *permit.subject() = other;
+//! }
+//! ```
+//!
+//! ```
+//! use sockgate_policy::{Address, Permit, op};
+//! fn change(permit: &mut Permit<op::Converse>, other: Address) {
+//!     let _ = *permit.subject() == other;
+//! }
+//! ```
+//!
+//! ```compile_fail,E0616
+//! use sockgate_policy::{Address, Permit, op};
+//! fn change(permit: &mut Permit<op::Converse>, other: Address) {
+//!     permit.subject = other;
+//! }
+//! ```
+//!
+//! nor invent an operation:
+//!
+//! ```compile_fail,E0277
+//! struct Mine;
+//! fn takes<O: sockgate_policy::Operation>(_: O) {}
+//! takes(Mine);
+//! ```
+//!
+//! ```
+//! use sockgate_policy::op::Interfaces as Mine;
+//! fn takes<O: sockgate_policy::Operation>(_: std::marker::PhantomData<O>) {}
+//! takes(std::marker::PhantomData::<Mine>);
+//! ```
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::address::Address;
+use crate::denial::Denial;
+use crate::gate::Gate;
+use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
+
+/// The `id` of a rule. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleId(Arc<str>);
+
+impl RuleId {
+    pub(crate) fn new(id: &str) -> RuleId {
+        RuleId(id.into())
+    }
+
+    /// The id as the policy writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// An operation that can be granted: the types in [`op`]. Sealed.
+pub trait Operation: sealed::Sealed {
+    /// What the operation is done to, in canonical form.
+    type Subject: Clone + fmt::Debug;
+    /// The operation's name as policies and traces write it.
+    const NAME: &'static str;
+}
+
+/// An operation whose permit says what a data call under it may carry. Sealed.
+pub trait Carries: Operation {}
+
+/// A Unix socket's place in the file system. The host opens `root` once and goes to `beneath` from there
+/// without following symlinks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UnixPlace {
+    /// The operator's directory. It may be a symlink.
+    pub root: PathBuf,
+    /// The path beneath it: relative, at least one component, none of them empty, `.` or `..`.
+    pub beneath: PathBuf,
+}
+
+/// Where a connection or datagram goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectTarget {
+    /// The canonical address; the host connects to this one.
+    pub address: Address,
+    /// For a pathname: where the socket's inode is looked up.
+    pub unix: Option<UnixPlace>,
+}
+
+/// What a socket is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BindTarget {
+    /// The canonical address; the host binds this one.
+    pub address: Address,
+    /// For a pathname: where the socket's inode is made.
+    pub unix: Option<UnixPlace>,
+    /// For a pathname: the permission bits to give the inode, if the rule says.
+    pub mode: Option<u32>,
+    /// For a pathname: whether a socket that nobody listens on any more may be replaced.
+    pub replace_stale: bool,
+}
+
+/// A multicast membership that a guest asks for, see ip(7) and ipv6(7).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GroupRequest {
+    /// The group.
+    pub group: std::net::IpAddr,
+    /// The only sender to be heard, for a source-specific membership.
+    pub source: Option<std::net::IpAddr>,
+    /// The interface by name; `None` lets the kernel choose.
+    pub interface: Option<String>,
+}
+
+/// A host name as it is looked up: lower case, A-labels, absolute, without the final dot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostName(pub(crate) Arc<str>);
+
+impl HostName {
+    /// The name without its final dot.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of an ioctl(2) request, as policies write it: `siocatmark`, `vm-sockets.get-local-cid`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IoctlName(pub(crate) Arc<str>);
+
+impl IoctlName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for IoctlName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The operations, as types.
+pub mod op {
+    use super::{
+        Address, BindTarget, Carries, ConnectTarget, DescriptorKinds, GroupRequest, HostName, IoctlName,
+        Operation, sealed,
+    };
+    use crate::kind::Kind;
+    use crate::option::OptionName;
+
+    macro_rules! operations {
+        ($($(#[$doc:meta])* $name:ident($subject:ty) = $text:literal;)*) => {$(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub enum $name {}
+            impl sealed::Sealed for $name {}
+            impl Operation for $name {
+                type Subject = $subject;
+                const NAME: &'static str = $text;
+            }
+        )*};
+    }
+
+    operations! {
+        /// socket(2).
+        Create(Kind) = "create";
+        /// socketpair(2).
+        Pair(Kind) = "socketpair";
+        /// bind(2).
+        Bind(BindTarget) = "bind";
+        /// listen(2), on that local address.
+        Listen(Address) = "listen";
+        /// connect(2).
+        Connect(ConnectTarget) = "connect";
+        /// Sending to and receiving from that peer on a connected or accepted socket.
+        Converse(Address) = "converse";
+        /// sendto(2) and sendmsg(2) with a name.
+        SendTo(ConnectTarget) = "send-to";
+        /// Receiving on a socket where each message has a sender of its own.
+        Receive(()) = "receive";
+        /// Delivering one message from that sender.
+        ReceiveFrom(Address) = "receive-from";
+        /// getsockopt(2).
+        GetOption(OptionName) = "get-option";
+        /// setsockopt(2).
+        SetOption(OptionName) = "set-option";
+        /// Joining a multicast group.
+        JoinGroup(GroupRequest) = "join-group";
+        /// shutdown(2).
+        Shutdown(()) = "shutdown";
+        /// getaddrinfo(3) for a name.
+        Resolve(HostName) = "resolve";
+        /// getnameinfo(3) for an address.
+        ReverseResolve(std::net::IpAddr) = "reverse-resolve";
+        /// if_nameindex(3) and its kin.
+        Interfaces(()) = "interfaces";
+        /// gethostname(2).
+        Hostname(()) = "hostname";
+        /// sethostname(2).
+        SetHostname(Vec<u8>) = "set-hostname";
+        /// connect(2) with AF_UNSPEC.
+        Disconnect(()) = "disconnect";
+        /// Moving data between two sockets inside the host.
+        Splice(()) = "splice";
+        /// ioctl(2), by the request's name.
+        Ioctl(IoctlName) = "ioctl";
+        /// Sending descriptors (SCM_RIGHTS).
+        DescriptorSend(DescriptorKinds) = "descriptor-send";
+        /// Accepting descriptors (SCM_RIGHTS).
+        DescriptorReceive(DescriptorKinds) = "descriptor-receive";
+        /// Using a socket that the operator handed in.
+        Granted(()) = "granted";
+    }
+
+    impl Carries for Listen {}
+    impl Carries for Connect {}
+    impl Carries for Converse {}
+    impl Carries for SendTo {}
+    impl Carries for Receive {}
+    impl Carries for ReceiveFrom {}
+    impl Carries for Granted {}
+}
+
+/// What a data call may carry under a permit: the union over the rules that grant exactly this operation
+/// between exactly these addresses.
+#[derive(Clone, Debug)]
+pub(crate) struct Cargo {
+    pub(crate) flags: MessageFlags,
+    pub(crate) ancillary_out: AncillarySet,
+    pub(crate) ancillary_in: AncillarySet,
+    pub(crate) descriptors_out: DescriptorKinds,
+    pub(crate) descriptors_in: DescriptorKinds,
+    /// `None`: any user; else the users that the peer may run as.
+    pub(crate) peer_uids: Option<Arc<[u32]>>,
+}
+
+impl Cargo {
+    /// What needs no grant at all.
+    pub(crate) fn bare() -> Cargo {
+        Cargo {
+            flags: MessageFlags::ALWAYS,
+            ancillary_out: AncillarySet::default(),
+            ancillary_in: AncillarySet::default(),
+            descriptors_out: DescriptorKinds::empty(),
+            descriptors_in: DescriptorKinds::empty(),
+            peer_uids: None,
+        }
+    }
+
+    /// Everything: what audit mode lets through.
+    pub(crate) fn everything() -> Cargo {
+        Cargo {
+            flags: MessageFlags::all(),
+            ancillary_out: AncillarySet::everything(),
+            ancillary_in: AncillarySet::everything(),
+            descriptors_out: DescriptorKinds::all(),
+            descriptors_in: DescriptorKinds::all(),
+            peer_uids: None,
+        }
+    }
+}
+
+/// The proof that the policy granted operation `O` on one subject. See the [module](self) on why it
+/// cannot be forged.
+///
+/// A kept permit is compared with one relaxed load before each use: [`Permit::holds`].
+pub struct Permit<O: Operation> {
+    subject: O::Subject,
+    rule: RuleId,
+    generation: u64,
+    expires: Option<Instant>,
+    cargo: Option<Arc<Cargo>>,
+    unguarded: Option<Denial>,
+}
+
+/// What a [`Permit`] is made of besides its subject.
+pub(crate) struct Terms {
+    pub(crate) rule: RuleId,
+    pub(crate) generation: u64,
+    pub(crate) expires: Option<Instant>,
+    pub(crate) cargo: Option<Arc<Cargo>>,
+    pub(crate) unguarded: Option<Denial>,
+}
+
+impl<O: Operation> Permit<O> {
+    pub(crate) fn new(subject: O::Subject, terms: Terms) -> Permit<O> {
+        let Terms { rule, generation, expires, cargo, unguarded } = terms;
+        Permit { subject, rule, generation, expires, cargo, unguarded }
+    }
+
+    /// What the operation is done to, in canonical form.
+    #[must_use]
+    pub fn subject(&self) -> &O::Subject {
+        &self.subject
+    }
+
+    /// The `id` of the rule that granted it; `(audit)` where none did and the mode let it through,
+    /// `(granted)` for a socket that the operator handed in, `(always)` for what needs no grant.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        self.rule.as_str()
+    }
+
+    /// The generation of the policy that granted it.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When the permit ends by itself, because the name's pin does.
+    #[must_use]
+    pub fn expires(&self) -> Option<Instant> {
+        self.expires
+    }
+
+    /// Whether the permit still counts: made by the gate's present policy, and not expired.
+    #[must_use]
+    pub fn holds(&self, gate: &Gate) -> bool {
+        self.generation == gate.generation() && self.expires.is_none_or(|end| Instant::now() < end)
+    }
+
+    /// The denial that audit or learn mode passed over, if no rule granted this.
+    #[must_use]
+    pub fn unguarded(&self) -> Option<&Denial> {
+        self.unguarded.as_ref()
+    }
+}
+
+impl<O: Carries> Permit<O> {
+    /// The message flags that a call may use, with those that need no grant.
+    #[must_use]
+    pub fn flags(&self) -> MessageFlags {
+        self.cargo.as_ref().map_or(MessageFlags::ALWAYS, |cargo| cargo.flags)
+    }
+
+    /// The ancillary data that may be sent.
+    #[must_use]
+    pub fn ancillary_out(&self) -> &AncillarySet {
+        const NONE: &AncillarySet = &AncillarySet::NONE;
+        self.cargo.as_ref().map_or(NONE, |cargo| &cargo.ancillary_out)
+    }
+
+    /// The ancillary data that may be delivered.
+    #[must_use]
+    pub fn ancillary_in(&self) -> &AncillarySet {
+        const NONE: &AncillarySet = &AncillarySet::NONE;
+        self.cargo.as_ref().map_or(NONE, |cargo| &cargo.ancillary_in)
+    }
+
+    /// The descriptors that may be sent along.
+    #[must_use]
+    pub fn descriptors_out(&self) -> DescriptorKinds {
+        self.cargo.as_ref().map_or(DescriptorKinds::empty(), |cargo| cargo.descriptors_out)
+    }
+
+    /// The descriptors that may be delivered.
+    #[must_use]
+    pub fn descriptors_in(&self) -> DescriptorKinds {
+        self.cargo.as_ref().map_or(DescriptorKinds::empty(), |cargo| cargo.descriptors_in)
+    }
+
+    /// The users that the peer may run as (SO_PEERCRED, see unix(7)); `None` is any. The host compares
+    /// once it knows the peer, and closes the connection if the peer's user is not among them.
+    #[must_use]
+    pub fn peer_uids(&self) -> Option<&[u32]> {
+        self.cargo.as_ref().and_then(|cargo| cargo.peer_uids.as_deref())
+    }
+}
+
+impl<O: Operation> Clone for Permit<O> {
+    fn clone(&self) -> Permit<O> {
+        Permit {
+            subject: self.subject.clone(),
+            rule: self.rule.clone(),
+            generation: self.generation,
+            expires: self.expires,
+            cargo: self.cargo.clone(),
+            unguarded: self.unguarded.clone(),
+        }
+    }
+}
+
+impl<O: Operation> fmt::Debug for Permit<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("operation", &O::NAME)
+            .field("subject", &self.subject)
+            .field("rule", &self.rule.as_str())
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}

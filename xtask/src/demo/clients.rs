@@ -193,3 +193,50 @@ pub fn socat(path: &Path) -> Result<Option<String>> {
     );
     Ok(Some(message.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use sockgate_tests::{folder, tcp_echo, udp_echo, unix_echo};
+
+    /// A speed is a number above zero that a division by no time did not make.
+    fn plausible(speed: &Speed) -> bool {
+        [speed.round_trips, speed.megabytes]
+            .iter()
+            .all(|number| number.is_finite() && *number > 0.0)
+    }
+
+    #[test]
+    fn native_echoes_pass() -> Result<()> {
+        let peer = tcp_echo("127.0.0.1:0")?;
+        let address = peer.address().context("a TCP peer has an address")?;
+        assert!(plausible(&tcp(address)?));
+        let peer = udp_echo("127.0.0.1:0")?;
+        let address = peer.address().context("a UDP peer has an address")?;
+        assert!(plausible(&udp(address)?));
+        let place = folder()?;
+        let path = place.path().join("echo.sock");
+        let _peer = unix_echo(&path)?;
+        assert!(plausible(&unix(&path)?));
+        Ok(())
+    }
+
+    #[test]
+    fn another_byte_is_an_error() -> Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let server = thread::spawn(move || -> io::Result<()> {
+            let (mut stream, _) = listener.accept()?;
+            let mut message = [0; MESSAGE];
+            stream.read_exact(&mut message)?;
+            message[MESSAGE - 1] ^= 1;
+            stream.write_all(&message)
+        });
+        let error = tcp(address).err().context("wrong bytes passed")?;
+        assert_eq!(error.to_string(), "round trip 0 brought other bytes");
+        server.join().expect("the server panicked")?;
+        Ok(())
+    }
+}

@@ -1,1 +1,4 @@
+//! sockgate
+mod audit;
+mod socket;
 pub mod bridge { pub mod bindings; }

@@ -1,0 +1,209 @@
+//! The system calls that the policy guards, each behind the permit for it.
+//!
+//! The one place where traffic reaches `sys`: a function here takes the permit that the policy made, and
+//! acts on the permit's own subject (the address that was judged), never on what the guest wrote.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use sockgate_policy::{
+    Address, ConnectTarget, Family, GroupRequest, Kind, OptionName, Permit, UnixPlace, op,
+};
+
+use super::sys::address::EncodedAddress;
+use super::sys::unix_path::{self, BoundPath};
+use super::sys::option::{self, Membership};
+use super::sys::life;
+use super::{Errno, Guest, Outcome};
+
+/// socket(2).
+pub(super) fn create(permit: &Permit<op::Create>) -> Result<OwnedFd, Errno> {
+    life::socket(*permit.subject())
+}
+
+/// socketpair(2).
+pub(super) fn pair(permit: &Permit<op::Pair>) -> Result<(OwnedFd, OwnedFd), Errno> {
+    life::pair(*permit.subject())
+}
+
+/// bind(2). A pathname's inode is made beneath the granted root and verified to be this socket's.
+pub(super) fn bind(
+    permit: &Permit<op::Bind>,
+    guest: &Guest,
+    kind: Kind,
+    fd: BorrowedFd<'_>,
+) -> Outcome<Option<BoundPath>> {
+    let target = permit.subject();
+    if let Some(place) = &target.unix {
+        let root = guest.root(&place.root)?;
+        let bound = unix_path::bind_beneath(fd, &root, &place.beneath, target.mode, target.replace_stale)?;
+        return Ok(Some(bound));
+    }
+    life::bind(fd, &encode(kind, &target.address)?)?;
+    Ok(None)
+}
+
+/// listen(2).
+pub(super) fn listen(_: &Permit<op::Listen>, fd: BorrowedFd<'_>, backlog: u32) -> Result<(), Errno> {
+    life::listen(fd, backlog)
+}
+
+/// accept(2). The peer is judged by the caller before anybody sees the connection.
+pub(super) fn accept(
+    _: &Permit<op::Listen>,
+    fd: BorrowedFd<'_>,
+) -> Result<(OwnedFd, Option<Address>), Errno> {
+    life::accept(fd)
+}
+
+/// connect(2), to the canonical address that was judged.
+pub(super) fn connect(permit: &Permit<op::Connect>, guest: &Guest, kind: Kind, fd: BorrowedFd<'_>) -> Outcome<()> {
+    let route = Route::to(permit.subject(), guest, kind)?;
+    Ok(life::connect(fd, &route.encoded)?)
+}
+
+/// connect(2) with AF_UNSPEC.
+pub(super) fn disconnect(_: &Permit<op::Disconnect>, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    life::disconnect(fd)
+}
+
+/// getsockopt(2).
+pub(super) fn get_option(permit: &Permit<op::GetOption>, fd: BorrowedFd<'_>, max: usize) -> Result<Vec<u8>, Errno> {
+    let OptionName { level, name } = *permit.subject();
+    option::get(fd, level, name, max)
+}
+
+/// setsockopt(2).
+pub(super) fn set_option(permit: &Permit<op::SetOption>, fd: BorrowedFd<'_>, value: &[u8]) -> Result<(), Errno> {
+    let OptionName { level, name } = *permit.subject();
+    option::set(fd, level, name, value)
+}
+
+/// setsockopt(2) with a length and no value.
+pub(super) fn set_option_length(permit: &Permit<op::SetOption>, fd: BorrowedFd<'_>, length: u32) -> Result<(), Errno> {
+    let OptionName { level, name } = *permit.subject();
+    option::set_length(fd, level, name, length)
+}
+
+/// MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP, ip(7).
+pub(super) fn join_group(permit: &Permit<op::JoinGroup>, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let GroupRequest { group, source, interface } = permit.subject();
+    member(fd, Membership::Join, *group, *source, interface_index(interface.as_deref())?)
+}
+
+/// MCAST_LEAVE_GROUP, MCAST_LEAVE_SOURCE_GROUP, ip(7). Leaving takes the permit that joining took.
+pub(super) fn leave_group(permit: &Permit<op::JoinGroup>, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let GroupRequest { group, source, interface } = permit.subject();
+    member(fd, Membership::Leave, *group, *source, interface_index(interface.as_deref())?)
+}
+
+/// A group and its source belong to one family.
+fn member(
+    fd: BorrowedFd<'_>,
+    what: Membership,
+    group: IpAddr,
+    source: Option<IpAddr>,
+    interface: u32,
+) -> Result<(), Errno> {
+    match (group, source) {
+        (IpAddr::V4(group), None) => option::group_v4(fd, what, group, None, interface),
+        (IpAddr::V4(group), Some(IpAddr::V4(source))) => option::group_v4(fd, what, group, Some(source), interface),
+        (IpAddr::V6(group), None) => option::group_v6(fd, what, group, None, interface),
+        (IpAddr::V6(group), Some(IpAddr::V6(source))) => option::group_v6(fd, what, group, Some(source), interface),
+        _ => Err(Errno::INVAL),
+    }
+}
+
+/// An interface's index; 0, which lets the kernel choose, for none.
+fn interface_index(name: Option<&str>) -> Result<u32, Errno> {
+    name.map_or(Ok(0), super::sys::host::interface_index)
+}
+
+/// An address as a socket of this kind takes it: IPv4 addresses become mapped ones on an IPv6 socket.
+pub(super) fn encode(kind: Kind, address: &Address) -> Result<EncodedAddress, Errno> {
+    match (kind.family, address) {
+        (Family::Inet6, Address::Inet(four)) => {
+            let mapped = SocketAddrV6::new(four.ip().to_ipv6_mapped(), four.port(), 0, 0);
+            EncodedAddress::try_from(&Address::Inet6(mapped))
+        }
+        (Family::Inet6, Address::Inet6(_)) | (Family::Inet, Address::Inet(_)) | (Family::Unix, Address::Unix(_)) => {
+            EncodedAddress::try_from(address)
+        }
+        _ => Err(Errno::AFNOSUPPORT),
+    }
+}
+
+/// Whether an address of this kind of socket is one that only a dual-stack socket reaches.
+pub(super) fn is_mapped(kind: Kind, address: &Address) -> bool {
+    kind.family == Family::Inet6
+        && match address {
+            Address::Inet(_) => true,
+            Address::Inet6(six) => *six.ip() != Ipv6Addr::UNSPECIFIED && six.ip().to_ipv4_mapped().is_some(),
+            Address::Unix(_) => false,
+        }
+}
+
+/// How the kernel gets to a destination. For a pathname that is the inode beneath the granted root, kept
+/// open for as long as the route is.
+pub(super) struct Route {
+    pub(super) encoded: EncodedAddress,
+    inode: Option<OwnedFd>,
+}
+
+impl Route {
+    fn to(target: &ConnectTarget, guest: &Guest, kind: Kind) -> Outcome<Route> {
+        match &target.unix {
+            None => Ok(Route { encoded: encode(kind, &target.address)?, inode: None }),
+            Some(UnixPlace { root, beneath }) => {
+                let inode = guest.root(root)?.socket_at(beneath)?;
+                Ok(Route { encoded: unix_path::address_of(inode.as_fd()), inode: Some(inode) })
+            }
+        }
+    }
+}
+
+/// A destination that was judged: the permit, and the way there.
+pub(super) struct Destination {
+    asked: Address,
+    permit: Permit<op::SendTo>,
+    route: Route,
+}
+
+impl Destination {
+    pub(super) fn new(asked: Address, permit: Permit<op::SendTo>, guest: &Guest, kind: Kind) -> Outcome<Destination> {
+        let route = Route::to(permit.subject(), guest, kind)?;
+        Ok(Destination { asked, permit, route })
+    }
+
+    /// Whether this is the verdict on that address, and still counts.
+    pub(super) fn answers(&self, asked: &Address, guest: &Guest) -> bool {
+        self.permit.holds(guest.gate()) && self.asked == *asked
+    }
+
+    /// The address as the guest wrote it.
+    pub(super) fn asked(&self) -> &Address {
+        &self.asked
+    }
+
+    pub(super) fn permit(&self) -> &Permit<op::SendTo> {
+        &self.permit
+    }
+
+    pub(super) fn encoded(&self) -> &EncodedAddress {
+        &self.route.encoded
+    }
+
+    /// Whether the way there was a kept inode, which a restarted server leaves behind.
+    pub(super) fn keeps_inode(&self) -> bool {
+        self.route.inode.is_some()
+    }
+}
+
+/// A sender that was judged and let through.
+pub(super) struct Sender {
+    pub(super) encoded: EncodedAddress,
+    pub(super) permit: Permit<op::ReceiveFrom>,
+    /// When it was last written into the table of those that may be answered.
+    pub(super) remembered: Instant,
+}

@@ -1,0 +1,213 @@
+//! Connections: listen, accept, connect.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use sockgate_policy::{Address, Family, Origin, SocketFacts, SocketType};
+
+use super::data::Attempt;
+use super::sys::{life, option};
+use super::wait::Deadline;
+use super::{Errno, Failure, Inner, Interest, Outcome, Socket, attempt};
+
+impl Inner {
+    /// listen(2). A socket that was never bound gets its name first, and under the same grant.
+    pub(crate) fn listen(&self, backlog: u32) -> Outcome<()> {
+        self.guest.check_stopped()?;
+        if self.state().facts.local.is_none() && let Some(any) = wildcard(self.kind.family) {
+            self.bind(&any)?;
+        }
+        let permit = self.may_listen()?;
+        let outcome = attempt::listen(&permit, self.fd(), backlog).map_err(Into::into);
+        self.guest.audit().note(|| {
+            self.event("listen").address(permit.subject()).granted(&permit).outcome(&outcome)
+        });
+        outcome
+    }
+
+    /// One accept(2), or a connection that poll took already.
+    pub(super) fn attempt_accept(&self) -> Outcome<Attempt<(Arc<Inner>, Address)>> {
+        let permit = self.may_listen()?;
+        if let Some(waiting) = self.state().pending.pop_front() {
+            return Ok(Attempt::Done(waiting));
+        }
+        let slot = self.guest.slot(|| self.event("accept"))?;
+        let (fd, peer) = match attempt::accept(&permit, self.fd()) {
+            Ok(accepted) => accepted,
+            Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
+            // The connection went away between its arrival and this call, accept(2).
+            Err(errno) if life::is_transient_accept_error(errno) => return Ok(Attempt::Hidden),
+            Err(errno) => {
+                let failure = Failure::from(errno);
+                self.guest.audit().note(|| self.event("accept").granted(&permit).outcome::<()>(&Err(failure)));
+                return Err(failure);
+            }
+        };
+        let peer = match peer {
+            Some(peer) => peer,
+            None => life::peer_address(fd.as_fd())?,
+        };
+        let converse = match self.judge_peer(&peer) {
+            Ok(converse) => converse,
+            Err(denial) => {
+                self.guest.audit().note(|| self.event("accept").address(&peer).denied(&denial));
+                life::reset_on_close(fd.as_fd())?;
+                return Ok(Attempt::Hidden);
+            }
+        };
+        if let Some(uids) = converse.peer_uids()
+            && !option::peer_credentials(fd.as_fd()).is_ok_and(|peer| uids.contains(&peer.uid))
+        {
+            self.guest.audit().note(|| self.event("accept").address(&peer).arguments("peer-uid is not granted"));
+            return Ok(Attempt::Hidden);
+        }
+        let listener = self.state();
+        let mut facts = SocketFacts::new(self.kind);
+        facts.origin = Origin::Accept;
+        facts.local.clone_from(&listener.facts.local);
+        facts.options = listener.facts.options.clone();
+        facts.v6only = listener.facts.v6only;
+        facts.granted = listener.facts.granted;
+        facts.peer = Some(peer.clone());
+        drop(listener);
+        let accepted = Inner::new(&self.guest, fd, facts, slot);
+        accepted.state().converse = Some(converse);
+        self.guest.audit().note(|| {
+            self.event("accept").address(&peer).granted(&permit).arguments(format_args!("as #{}", accepted.number))
+        });
+        Ok(Attempt::Done((Arc::new(accepted), peer)))
+    }
+
+    /// The first half of connect(2): whether the connection is made (or under way).
+    fn begin_connect(&self, peer: &Address) -> Outcome<Begun> {
+        self.settle_dual_stack_towards(peer)?;
+        let permit = self.may_connect(peer)?;
+        let outcome = attempt::connect(&permit, &self.guest, self.kind, self.fd());
+        self.guest.audit().note(|| {
+            self.event("connect").address(&permit.subject().address).granted(&permit).outcome(&outcome)
+        });
+        if matches!(outcome, Ok(()) | Err(Failure::Errno(Errno::INPROGRESS))) {
+            let mut state = self.state();
+            state.facts.peer = Some(permit.subject().address.clone());
+            state.converse = None;
+            state.sender = None;
+        }
+        match outcome {
+            Ok(()) => Ok(Begun::Connected),
+            Err(Failure::Errno(Errno::INPROGRESS)) => Ok(Begun::UnderWay),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn settle_dual_stack_towards(&self, peer: &Address) -> Outcome<()> {
+        if attempt::is_mapped(self.kind, peer) || attempt::is_mapped(self.kind, &peer.canonical()) {
+            self.settle_dual_stack(&Address::canonical(peer))?;
+        }
+        Ok(())
+    }
+
+    /// The second half: what came of a connection that was under way.
+    fn finish_connect(&self) -> Outcome<Attempt<()>> {
+        if let Some(errno) = option::take_error(self.fd())? {
+            return Err(errno.into());
+        }
+        match life::peer_address(self.fd()) {
+            Ok(_) => Ok(Attempt::Done(())),
+            Err(Errno::NOTCONN) => Ok(Attempt::WouldBlock),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn forget_peer(&self) {
+        let mut state = self.state();
+        state.facts.peer = None;
+        state.converse = None;
+        state.sender = None;
+    }
+}
+
+enum Begun {
+    Connected,
+    UnderWay,
+}
+
+impl Socket {
+    /// accept(2). A connection that the policy hides is reset and not reported.
+    pub(crate) async fn accept(&self) -> Outcome<(Socket, Address)> {
+        let inner = self.inner()?.clone();
+        let deadline = self.timeout.deadline(Errno::AGAIN);
+        let (accepted, peer) = inner.until_done(Interest::Readable, deadline, Inner::attempt_accept).await?;
+        Ok((Socket::from_inner(accepted), peer))
+    }
+
+    /// connect(2).
+    pub(crate) async fn connect(&self, peer: &Address) -> Outcome<()> {
+        let inner = self.inner()?.clone();
+        inner.guest.check_stopped()?;
+        inner.check_family(peer)?;
+        let deadline = self.timeout.deadline(Errno::INPROGRESS);
+        let outcome = inner.connect(peer, deadline).await;
+        if matches!(outcome, Err(Failure::Errno(errno)) if ended(errno)) {
+            inner.forget_peer();
+        }
+        outcome
+    }
+
+    /// connect(2) with AF_UNSPEC: drops the peer of a datagram socket.
+    pub(crate) fn disconnect(&self) -> Outcome<()> {
+        let inner = self.inner()?;
+        inner.guest.check_stopped()?;
+        let permit = inner.may_disconnect()?;
+        let outcome = attempt::disconnect(&permit, inner.fd()).map_err(Into::into);
+        inner.guest.audit().note(|| inner.event("disconnect").granted(&permit).outcome(&outcome));
+        if outcome.is_ok() {
+            inner.forget_peer();
+        }
+        outcome
+    }
+}
+
+/// Errors after which there is no peer.
+fn ended(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::CONNREFUSED | Errno::CONNRESET | Errno::TIMEDOUT | Errno::HOSTUNREACH | Errno::NETUNREACH
+    )
+}
+
+impl Inner {
+    async fn connect(&self, peer: &Address, deadline: Deadline) -> Outcome<()> {
+        loop {
+            match self.begin_connect(peer) {
+                Ok(Begun::Connected) => return Ok(()),
+                Ok(Begun::UnderWay) => break,
+                // A Unix listener whose backlog is full: there is nothing to wait on but time.
+                Err(Failure::Errno(Errno::AGAIN)) if self.kind.family == Family::Unix => {
+                    self.pause(deadline).await?;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        loop {
+            self.wait(Interest::Writable, deadline).await?;
+            if let Attempt::Done(()) = self.finish_connect()? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What listen(2) binds a socket to that was never bound.
+fn wildcard(family: Family) -> Option<Address> {
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+    match family {
+        Family::Inet => Some(Address::Inet(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))),
+        Family::Inet6 => Some(Address::Inet6(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0))),
+        Family::Unix | Family::Other(_) => None,
+    }
+}
+
+/// Whether connections are accepted on such sockets at all.
+pub(super) fn accepts(socket_type: SocketType) -> bool {
+    matches!(socket_type, SocketType::Stream | SocketType::SeqPacket)
+}

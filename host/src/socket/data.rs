@@ -1,0 +1,440 @@
+//! Plain data calls: send, send-to, recv, recv-from, and the loop of attempt and wait that all share.
+
+use bytes::{Bytes, BytesMut};
+use sockgate_policy::{Address, Family, MessageFlags, Origin, Permit, SocketType, op};
+
+use super::attempt::{Destination, Sender};
+use super::sys::address::EncodedAddress;
+use super::sys::message;
+use super::wait::{Deadline, Timeout};
+use super::{Errno, Failure, Inner, Interest, Outcome, Socket, State, attempt, now};
+
+/// A stream's receive allocates at most this much, whatever the guest asks for.
+pub(super) const STREAM_CHUNK: usize = 1 << 20;
+/// A message longer than this is measured (MSG_PEEK) before room is made for it.
+pub(super) const MESSAGE_CHUNK: usize = 1 << 16;
+/// No message is longer, whatever the socket's buffers.
+pub(super) const MESSAGE_LIMIT: usize = 16 << 20;
+/// So many hidden messages in a row, then the other guests of this thread have their turn.
+const HIDDEN_IN_A_ROW: u32 = 64;
+/// How old a sender's entry among those that may be answered may grow before it is renewed.
+const REMEMBER_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What one attempt came to.
+pub(crate) enum Attempt<T> {
+    /// It is done.
+    Done(T),
+    /// The kernel would have blocked.
+    WouldBlock,
+    /// Something came that the policy hides; the next attempt may find something else.
+    Hidden,
+}
+
+impl Inner {
+    /// Attempts, and waits in between, until it is done or the deadline is there.
+    pub(super) async fn until_done<T>(
+        &self,
+        interest: Interest,
+        deadline: Deadline,
+        mut attempt: impl FnMut(&Inner) -> Outcome<Attempt<T>>,
+    ) -> Outcome<T> {
+        let mut hidden = 0;
+        loop {
+            match attempt(self)? {
+                Attempt::Done(done) => return Ok(done),
+                Attempt::WouldBlock => self.wait(interest, deadline).await?,
+                Attempt::Hidden => {
+                    hidden += 1;
+                    if hidden % HIDDEN_IN_A_ROW == 0 {
+                        self.give_way(deadline).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until the socket may take more; for sends, whose attempts need the guest's memory.
+    pub(crate) async fn wait_writable(&self, deadline: Deadline) -> Outcome<()> {
+        self.wait(Interest::Writable, deadline).await
+    }
+
+    /// One send(2) to the peer.
+    #[inline]
+    pub(crate) fn attempt_send(&self, data: &[u8], flags: MessageFlags) -> Outcome<Attempt<u64>> {
+        let state = self.converse("send")?;
+        let permit = conversation(&state)?;
+        if !permit.flags().contains(flags) {
+            self.check_flags(permit, flags, "send")?;
+        }
+        let sent = message::send(self.fd(), data, flags);
+        self.sent("send", permit, data.len(), sent)
+    }
+
+    /// One sendto(2).
+    pub(crate) fn attempt_send_to(
+        &self,
+        data: &[u8],
+        flags: MessageFlags,
+        to: &Address,
+    ) -> Outcome<Attempt<u64>> {
+        self.check_family(to)?;
+        if !self.is_datagram() {
+            return self.attempt_send_to_on_connection(data, flags, to);
+        }
+        self.with_destination(to, |destination| {
+            let permit = destination.permit();
+            self.check_flags(permit, flags, "send-to")?;
+            let sent = message::send_to(self.fd(), data, flags, destination.encoded());
+            self.sent("send-to", permit, data.len(), sent)
+        })
+    }
+
+    /// A name on a socket of connections: TCP's MSG_FASTOPEN connects with it, everything else may name
+    /// the peer at most. send(2)
+    fn attempt_send_to_on_connection(
+        &self,
+        data: &[u8],
+        flags: MessageFlags,
+        to: &Address,
+    ) -> Outcome<Attempt<u64>> {
+        if flags.contains(MessageFlags::FASTOPEN) {
+            let permit = self.may_connect(to)?;
+            self.check_flags(&permit, flags, "send-to")?;
+            let encoded = attempt::encode(self.kind, &permit.subject().address)?;
+            let sent = message::send_to(self.fd(), data, flags, &encoded);
+            if matches!(sent, Ok(_) | Err(Errno::INPROGRESS)) {
+                let mut state = self.state();
+                state.facts.peer = Some(permit.subject().address.clone());
+                state.converse = None;
+            }
+            return self.sent("send-to", &permit, data.len(), sent);
+        }
+        let is_peer = self.state().facts.peer.as_ref() == Some(&to.canonical());
+        if is_peer { self.attempt_send(data, flags) } else { Err(self.named_another().into()) }
+    }
+
+    pub(super) fn named_another(&self) -> Errno {
+        if self.state().facts.peer.is_some() { Errno::ISCONN } else { Errno::NOTCONN }
+    }
+
+    /// Runs `attempt` with the judged destination: the one kept from last time, or a new verdict.
+    pub(super) fn with_destination<T>(
+        &self,
+        to: &Address,
+        attempt: impl Fn(&Destination) -> Outcome<T>,
+    ) -> Outcome<T> {
+        self.guest.check_stopped()?;
+        let mut state = self.state();
+        let kept = state.destination.take_if(|kept| kept.answers(to, &self.guest));
+        let renewed = kept.is_none();
+        let destination = match kept {
+            Some(destination) => destination,
+            None => self.judge_destination(&mut state, to)?,
+        };
+        let mut outcome = attempt(&destination);
+        state.destination = Some(destination);
+        if !renewed && self.lost_inode(&state, &outcome) {
+            let destination = self.judge_destination(&mut state, to)?;
+            outcome = attempt(&destination);
+            state.destination = Some(destination);
+        }
+        outcome
+    }
+
+    /// A kept inode that refuses belongs to a server that was restarted: it is looked up once more.
+    fn lost_inode<T>(&self, state: &State, outcome: &Outcome<T>) -> bool {
+        matches!(outcome, Err(Failure::Errno(Errno::CONNREFUSED)))
+            && state.destination.as_ref().is_some_and(Destination::keeps_inode)
+    }
+
+    pub(super) fn judge_destination(&self, state: &mut State, to: &Address) -> Outcome<Destination> {
+        let permit = self.may_send_to(state, to)?;
+        let destination = &permit.subject().address;
+        if self.kind.family == Family::Inet6 && attempt::is_mapped(self.kind, destination) {
+            self.open_dual_stack(state)?;
+        }
+        Destination::new(to.clone(), permit, &self.guest, self.kind)
+    }
+
+    /// Tells the operator of a send and turns its result into an attempt's.
+    #[inline]
+    pub(super) fn sent<O: sockgate_policy::Operation>(
+        &self,
+        operation: &'static str,
+        permit: &Permit<O>,
+        length: usize,
+        sent: Result<usize, Errno>,
+    ) -> Outcome<Attempt<u64>> {
+        let outcome = match sent {
+            Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
+            sent => sent.map_err(Failure::from),
+        };
+        self.guest.audit().note(|| {
+            let event = self.event(operation).arguments(format_args!("{length} bytes")).granted(permit);
+            match &outcome {
+                Ok(sent) => event.bytes(*sent),
+                Err(_) => event.outcome(&outcome),
+            }
+        });
+        Ok(Attempt::Done(outcome? as u64))
+    }
+
+    /// One recv(2) on a connection (or a pair): everything that comes is the peer's.
+    #[inline]
+    fn attempt_recv_from_peer(
+        &self,
+        buffer: &mut BytesMut,
+        max: usize,
+        flags: MessageFlags,
+    ) -> Outcome<Attempt<usize>> {
+        let state = self.converse("recv")?;
+        let permit = conversation(&state)?;
+        if !permit.flags().contains(flags) {
+            self.check_flags(permit, flags, "recv")?;
+        }
+        let received = message::recv(self.fd(), buffer, max, flags);
+        let outcome = match received {
+            Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
+            received => received.map_err(Failure::from),
+        };
+        self.guest.audit().note(|| {
+            let event = self.event("recv").arguments(format_args!("{max} bytes")).granted(permit);
+            match &outcome {
+                Ok(received) => event.bytes(*received),
+                Err(_) => event.outcome(&outcome),
+            }
+        });
+        outcome.map(Attempt::Done)
+    }
+
+    /// One recvfrom(2) on a socket where every message has a sender of its own.
+    fn attempt_recv_datagram(
+        &self,
+        buffer: &mut BytesMut,
+        max: usize,
+        flags: MessageFlags,
+        operation: &'static str,
+    ) -> Outcome<Attempt<(usize, EncodedAddress)>> {
+        let mut state = self.may_receive(operation)?;
+        if let Some(permit) = &state.receive {
+            self.check_flags(permit, flags, operation)?;
+        }
+        let start = buffer.len();
+        let datagram = match message::recv_from(self.fd(), self.kind.socket_type, buffer, max, flags) {
+            Ok(datagram) => datagram,
+            Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
+            Err(errno) => {
+                let outcome: Outcome<()> = Err(errno.into());
+                self.guest.audit().note(|| self.event(operation).outcome(&outcome));
+                return Err(errno.into());
+            }
+        };
+        let source = datagram.source.unwrap_or_else(EncodedAddress::empty);
+        if !self.hears(&mut state, &source)? {
+            buffer.truncate(start);
+            if flags.contains(MessageFlags::PEEK) {
+                self.discard()?;
+            }
+            return Ok(Attempt::Hidden);
+        }
+        self.guest.audit().note(|| {
+            let event = self.event(operation).arguments(format_args!("{max} bytes")).bytes(datagram.length);
+            let event = match source.decode() {
+                Ok(Some(source)) => event.address(source),
+                _ => event,
+            };
+            match &state.sender {
+                Some(sender) => event.granted(&sender.permit),
+                None => event,
+            }
+        });
+        let length = if flags.contains(MessageFlags::TRUNC) { datagram.true_length } else { datagram.length };
+        Ok(Attempt::Done((length, source)))
+    }
+
+    /// Whether this sender is heard here. The last one is remembered with its verdict.
+    pub(super) fn hears(&self, state: &mut State, source: &EncodedAddress) -> Outcome<bool> {
+        if let Some(sender) = &mut state.sender
+            && sender.encoded == *source
+            && sender.permit.holds(self.guest.gate())
+        {
+            let now = now();
+            if now.duration_since(sender.remembered) > REMEMBER_AFTER {
+                sender.remembered = now;
+                state.heard.remember(sender.permit.subject(), now);
+            }
+            return Ok(true);
+        }
+        let address = self.sender_address(source)?;
+        let Some(permit) = self.judge_sender(state, &address) else { return Ok(false) };
+        let now = now();
+        state.heard.remember(permit.subject(), now);
+        if address != *permit.subject() {
+            state.heard.remember(&address, now);
+        }
+        state.sender = Some(Sender { encoded: source.clone(), permit, remembered: now });
+        Ok(true)
+    }
+
+    /// The address that a sender is judged by: one that gives none is unnamed.
+    fn sender_address(&self, source: &EncodedAddress) -> Outcome<Address> {
+        match source.decode()? {
+            Some(address) => Ok(address),
+            None => Ok(Address::Unix(sockgate_policy::UnixAddress::Unnamed)),
+        }
+    }
+
+    /// Takes a hidden message out of the queue.
+    pub(super) fn discard(&self) -> Outcome<()> {
+        match message::recv(self.fd(), &mut BytesMut::new(), 0, MessageFlags::empty()) {
+            Ok(_) | Err(Errno::AGAIN) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Room for the next receive: what was asked for, within what may be allocated. A message that may be
+    /// longer than usual is measured first; `None` where none is there yet.
+    pub(super) fn room(&self, max: u64) -> Outcome<Option<usize>> {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        if self.kind.socket_type == SocketType::Stream {
+            return Ok(Some(max.min(STREAM_CHUNK)));
+        }
+        if max <= MESSAGE_CHUNK {
+            return Ok(Some(max));
+        }
+        let mut nothing = BytesMut::new();
+        match message::recv_from(self.fd(), self.kind.socket_type, &mut nothing, 0, MessageFlags::PEEK) {
+            Ok(next) => Ok(Some(max.min(next.true_length.clamp(MESSAGE_CHUNK, MESSAGE_LIMIT)))),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Whether what is received may come from somebody else than the peer.
+    pub(super) fn has_senders(&self) -> bool {
+        self.is_datagram() && self.state().facts.origin != Origin::Pair
+    }
+}
+
+/// The kept permit; `converse` leaves one.
+pub(super) fn conversation(state: &State) -> Outcome<&Permit<op::Converse>> {
+    state.converse.as_ref().ok_or(Failure::Errno(Errno::NOTCONN))
+}
+
+impl Socket {
+    /// What a send needs besides the bytes: the socket and when to give up.
+    pub(crate) fn sending(&self, flags: MessageFlags) -> Outcome<(std::sync::Arc<Inner>, Deadline)> {
+        Ok((self.inner()?.clone(), self.deadline(flags.contains(MessageFlags::DONTWAIT))))
+    }
+
+    /// recv(2).
+    pub(crate) async fn recv(&mut self, max: u64, flags: MessageFlags) -> Outcome<Bytes> {
+        let inner = self.inner()?.clone();
+        let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
+        let buffer = &mut self.buffer;
+        let interest = interest(flags);
+        if inner.has_senders() {
+            inner
+                .until_done(interest, deadline, |inner| {
+                    let Some(room) = inner.room(max)? else { return Ok(Attempt::WouldBlock) };
+                    inner.attempt_recv_datagram(buffer, room, flags, "recv")
+                })
+                .await?;
+        } else if flags.contains(MessageFlags::WAITALL) && inner.kind.socket_type == SocketType::Stream {
+            return inner.recv_all(buffer, max, flags, deadline).await;
+        } else {
+            inner
+                .until_done(interest, deadline, |inner| {
+                    let Some(room) = inner.room(max)? else { return Ok(Attempt::WouldBlock) };
+                    inner.attempt_recv_from_peer(buffer, room, flags)
+                })
+                .await?;
+        }
+        Ok(buffer.split().freeze())
+    }
+
+    /// recvfrom(2): the bytes and their sender.
+    pub(crate) async fn recv_from(&mut self, max: u64, flags: MessageFlags) -> Outcome<(Bytes, Option<Address>)> {
+        let inner = self.inner()?.clone();
+        if !inner.has_senders() {
+            let bytes = self.recv(max, flags).await?;
+            return Ok((bytes, None));
+        }
+        let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
+        let buffer = &mut self.buffer;
+        let (_, source) = inner
+            .until_done(interest(flags), deadline, |inner| {
+                let Some(room) = inner.room(max)? else { return Ok(Attempt::WouldBlock) };
+                inner.attempt_recv_datagram(buffer, room, flags, "recv-from")
+            })
+            .await?;
+        Ok((buffer.split().freeze(), source.decode()?))
+    }
+}
+
+/// What a receive waits for.
+pub(super) fn interest(flags: MessageFlags) -> Interest {
+    if flags.contains(MessageFlags::ERRQUEUE) { Interest::Error } else { Interest::Readable }
+}
+
+impl Inner {
+    /// MSG_WAITALL: goes on until everything is there, the stream ends, or an error comes when nothing
+    /// has been received yet. The host's clamp on one receive does not shorten it.
+    async fn recv_all(
+        &self,
+        buffer: &mut BytesMut,
+        max: u64,
+        flags: MessageFlags,
+        deadline: Deadline,
+    ) -> Outcome<Bytes> {
+        // What a guest may have the host hold for one call.
+        let wanted = usize::try_from(max).unwrap_or(usize::MAX).min(MESSAGE_LIMIT);
+        let peeks = flags.contains(MessageFlags::PEEK);
+        loop {
+            let room = (wanted - buffer.len()).min(STREAM_CHUNK);
+            let step = self
+                .until_done(Interest::Readable, deadline, |inner| {
+                    inner.attempt_recv_from_peer(buffer, room, flags.difference(MessageFlags::WAITALL))
+                })
+                .await;
+            match step {
+                Ok(received) if received > 0 && buffer.len() < wanted && !peeks => {}
+                Ok(_) => return Ok(buffer.split().freeze()),
+                Err(Failure::Errno(_)) if !buffer.is_empty() => return Ok(buffer.split().freeze()),
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Lets the other guests of this thread have their turn.
+    async fn give_way(&self, deadline: Deadline) -> Outcome<()> {
+        self.guest.check_stopped()?;
+        deadline.left().map(|_| ()).or_else(|errno| match deadline {
+            // A call that may not wait still looks at what is there, and finds it all hidden in the end.
+            Deadline::Now(_) => Ok(()),
+            _ => Err(errno),
+        })?;
+        if self.guest.wait_mode() == super::WaitMode::Ready {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Waits a moment for what no descriptor tells.
+    pub(super) async fn pause(&self, deadline: Deadline) -> Outcome<()> {
+        use super::wait::Wait;
+        const MOMENT: std::time::Duration = std::time::Duration::from_millis(2);
+        let left = deadline.left()?;
+        self.check_interrupted()?;
+        let moment = left.map_or(MOMENT, |left| left.min(MOMENT));
+        self.guest.wait_mode().pause(moment, self.guest.cancel()).await?;
+        self.check_interrupted()
+    }
+}
+
+impl Timeout {
+    /// Nanoseconds as WIT has them.
+    pub(crate) fn from_nanos(nanos: u64) -> Timeout {
+        if nanos == 0 { Timeout::NonBlocking } else { Timeout::After(std::time::Duration::from_nanos(nanos)) }
+    }
+}

@@ -1,0 +1,131 @@
+//! Descriptors that travel (SCM_RIGHTS, unix(7)): what may leave, and what becomes of what arrives.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sockgate_policy::{Adopted, Denial, DescriptorKind, Family, OptionName, Origin};
+
+use super::sys::life;
+use super::{Errno, Inner, Outcome, Socket};
+use crate::audit::Event;
+
+/// A descriptor that can be passed on or dropped, nothing else.
+#[derive(Clone)]
+pub(crate) struct Opaque(Arc<OwnedFd>);
+
+impl Opaque {
+    pub(crate) fn new(fd: OwnedFd) -> Opaque {
+        Opaque(Arc::new(fd))
+    }
+}
+
+/// What a guest passes on; it keeps its own.
+#[derive(Clone)]
+pub(crate) enum Passed {
+    Socket(Arc<Inner>),
+    Opaque(Opaque),
+}
+
+impl Passed {
+    pub(super) fn kind(&self) -> DescriptorKind {
+        match self {
+            Passed::Socket(_) => DescriptorKind::Socket,
+            Passed::Opaque(_) => DescriptorKind::Opaque,
+        }
+    }
+
+    /// The descriptor as its receiver expects it: a native peer takes a socket for blocking, and the flag
+    /// belongs to what is shared (open(2)).
+    pub(super) fn hand_over(&self) -> Result<BorrowedFd<'_>, Errno> {
+        match self {
+            Passed::Socket(inner) => {
+                if !inner.shared.swap(true, Ordering::SeqCst) {
+                    life::set_nonblocking(inner.fd(), false)?;
+                }
+                Ok(inner.fd())
+            }
+            Passed::Opaque(opaque) => Ok(opaque.0.as_fd()),
+        }
+    }
+}
+
+/// What a guest received.
+pub(crate) enum Handle {
+    Socket(Socket),
+    Opaque(Opaque),
+}
+
+impl Inner {
+    /// Classifies what arrived and lets through what the policy grants; the rest is closed here.
+    pub(super) fn take_in(&self, arrived: Vec<OwnedFd>) -> Vec<Handle> {
+        arrived.into_iter().filter_map(|fd| self.take_in_one(fd)).collect()
+    }
+
+    fn take_in_one(&self, fd: OwnedFd) -> Option<Handle> {
+        let taken = if life::is_socket(fd.as_fd()).unwrap_or(false) {
+            self.take_in_socket(fd)
+        } else {
+            self.may_take(DescriptorKind::Opaque).map(|()| Handle::Opaque(Opaque::new(fd)))
+        };
+        taken.ok()
+    }
+
+    fn may_take(&self, kind: DescriptorKind) -> Outcome<()> {
+        let verdict = self.guest.gate().descriptor_receive(&self.state().facts, kind);
+        self.guest.decide(verdict, || self.event("descriptor-receive").arguments(kind)).map(|_| ())
+    }
+
+    /// A socket from outside is judged as if the guest had done what made it.
+    fn take_in_socket(&self, fd: OwnedFd) -> Outcome<Handle> {
+        self.may_take(DescriptorKind::Socket)?;
+        let (mut facts, state) = super::life::facts_of(fd.as_fd())?;
+        if !matches!(facts.kind.family, Family::Inet | Family::Inet6 | Family::Unix) {
+            tracing::debug!(kind = %facts.kind, "a socket of a family without support arrived and was closed");
+            return Err(Errno::AFNOSUPPORT.into());
+        }
+        for (option, value) in present_options(fd.as_fd(), &facts) {
+            facts.options.remember(option, &value);
+        }
+        let event = || {
+            let event = self.event("descriptor-receive").arguments(facts.kind);
+            match facts.peer.as_ref().or(facts.local.as_ref()) {
+                Some(address) => event.address(address),
+                None => event,
+            }
+        };
+        let adopted = self.guest.gate().adopt(&facts, state);
+        if let Err(denial) = &adopted {
+            return Err(self.refuse_adoption(denial, event));
+        }
+        self.guest.audit().note(event);
+        if matches!(adopted, Ok(Adopted::Connected(_))) && self.guest.gate().converse(&facts).is_err() {
+            // `listen` with that peer granted it, and has to grant it again after a reload.
+            facts.origin = Origin::Accept;
+        }
+        let socket = Socket::adopted(&self.guest, fd, facts)?;
+        socket.inner()?.shared.store(true, Ordering::SeqCst);
+        Ok(Handle::Socket(socket))
+    }
+
+    fn refuse_adoption(&self, denial: &Denial, event: impl FnOnce() -> Event) -> super::Failure {
+        self.guest.refuse(denial, event)
+    }
+}
+
+/// The options of an arrived socket that are not as a new socket has them, so that a rule has to list
+/// them: passing a socket is no way to an option.
+fn present_options(
+    fd: BorrowedFd<'_>,
+    facts: &sockgate_policy::SocketFacts,
+) -> Vec<(OptionName, Vec<u8>)> {
+    let Ok(fresh) = life::socket(facts.kind) else { return Vec::new() };
+    super::option::WATCHED
+        .iter()
+        .filter_map(|name| {
+            let present = super::sys::option::get(fd, name.level, name.name, 64).ok()?;
+            let usual = super::sys::option::get(fresh.as_fd(), name.level, name.name, 64).ok()?;
+            (present != usual).then_some((*name, present))
+        })
+        .collect()
+}

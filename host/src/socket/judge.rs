@@ -1,0 +1,221 @@
+//! From facts to permits: every question to the policy is asked here.
+//!
+//! A kept verdict is compared with the policy's generation (one relaxed load) and judged again when it
+//! differs. A refusal is told to the operator by the guest's audit and to the guest as `acces`.
+
+use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
+
+use sockgate_policy::{
+    Address, Carries, Denial, DescriptorKind, GroupRequest, MessageFlags, OnReload, OptionName, Permit, op,
+};
+
+use super::{Errno, Inner, Outcome, State, now};
+use crate::audit::Event;
+
+impl Inner {
+    pub(super) fn event(&self, operation: &'static str) -> Event {
+        Event::new(operation).socket(self.number)
+    }
+
+    pub(super) fn may_bind(&self, address: &Address) -> Outcome<Permit<op::Bind>> {
+        let verdict = self.guest.gate().bind(&self.state().facts, address);
+        self.guest.decide(verdict, || self.event("bind").address(address))
+    }
+
+    /// Judges what the kernel made of a bind to port 0 or of an autobind.
+    pub(super) fn may_stay_bound(&self, address: &Address) -> Outcome<Permit<op::Bind>> {
+        let verdict = self.guest.gate().bound(&self.state().facts, address);
+        self.guest.decide(verdict, || self.event("bind").address(address))
+    }
+
+    /// The permit to listen and accept.
+    pub(super) fn may_listen(&self) -> Outcome<Permit<op::Listen>> {
+        self.guest.check_stopped()?;
+        let mut state = self.state();
+        if let Some(permit) = state.listen.as_ref().filter(|permit| permit.holds(self.guest.gate())) {
+            return Ok(permit.clone());
+        }
+        let verdict = self.guest.gate().listen(&state.facts);
+        let local = state.facts.local.clone();
+        let permit = self.guest.decide(verdict, || match &local {
+            Some(local) => self.event("listen").address(local),
+            None => self.event("listen"),
+        })?;
+        state.listen = Some(permit.clone());
+        Ok(permit)
+    }
+
+    pub(super) fn is_listening(&self) -> bool {
+        self.state().listen.is_some()
+    }
+
+    /// Judges a connection's peer. A hidden connection never fails the guest's accept.
+    pub(super) fn judge_peer(&self, peer: &Address) -> Result<Permit<op::Converse>, Denial> {
+        self.guest.gate().accept(&self.state().facts, peer)
+    }
+
+    pub(super) fn may_connect(&self, peer: &Address) -> Outcome<Permit<op::Connect>> {
+        self.guest.check_stopped()?;
+        let verdict = self.guest.gate().connect(&self.state().facts, peer);
+        self.guest.decide(verdict, || self.event("connect").address(peer.canonical_destination()))
+    }
+
+    pub(super) fn may_disconnect(&self) -> Outcome<Permit<op::Disconnect>> {
+        let verdict = self.guest.gate().disconnect(&self.state().facts);
+        self.guest.decide(verdict, || self.event("disconnect"))
+    }
+
+    /// The permit to talk to the peer, with the lock that it was found under. `notconn` where there is no
+    /// peer to judge.
+    #[inline]
+    pub(super) fn converse(&self, operation: &'static str) -> Outcome<MutexGuard<'_, State>> {
+        self.guest.check_stopped()?;
+        let state = self.state();
+        match &state.converse {
+            Some(permit) if permit.holds(self.guest.gate()) => Ok(state),
+            _ => self.converse_again(state, operation),
+        }
+    }
+
+    #[cold]
+    fn converse_again<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        operation: &'static str,
+    ) -> Outcome<MutexGuard<'a, State>> {
+        self.check_retired()?;
+        let gate = self.guest.gate();
+        if state.kept_by == Some(gate.generation()) {
+            return Ok(state);
+        }
+        if state.facts.peer.is_none() {
+            return Err(self.without_peer(operation).into());
+        }
+        match gate.converse(&state.facts) {
+            Ok(permit) => state.converse = Some(permit),
+            // The policy says that what is open stays open.
+            Err(_) if state.converse.is_some() && gate.policy().on_reload() == OnReload::Keep => {
+                state.kept_by = Some(gate.generation());
+            }
+            Err(denial) => {
+                let lost = state.converse.take().is_some();
+                let peer = state.facts.peer.clone();
+                drop(state);
+                if lost {
+                    self.retire();
+                }
+                return Err(self.guest.refuse(&denial, || match &peer {
+                    Some(peer) => self.event(operation).address(peer),
+                    None => self.event(operation),
+                }));
+            }
+        }
+        Ok(state)
+    }
+
+    /// A socket that may not go on answers `badf`, as if it were closed.
+    pub(super) fn check_retired(&self) -> Outcome<()> {
+        if self.retired.load(Ordering::SeqCst) { Err(Errno::BADF.into()) } else { Ok(()) }
+    }
+
+    /// What the kernel answers on a socket without a peer, send(2) and recv(2).
+    fn without_peer(&self, operation: &'static str) -> Errno {
+        use sockgate_policy::{Family, SocketType};
+        let sends = operation.starts_with("send");
+        match (self.kind.family, self.kind.socket_type, sends) {
+            (Family::Inet | Family::Inet6, SocketType::Stream, true) => Errno::PIPE,
+            (Family::Inet | Family::Inet6, SocketType::Datagram, true) => Errno::DESTADDRREQ,
+            (Family::Unix, SocketType::Stream, false) => Errno::INVAL,
+            _ => Errno::NOTCONN,
+        }
+    }
+
+    /// The permit to receive datagrams at all, with the lock that it was found under.
+    #[inline]
+    pub(super) fn may_receive(&self, operation: &'static str) -> Outcome<MutexGuard<'_, State>> {
+        self.guest.check_stopped()?;
+        let mut state = self.state();
+        if state.receive.as_ref().is_some_and(|permit| permit.holds(self.guest.gate())) {
+            return Ok(state);
+        }
+        let verdict = self.guest.gate().receive(&state.facts);
+        let permit = self.guest.decide(verdict, || self.event(operation))?;
+        state.receive = Some(permit);
+        Ok(state)
+    }
+
+    /// Judges a datagram's sender; tells the operator of a hidden one.
+    pub(super) fn judge_sender(&self, state: &State, sender: &Address) -> Option<Permit<op::ReceiveFrom>> {
+        match self.guest.gate().receive_from(&state.facts, sender) {
+            Ok(permit) => Some(permit),
+            Err(denial) => {
+                self.guest.audit().note(|| self.event("receive").address(sender).denied(&denial));
+                None
+            }
+        }
+    }
+
+    /// Judges a destination: by `send-to`, or by `reply` where it was heard lately.
+    pub(super) fn may_send_to(&self, state: &State, to: &Address) -> Outcome<Permit<op::SendTo>> {
+        let gate = self.guest.gate();
+        let verdict = gate.send_to(&state.facts, to).or_else(|denial| {
+            if state.heard.contains(to, now()) { gate.reply(&state.facts, to) } else { Err(denial) }
+        });
+        self.guest.decide(verdict, || self.event("send-to").address(to.canonical_destination()))
+    }
+
+    /// Whether a call may carry these flags under its permit.
+    pub(super) fn check_flags<O: Carries>(
+        &self,
+        permit: &Permit<O>,
+        flags: MessageFlags,
+        operation: &'static str,
+    ) -> Outcome<()> {
+        let missing = flags.difference(permit.flags());
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = missing.policy_names().collect();
+        let names = names.join(", ");
+        Err(self.guest.withhold(
+            || self.event(operation).arguments(&names),
+            format_args!("rule `{}` does not list the flags {names}", permit.rule()),
+        ))
+    }
+
+    pub(super) fn may_get_option(&self, name: OptionName) -> Outcome<Permit<op::GetOption>> {
+        self.guest.check_stopped()?;
+        let verdict = self.guest.gate().get_option(&self.state().facts, name);
+        self.guest.decide(verdict, || self.event("get-option").arguments(name))
+    }
+
+    pub(super) fn may_set_option(&self, name: OptionName, value: &[u8]) -> Outcome<Permit<op::SetOption>> {
+        self.guest.check_stopped()?;
+        let verdict = self.guest.gate().set_option(&self.state().facts, name, value);
+        self.guest.decide(verdict, || self.event("set-option").arguments(name))
+    }
+
+    pub(super) fn may_join(&self, group: &GroupRequest) -> Outcome<Permit<op::JoinGroup>> {
+        self.guest.check_stopped()?;
+        let verdict = self.guest.gate().join_group(&self.state().facts, group);
+        self.guest.decide(verdict, || self.event("join-group").address(group.group))
+    }
+
+    pub(super) fn may_ioctl(&self, name: &'static str) -> Outcome<Permit<op::Ioctl>> {
+        self.guest.check_stopped()?;
+        let verdict = self.guest.gate().ioctl(&self.state().facts, name);
+        self.guest.decide(verdict, || self.event("ioctl").arguments(name))
+    }
+
+    pub(super) fn may_pass(&self, kind: DescriptorKind) -> Outcome<Permit<op::DescriptorSend>> {
+        let verdict = self.guest.gate().descriptor_send(&self.state().facts, kind);
+        self.guest.decide(verdict, || self.event("descriptor-send").arguments(kind))
+    }
+
+    pub(super) fn may_splice(&self, to: &Inner) -> Outcome<Permit<op::Splice>> {
+        let from_facts = self.state().facts.clone();
+        let verdict = self.guest.gate().splice(&from_facts, &to.state().facts);
+        self.guest.decide(verdict, || self.event("splice").arguments(format_args!("to #{}", to.number)))
+    }
+}

@@ -1,0 +1,222 @@
+//! Making, naming and ending sockets.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::BytesMut;
+use sockgate_policy::{Address, AdoptedState, Family, Kind, SocketFacts, SocketType, UnixAddress};
+
+use super::sys::life::{self, How};
+use super::sys::option::{self, IPPROTO_IPV6, IPV6_V6ONLY, SO_ACCEPTCONN, SOL_SOCKET};
+use super::{Errno, Guest, Inner, Opaque, Outcome, Socket, State, attempt};
+use crate::audit::Event;
+
+/// The event of a call that makes a socket.
+fn making(operation: &'static str, kind: Kind) -> Event {
+    Event::new(operation).arguments(format_args!("{}, {}", kind.family, kind.socket_type))
+}
+
+impl Socket {
+    /// socket(2).
+    pub(crate) fn create(guest: &Arc<Guest>, kind: Kind) -> Outcome<Socket> {
+        guest.check_stopped()?;
+        let permit = guest.decide(guest.gate().create(kind), || making("socket", kind))?;
+        let slot = guest.slot(|| making("socket", kind))?;
+        let made = attempt::create(&permit).map_err(Into::into);
+        guest.audit().note(|| making("socket", kind).granted(&permit).outcome(&made));
+        let inner = Inner::new(guest, made?, SocketFacts::new(kind), slot);
+        Ok(Socket::from_inner(Arc::new(inner)))
+    }
+
+    /// socketpair(2).
+    pub(crate) fn pair(guest: &Arc<Guest>, kind: Kind) -> Outcome<(Socket, Socket)> {
+        guest.check_stopped()?;
+        let permit = guest.decide(guest.gate().pair(kind), || making("socketpair", kind))?;
+        let slots = (
+            guest.slot(|| making("socketpair", kind))?,
+            guest.slot(|| making("socketpair", kind))?,
+        );
+        let made = attempt::pair(&permit).map_err(Into::into);
+        guest.audit().note(|| making("socketpair", kind).granted(&permit).outcome(&made));
+        let (one, other) = made?;
+        let end = |fd, slot| {
+            let mut facts = SocketFacts::new(kind);
+            facts.origin = sockgate_policy::Origin::Pair;
+            facts.peer = Some(Address::Unix(UnixAddress::Unnamed));
+            let inner = Inner::new(guest, fd, facts, slot);
+            Socket::from_inner(Arc::new(inner))
+        };
+        Ok((end(one, slots.0), end(other, slots.1)))
+    }
+
+    /// Takes a socket that the operator granted.
+    pub(crate) fn granted(guest: &Arc<Guest>, name: &str) -> Outcome<Socket> {
+        guest.check_stopped()?;
+        let event = || Event::new("granted").arguments(name);
+        let Some(fd) = guest.take_granted(name) else {
+            guest.audit().note(|| event().outcome::<()>(&Err(Errno::NOENT.into())));
+            return Err(Errno::NOENT.into());
+        };
+        let slot = guest.slot(event)?;
+        let (mut facts, _) = facts_of(fd.as_fd())?;
+        facts.granted = true;
+        let inner = Inner::new(guest, fd, facts, slot);
+        guest.audit().note(event);
+        Ok(Socket::from_inner(Arc::new(inner)))
+    }
+
+    /// A socket that arrived by SCM_RIGHTS and was judged.
+    pub(super) fn adopted(guest: &Arc<Guest>, fd: OwnedFd, facts: SocketFacts) -> Outcome<Socket> {
+        let slot = guest.slot(|| Event::new("descriptor-receive"))?;
+        Ok(Socket::from_inner(Arc::new(Inner::new(guest, fd, facts, slot))))
+    }
+
+    /// Makes the socket an opaque descriptor.
+    pub(crate) fn detach(&mut self) -> Outcome<Opaque> {
+        let inner = self.inner.take().ok_or(Errno::BADF)?;
+        let detached = life::duplicate(inner.fd()).map(Opaque::new).map_err(Into::into);
+        inner.guest.audit().note(|| inner.event("detach").outcome(&detached));
+        self.buffer = BytesMut::new();
+        detached
+    }
+
+    pub(crate) fn kind(&self) -> Outcome<Kind> {
+        Ok(self.inner()?.kind)
+    }
+}
+
+/// What the kernel says of a descriptor that came from outside, and what was done with it.
+pub(super) fn facts_of(fd: BorrowedFd<'_>) -> Result<(SocketFacts, AdoptedState), Errno> {
+    let mut facts = SocketFacts::new(life::kind_of(fd)?);
+    let local = life::local_address(fd)?;
+    let unbound = match &local {
+        Address::Unix(unix) => *unix == UnixAddress::Unnamed,
+        ip => ip.port() == Some(0),
+    };
+    facts.local = (!unbound).then_some(local);
+    facts.peer = life::peer_address(fd).ok();
+    if facts.kind.family == Family::Inet6 {
+        facts.v6only = option::get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY)? != 0;
+    }
+    let state = if facts.peer.is_some() {
+        AdoptedState::Connected
+    } else if option::get_int(fd, SOL_SOCKET, SO_ACCEPTCONN)? != 0 {
+        AdoptedState::Listening
+    } else if facts.local.is_some() {
+        AdoptedState::Bound
+    } else {
+        AdoptedState::Unbound
+    };
+    Ok((facts, state))
+}
+
+impl Inner {
+    /// bind(2). The name that the kernel chose for port 0 or by autobind is judged as well.
+    pub(crate) fn bind(&self, address: &Address) -> Outcome<()> {
+        self.guest.check_stopped()?;
+        self.check_family(address)?;
+        self.settle_dual_stack(address)?;
+        let permit = self.may_bind(address)?;
+        let bound = attempt::bind(&permit, &self.guest, self.kind, self.fd());
+        let outcome = bound.as_ref().map(|_| ()).map_err(|failure| *failure);
+        self.guest.audit().note(|| self.event("bind").address(&permit.subject().address).granted(&permit).outcome(&outcome));
+        let file = bound?;
+        let local = match &file {
+            Some(_) => permit.subject().address.clone(),
+            None => life::local_address(self.fd())?,
+        };
+        {
+            let mut state = self.state();
+            state.bound = file;
+            state.facts.local_chosen = chosen(address);
+            state.facts.local = Some(local.clone());
+        }
+        if chosen(address) && let Err(refused) = self.may_stay_bound(&local) {
+            // It holds a name that nobody granted: the kernel has no unbind, so the socket ends here.
+            self.retire();
+            return Err(refused);
+        }
+        Ok(())
+    }
+
+    /// Ends both halves of a socket that may not go on; nothing else can be done with it.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+        // A socket that is not connected has nothing to shut down: then the flag alone ends it.
+        if let Err(errno) = life::shutdown(self.fd(), How::Both) {
+            tracing::debug!(socket = self.number, %errno, "a retired socket had nothing to shut down");
+        }
+    }
+
+    /// An address of another family is no business of the policy's: the kernel would answer the same.
+    pub(super) fn check_family(&self, address: &Address) -> Outcome<()> {
+        let family = address.family();
+        if family == self.kind.family || attempt::is_mapped(self.kind, address) {
+            return Ok(());
+        }
+        Err(match self.kind.family {
+            Family::Unix => Errno::INVAL.into(),
+            _ => Errno::AFNOSUPPORT.into(),
+        })
+    }
+
+    /// IPV6_V6ONLY is on from creation; it goes off just before the socket gets its name, when the guest
+    /// did not ask for it and the policy covers the IPv4 form as well.
+    pub(super) fn settle_dual_stack(&self, local: &Address) -> Outcome<()> {
+        if self.kind.family != Family::Inet6 {
+            return Ok(());
+        }
+        let mut state = self.state();
+        if state.facts.local.is_some() || !state.facts.v6only || state.wants_v6only {
+            return Ok(());
+        }
+        if attempt::is_mapped(self.kind, local) || self.guest.gate().dual_stack(&state.facts, local) {
+            self.open_dual_stack(&mut state)?;
+        }
+        Ok(())
+    }
+
+    /// Lets an IPv6 socket speak IPv4 as well, unless the guest asked for IPv6 alone or it has its name.
+    pub(super) fn open_dual_stack(&self, state: &mut State) -> Outcome<()> {
+        if state.facts.v6only && !state.wants_v6only && state.facts.local.is_none() {
+            life::set_v6only(self.fd(), false)?;
+            state.facts.v6only = false;
+        }
+        Ok(())
+    }
+
+    /// shutdown(2): needs no more than the conversation, which its socket was granted.
+    pub(crate) fn shutdown(&self, how: How) -> Outcome<()> {
+        self.guest.check_stopped()?;
+        let outcome = life::shutdown(self.fd(), how).map_err(Into::into);
+        self.guest.audit().note(|| self.event("shutdown").arguments(format_args!("{how:?}")).outcome(&outcome));
+        outcome
+    }
+
+    /// getsockname(2). A pathname that the host bound is told as the guest gave it.
+    pub(crate) fn local_address(&self) -> Outcome<Address> {
+        if let Some(bound @ Address::Unix(_)) = &self.state().facts.local {
+            return Ok(bound.clone());
+        }
+        Ok(life::local_address(self.fd())?)
+    }
+
+    /// getpeername(2)
+    pub(crate) fn peer_address(&self) -> Outcome<Address> {
+        Ok(life::peer_address(self.fd())?)
+    }
+
+    /// Whether messages have senders of their own.
+    pub(super) fn is_datagram(&self) -> bool {
+        self.kind.socket_type == SocketType::Datagram
+    }
+}
+
+/// Whether a bind to this address lets the kernel choose.
+fn chosen(address: &Address) -> bool {
+    match address {
+        Address::Unix(unix) => *unix == UnixAddress::Unnamed,
+        ip => ip.port() == Some(0),
+    }
+}

@@ -1,0 +1,263 @@
+//! One socket's life: facts for the policy, permits, state, time-outs, attempt and wait.
+//!
+//! Every operation takes the same way. It gathers the *facts* of its socket, [judges](judge) them (asks
+//! the policy and tells the operator of a refusal), and with the permit in hand makes an
+//! [attempt](attempt): one non-blocking system call through `sys`, which nothing outside this module can
+//! reach. Where the kernel would block, it [waits](wait), asks the policy again, and attempts again.
+//!
+//! ```compile_fail,E0603
+//! use sockgate::socket::sys;
+//! ```
+//!
+//! ```
+//! use sockgate::SocketsCtx;
+//! ```
+
+mod ancillary;
+mod attempt;
+mod batch;
+mod connection;
+mod data;
+mod descriptors;
+mod guest;
+mod heard;
+mod judge;
+mod life;
+pub(crate) mod names;
+mod option;
+mod readiness;
+mod sys;
+mod transfer;
+mod wait;
+
+use std::fmt;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use sockgate_policy::{Address, Kind, Permit, SocketFacts, SocketSlot, op};
+
+pub(crate) use ancillary::{AncillaryIn, AncillaryOut, MessageIn, PlainOut};
+pub(crate) use batch::{BatchIn, BatchSent, IncomingHead, OutgoingHead};
+pub(crate) use data::Attempt;
+pub(crate) use descriptors::{Handle, Opaque, Passed};
+pub(crate) use guest::{Granted, Guest};
+pub(crate) use names::{HostEntry, Lookup, LookupError};
+pub(crate) use sys::resolve::{Eai, Hints, LookupFlags, NameFlags};
+pub(crate) use option::Queue;
+pub(crate) use readiness::{Poller, Watched, poll};
+pub use sys::errno::Errno;
+pub(crate) use sys::cmsg;
+pub(crate) use sys::poll::Readiness;
+pub(crate) use wait::{Cancel, Descriptor, Interest};
+pub use wait::{CancelHandle, Timeout, WaitMode};
+
+use heard::Heard;
+use sys::batch::BatchScratch;
+
+/// Why an operation did not succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The guest gets this error.
+    Errno(Errno),
+    /// The embedder stopped the guest: it traps.
+    Stopped,
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Failure {
+        Failure::Errno(errno)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Errno(errno) => errno.fmt(f),
+            Failure::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+/// What an operation answers.
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
+/// A guest's handle on a socket. Several handles may share one socket (`dup`); the time-out and the
+/// receive buffer are each handle's own.
+pub(crate) struct Socket {
+    /// `None` once closed or detached.
+    inner: Option<Arc<Inner>>,
+    timeout: Timeout,
+    /// Receives go into its spare capacity and leave as `Bytes`: one copy, no allocation where the guest
+    /// has let go of the last one.
+    buffer: BytesMut,
+    /// What recv-many needs besides, kept from call to call.
+    scratch: BatchScratch,
+}
+
+/// One socket.
+pub(crate) struct Inner {
+    guest: Arc<Guest>,
+    kind: Kind,
+    number: u64,
+    state: Mutex<State>,
+    interrupted: AtomicBool,
+    /// Somebody else has the socket too and expects it to be blocking.
+    shared: AtomicBool,
+    /// It lost its grant: it answers `badf` from then on.
+    retired: AtomicBool,
+    descriptor: Descriptor,
+    _slot: SocketSlot,
+}
+
+/// What is known of a socket; it changes with what the guest does.
+struct State {
+    facts: SocketFacts,
+    /// The guest set IPV6_V6ONLY itself; otherwise the policy decides.
+    wants_v6only: bool,
+    /// The kept verdict on the conversation with the peer.
+    converse: Option<Permit<op::Converse>>,
+    /// The generation of the policy that keeps the conversation although it no longer grants it
+    /// (`on-reload = "keep"`).
+    kept_by: Option<u64>,
+    /// The kept verdict on receiving at all (datagrams).
+    receive: Option<Permit<op::Receive>>,
+    /// The kept verdict on listening.
+    listen: Option<Permit<op::Listen>>,
+    /// The kept verdict on the last destination.
+    destination: Option<attempt::Destination>,
+    /// The sender that was let through last.
+    sender: Option<attempt::Sender>,
+    /// From whom this socket received, for `reply`.
+    heard: Heard,
+    /// The file that bind made.
+    bound: Option<sys::unix_path::BoundPath>,
+    /// The pollers that watch this socket.
+    pollers: Vec<std::sync::Weak<readiness::Interests>>,
+    /// Connections that were accepted and judged before the guest asked (poll).
+    pending: std::collections::VecDeque<(Arc<Inner>, Address)>,
+}
+
+impl Inner {
+    fn new(guest: &Arc<Guest>, fd: std::os::fd::OwnedFd, facts: SocketFacts, slot: SocketSlot) -> Inner {
+        Inner {
+            guest: guest.clone(),
+            kind: facts.kind,
+            number: guest.next_number(),
+            state: Mutex::new(State {
+                facts,
+                wants_v6only: false,
+                converse: None,
+                kept_by: None,
+                receive: None,
+                listen: None,
+                destination: None,
+                sender: None,
+                heard: Heard::default(),
+                bound: None,
+                pollers: Vec::new(),
+                pending: std::collections::VecDeque::new(),
+            }),
+            interrupted: AtomicBool::new(false),
+            shared: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+            descriptor: Descriptor::new(fd),
+            _slot: slot,
+        }
+    }
+
+    /// A panic elsewhere cannot leave the state half changed: each change is one assignment.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Waits until another attempt is worth it.
+    async fn wait(&self, interest: Interest, deadline: wait::Deadline) -> Outcome<()> {
+        use wait::Wait;
+        self.check_interrupted()?;
+        self.guest.wait_mode().wait(&self.descriptor, interest, deadline, self.guest.cancel()).await?;
+        self.check_interrupted()
+    }
+
+    fn check_interrupted(&self) -> Outcome<()> {
+        // The load keeps the common case free of a write.
+        if self.interrupted.load(Ordering::Relaxed) && self.interrupted.swap(false, Ordering::SeqCst) {
+            return Err(Errno::INTR.into());
+        }
+        Ok(())
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.fd()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let (pollers, bound) = (std::mem::take(&mut state.pollers), state.bound.take());
+        for poller in pollers.iter().filter_map(std::sync::Weak::upgrade) {
+            poller.forget(self);
+        }
+        if let Some(bound) = bound
+            && let Err(errno) = bound.unlink_if_ours()
+        {
+            tracing::warn!(socket = self.number, %errno, "a bound socket file could not be removed");
+        }
+    }
+}
+
+impl Socket {
+    fn from_inner(inner: Arc<Inner>) -> Socket {
+        let timeout = inner.guest.default_timeout();
+        Socket { inner: Some(inner), timeout, buffer: BytesMut::new(), scratch: BatchScratch::default() }
+    }
+
+    /// The socket, or `badf` after close and detach.
+    pub(crate) fn inner(&self) -> Outcome<&Arc<Inner>> {
+        self.inner.as_ref().ok_or(Failure::Errno(Errno::BADF))
+    }
+
+    pub(crate) fn timeout(&self) -> Timeout {
+        self.timeout
+    }
+
+    pub(crate) fn set_timeout(&mut self, timeout: Timeout) {
+        self.timeout = timeout;
+    }
+
+    pub(crate) fn interrupt(&self) {
+        if let Some(inner) = &self.inner {
+            inner.interrupted.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// The deadline of a data call that begins now.
+    fn deadline(&self, dont_wait: bool) -> wait::Deadline {
+        if dont_wait { wait::Deadline::Now(Errno::AGAIN) } else { self.timeout.deadline(Errno::AGAIN) }
+    }
+
+    /// Closes this handle; the socket goes with its last one.
+    pub(crate) fn close(&mut self) -> Outcome<()> {
+        let inner = self.inner.take().ok_or(Failure::Errno(Errno::BADF))?;
+        inner.guest.audit().note(|| crate::audit::Event::new("close").socket(inner.number));
+        Ok(())
+    }
+
+    /// Another handle on the same socket.
+    pub(crate) fn dup(&self) -> Outcome<Socket> {
+        let inner = self.inner()?.clone();
+        Ok(Socket { timeout: self.timeout, ..Socket::from_inner(inner) })
+    }
+}
+
+/// Now, for tables that forget.
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,277 @@
+//! Names: hosts, services, protocols, interfaces.
+//!
+//! getaddrinfo(3) and getnameinfo(3) block, so they run on threads of their own, a bounded number of them;
+//! the guest waits for the answer as it waits for a socket. A thread may outlive its guest: the C library
+//! cannot be interrupted.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sockgate_policy::{Address, Family, Kind, SocketType};
+
+use super::sys::poll::EventFd;
+use super::sys::resolve::{self, Eai, Hints, LookupFlags, NameFlags};
+use super::sys::{EncodedAddress, host};
+use super::wait::{Descriptor, Timeout, Wait};
+use super::{Errno, Failure, Guest, Interest, Outcome};
+use crate::audit::Event;
+
+pub(crate) use super::sys::resolve::{
+    AddressInfo, Protocol, Service, protocol_by_name, protocol_by_number, service_by_name, service_by_port,
+};
+
+/// So many look-ups of one guest run at a time, those included that it no longer waits for.
+const LOOKUPS_PER_GUEST: usize = 8;
+/// So many of all guests together.
+const LOOKUPS: usize = 64;
+/// A host name is no longer, RFC 1035; longer ones are not even looked at.
+const NAME_LIMIT: usize = 255;
+
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// How many look-ups of a guest are under way.
+#[derive(Default)]
+pub(crate) struct Resolvers {
+    running: Arc<AtomicUsize>,
+}
+
+/// A place among the look-ups that are under way.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(resolvers: &Resolvers) -> Option<Place> {
+        if !rise(&RUNNING, LOOKUPS) {
+            return None;
+        }
+        if !rise(&resolvers.running, LOOKUPS_PER_GUEST) {
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            return None;
+        }
+        Some(Place(resolvers.running.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn rise(counter: &AtomicUsize, limit: usize) -> bool {
+    counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| (count < limit).then_some(count + 1)).is_ok()
+}
+
+/// Why a look-up did not succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LookupError {
+    /// The resolver's answer.
+    Name(Eai),
+    /// Refused, interrupted, timed out, stopped.
+    Failed(Failure),
+}
+
+impl From<Failure> for LookupError {
+    fn from(failure: Failure) -> LookupError {
+        LookupError::Failed(failure)
+    }
+}
+
+impl From<Errno> for LookupError {
+    fn from(errno: Errno) -> LookupError {
+        LookupError::Failed(errno.into())
+    }
+}
+
+impl From<Eai> for LookupError {
+    fn from(eai: Eai) -> LookupError {
+        LookupError::Name(eai)
+    }
+}
+
+/// What to look up, getaddrinfo(3).
+#[derive(Clone, Debug)]
+pub(crate) struct Lookup {
+    pub(crate) host: Option<Vec<u8>>,
+    pub(crate) service: Option<String>,
+    pub(crate) hints: Hints,
+}
+
+/// A host with its other names.
+pub(crate) struct HostEntry {
+    pub(crate) name: Vec<u8>,
+    pub(crate) aliases: Vec<Vec<u8>>,
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+impl Guest {
+    /// Runs what blocks on a thread of its own and waits for it as for a socket.
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        timeout: Timeout,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, LookupError> {
+        let Some(place) = Place::take(self.resolvers()) else {
+            tracing::debug!("a guest has too many look-ups under way");
+            return Err(Eai::AGAIN.into());
+        };
+        let deadline = timeout.deadline(Errno::AGAIN);
+        let done = Arc::new(EventFd::create()?);
+        let answer = Arc::new(Mutex::new(None));
+        let descriptor = {
+            use std::os::fd::AsFd;
+            Descriptor::new(done.as_fd().try_clone_to_owned().map_err(Errno::from)?)
+        };
+        let (slot, signal) = (answer.clone(), done);
+        std::thread::Builder::new()
+            .name("sockgate-resolver".into())
+            .spawn(move || {
+                let found = work();
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+                signal.signal();
+                drop(place);
+            })
+            .map_err(Errno::from)?;
+        loop {
+            if let Some(answer) = answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return Ok(answer);
+            }
+            self.wait_mode().wait(&descriptor, Interest::Readable, deadline, self.cancel()).await?;
+        }
+    }
+
+    /// getaddrinfo(3). Numeric hosts and none at all need no grant; a name needs `resolve`, and what it
+    /// resolves to is pinned to it.
+    pub(crate) async fn look_up(&self, lookup: Lookup, timeout: Timeout) -> Result<Vec<AddressInfo>, LookupError> {
+        self.check_stopped()?;
+        let Lookup { host, service, hints } = lookup;
+        let service_bytes = service.as_deref().map(str::as_bytes);
+        let Some(host) = host else {
+            return Ok(resolve::look_up(None, service_bytes, &hints)?);
+        };
+        if host.len() > NAME_LIMIT {
+            return Err(Eai::NONAME.into());
+        }
+        let numeric = Hints { flags: hints.flags | LookupFlags::NUMERIC_HOST, ..hints };
+        match resolve::look_up(Some(&host), service_bytes, &numeric) {
+            Err(Eai::NONAME) if !hints.flags.contains(LookupFlags::NUMERIC_HOST) => {}
+            numeric => return Ok(numeric?),
+        }
+        let event = || Event::new("resolve").arguments(String::from_utf8_lossy(&host));
+        let permit = self.decide(self.gate().resolve(&host), event)?;
+        let name = permit.subject().as_str().as_bytes().to_vec();
+        let answers = self
+            .on_thread(timeout, move || {
+                resolve::look_up(Some(&name), service.as_deref().map(str::as_bytes), &hints)
+            })
+            .await?;
+        let mut answers = match answers {
+            Ok(answers) => answers,
+            Err(eai) => {
+                self.audit().note(|| event().granted(&permit).failed_look_up(&eai));
+                return Err(eai.into());
+            }
+        };
+        let addresses: Vec<IpAddr> = answers.iter().filter_map(|answer| answer.address.ip()).collect();
+        let kept = self.gate().pin(&permit, &addresses);
+        let dropped = addresses.iter().filter(|address| !kept.contains(address)).count();
+        answers.retain(|answer| answer.address.ip().is_some_and(|ip| kept.contains(&ip)));
+        self.audit().note(|| {
+            let shown: Vec<String> = kept.iter().map(IpAddr::to_string).collect();
+            let event = event().granted(&permit).address(shown.join(" "));
+            if dropped == 0 { event } else { event.arguments(format_args!("{} ({dropped} hidden)", permit.subject())) }
+        });
+        if answers.is_empty() { Err(Eai::NONAME.into()) } else { Ok(answers) }
+    }
+
+    /// getnameinfo(3). The host's name needs `reverse-resolve`; numeric answers need nothing.
+    pub(crate) async fn name_of(
+        &self,
+        address: &Address,
+        flags: NameFlags,
+        timeout: Timeout,
+    ) -> Result<(Vec<u8>, Vec<u8>), LookupError> {
+        self.check_stopped()?;
+        let encoded = EncodedAddress::try_from(address)?;
+        let Some(ip) = address.ip() else { return Err(Eai::FAMILY.into()) };
+        if flags.contains(NameFlags::NUMERIC_HOST) {
+            return Ok(resolve::name_of(&encoded, flags)?);
+        }
+        let event = || Event::new("reverse-resolve").address(ip);
+        let permit = self.decide(self.gate().reverse_resolve(ip), event)?;
+        let answer = self.on_thread(timeout, move || resolve::name_of(&encoded, flags)).await?;
+        self.audit().note(|| event().granted(&permit));
+        Ok(answer?)
+    }
+
+    /// gethostbyname_ex: the name, its other names, its addresses.
+    pub(crate) async fn host_by_name(&self, name: Vec<u8>, timeout: Timeout) -> Result<HostEntry, LookupError> {
+        let hints = Hints {
+            family: Some(Family::Inet),
+            socket_type: Some(SocketType::Stream),
+            protocol: None,
+            flags: LookupFlags::CANONICAL_NAME,
+        };
+        let answers = self.look_up(Lookup { host: Some(name.clone()), service: None, hints }, timeout).await?;
+        let canonical = answers.iter().find_map(|answer| answer.canonical_name.clone()).unwrap_or_else(|| name.clone());
+        let aliases = if canonical == name { Vec::new() } else { vec![name] };
+        let addresses = answers.iter().filter_map(|answer| answer.address.ip()).collect();
+        Ok(HostEntry { name: canonical, aliases, addresses })
+    }
+
+    /// gethostbyaddr(3).
+    pub(crate) async fn host_by_address(&self, ip: IpAddr, timeout: Timeout) -> Result<HostEntry, LookupError> {
+        let address = Address::from(std::net::SocketAddr::new(ip, 0));
+        let (name, _) = self.name_of(&address, NameFlags::NAME_REQUIRED, timeout).await?;
+        Ok(HostEntry { name, aliases: Vec::new(), addresses: vec![ip] })
+    }
+
+    /// gethostname(2).
+    pub(crate) fn host_name(&self) -> Outcome<Vec<u8>> {
+        self.decide(self.gate().hostname(), || Event::new("hostname"))?;
+        Ok(host::hostname()?)
+    }
+
+    /// sethostname(2).
+    pub(crate) fn set_host_name(&self, name: &[u8]) -> Outcome<()> {
+        let event = || Event::new("set-hostname").arguments(String::from_utf8_lossy(name));
+        let permit = self.decide(self.gate().set_hostname(name), event)?;
+        let outcome = host::set_hostname(permit.subject()).map_err(Into::into);
+        self.audit().note(|| event().granted(&permit).outcome(&outcome));
+        outcome
+    }
+
+    /// if_nameindex(3).
+    pub(crate) fn interfaces(&self) -> Outcome<Vec<(u32, String)>> {
+        self.decide(self.gate().interfaces(), || Event::new("interfaces"))?;
+        Ok(host::interfaces()?)
+    }
+
+    /// if_nametoindex(3).
+    pub(crate) fn interface_index(&self, name: &str) -> Outcome<u32> {
+        self.decide(self.gate().interfaces(), || Event::new("interfaces").arguments(name))?;
+        Ok(host::interface_index(name)?)
+    }
+
+    /// if_indextoname(3).
+    pub(crate) fn interface_name(&self, index: u32) -> Outcome<String> {
+        self.decide(self.gate().interfaces(), || Event::new("interfaces").arguments(index))?;
+        Ok(host::interface_name(index)?)
+    }
+}
+
+/// The index of a scope that an address names; it is part of the address and needs no grant of its own.
+pub(crate) fn scope_index(name: &str) -> Result<u32, Errno> {
+    host::interface_index(name)
+}
+
+/// The name of a scope, if the interface is still there.
+pub(crate) fn scope_name(index: u32) -> Option<String> {
+    host::interface_name(index).ok()
+}
+
+/// What getaddrinfo says of a kind.
+pub(crate) fn kind_of(info: &AddressInfo) -> Kind {
+    Kind { family: info.family, socket_type: info.socket_type, protocol: info.protocol }
+}

@@ -1,0 +1,218 @@
+//! Socket options, getsockopt(2), and the requests of ioctl(2) that this interface names.
+
+use std::net::IpAddr;
+
+use sockgate_policy::{Family, GroupRequest, OptionName, SocketType};
+
+use super::sys::option::{self, MAXIMUM_LENGTH};
+use super::{Errno, Inner, Outcome, attempt};
+use crate::audit::Event;
+
+const fn named(level: i32, name: i32) -> OptionName {
+    OptionName { level, name }
+}
+
+const V6ONLY: OptionName = named(option::IPPROTO_IPV6, option::IPV6_V6ONLY);
+const PEER_CREDENTIALS: OptionName = named(option::SOL_SOCKET, option::SO_PEERCRED);
+
+/// The options of an arrived socket that are compared with a new socket's.
+pub(super) const WATCHED: &[OptionName] = &[
+    named(option::SOL_SOCKET, option::SO_REUSEADDR),
+    named(option::SOL_SOCKET, option::SO_REUSEPORT),
+    named(option::SOL_SOCKET, option::SO_BROADCAST),
+    named(option::SOL_SOCKET, option::SO_DONTROUTE),
+    named(option::SOL_SOCKET, option::SO_MARK),
+    named(option::SOL_SOCKET, option::SO_PRIORITY),
+    named(option::SOL_SOCKET, option::SO_BINDTODEVICE),
+    named(option::SOL_SOCKET, option::SO_PASSCRED),
+    // IP_FREEBIND, IP_TRANSPARENT, IP_OPTIONS, IPV6_TRANSPARENT, IPV6_FREEBIND, TCP_REPAIR
+    named(option::IPPROTO_IP, 15),
+    named(option::IPPROTO_IP, 19),
+    named(option::IPPROTO_IP, 4),
+    named(option::IPPROTO_IPV6, 75),
+    named(option::IPPROTO_IPV6, 78),
+    named(option::IPPROTO_TCP, 19),
+];
+
+/// Memberships by number (IP_ADD_MEMBERSHIP to MCAST_MSFILTER, IPV6_JOIN_GROUP and its kin, ip(7)): they
+/// name groups, so they go through `join-group`, never through an option's grant.
+fn is_membership(name: OptionName) -> bool {
+    match name.level {
+        option::IPPROTO_IP => matches!(name.name, 35..=48),
+        option::IPPROTO_IPV6 => matches!(name.name, 20 | 21 | 27 | 28 | 42..=48),
+        _ => false,
+    }
+}
+
+impl Inner {
+    fn option_event(&self, operation: &'static str, name: OptionName) -> Event {
+        self.event(operation).arguments(name)
+    }
+
+    /// setsockopt(2).
+    pub(crate) fn set_option(&self, name: OptionName, value: &[u8]) -> Outcome<()> {
+        if value.len() > MAXIMUM_LENGTH {
+            return Err(Errno::INVAL.into());
+        }
+        self.refuse_membership(name)?;
+        let permit = self.may_set_option(name, value)?;
+        let outcome = if name == V6ONLY {
+            self.set_v6only(value)
+        } else {
+            attempt::set_option(&permit, self.fd(), value).map_err(Into::into)
+        };
+        if outcome.is_ok() {
+            self.state().facts.options.remember(name, value);
+        }
+        self.guest.audit().note(|| {
+            self.option_event("set-option", name).granted(&permit).outcome(&outcome)
+        });
+        outcome
+    }
+
+    /// setsockopt(2) with a length and no value.
+    pub(crate) fn set_option_length(&self, name: OptionName, length: u32) -> Outcome<()> {
+        self.refuse_membership(name)?;
+        let permit = self.may_set_option(name, &[])?;
+        let outcome = attempt::set_option_length(&permit, self.fd(), length).map_err(Into::into);
+        self.guest.audit().note(|| {
+            self.option_event("set-option", name).granted(&permit).outcome(&outcome)
+        });
+        outcome
+    }
+
+    fn refuse_membership(&self, name: OptionName) -> Outcome<()> {
+        if !is_membership(name) {
+            return Ok(());
+        }
+        Err(self.guest.withhold(
+            || self.option_event("set-option", name),
+            format_args!("memberships go through `join-group`, not through an option's number"),
+        ))
+    }
+
+    /// The guest's wish; whether the socket serves IPv4 is settled when it gets its name, by the policy.
+    fn set_v6only(&self, value: &[u8]) -> Outcome<()> {
+        if self.kind.family != Family::Inet6 {
+            return Err(Errno::NOPROTOOPT.into());
+        }
+        let Some(value) = value.first_chunk::<4>() else { return Err(Errno::INVAL.into()) };
+        let only = i32::from_ne_bytes(*value) != 0;
+        let mut state = self.state();
+        if state.facts.local.is_some() {
+            return Err(Errno::INVAL.into());
+        }
+        state.wants_v6only = only;
+        if only && !state.facts.v6only {
+            super::sys::life::set_v6only(self.fd(), true)?;
+            state.facts.v6only = true;
+        }
+        Ok(())
+    }
+
+    /// getsockopt(2), at most `max` bytes.
+    pub(crate) fn get_option(&self, name: OptionName, max: u32) -> Outcome<Vec<u8>> {
+        let permit = self.may_get_option(name)?;
+        let max = usize::try_from(max).unwrap_or(usize::MAX).min(MAXIMUM_LENGTH);
+        let outcome = attempt::get_option(&permit, self.fd(), max).map_err(Into::into);
+        self.guest.audit().note(|| {
+            self.option_event("get-option", name).granted(&permit).outcome(&outcome)
+        });
+        let mut value: Vec<u8> = outcome?;
+        if name == PEER_CREDENTIALS {
+            hide_own_pid(&mut value);
+        }
+        Ok(value)
+    }
+
+    /// SO_ERROR.
+    pub(crate) fn take_error(&self) -> Outcome<Option<Errno>> {
+        self.guest.check_stopped()?;
+        Ok(option::take_error(self.fd())?)
+    }
+
+    /// The level of the options that IPv4 and IPv6 have under different numbers.
+    pub(crate) fn ip_level(&self) -> Outcome<i32> {
+        match self.kind.family {
+            Family::Inet => Ok(option::IPPROTO_IP),
+            Family::Inet6 => Ok(option::IPPROTO_IPV6),
+            Family::Unix | Family::Other(_) => Err(Errno::NOPROTOOPT.into()),
+        }
+    }
+
+    /// MCAST_JOIN_GROUP.
+    pub(crate) fn join_group(&self, group: IpAddr, source: Option<IpAddr>, interface: Option<String>) -> Outcome<()> {
+        self.change_membership("join-group", group, source, interface, attempt::join_group)
+    }
+
+    /// MCAST_LEAVE_GROUP.
+    pub(crate) fn leave_group(&self, group: IpAddr, source: Option<IpAddr>, interface: Option<String>) -> Outcome<()> {
+        self.change_membership("leave-group", group, source, interface, attempt::leave_group)
+    }
+
+    fn change_membership(
+        &self,
+        operation: &'static str,
+        group: IpAddr,
+        source: Option<IpAddr>,
+        interface: Option<String>,
+        change: fn(
+            &sockgate_policy::Permit<sockgate_policy::op::JoinGroup>,
+            std::os::fd::BorrowedFd<'_>,
+        ) -> Result<(), Errno>,
+    ) -> Outcome<()> {
+        let permit = self.may_join(&GroupRequest { group, source, interface })?;
+        let outcome = change(&permit, self.fd()).map_err(Into::into);
+        self.guest.audit().note(|| self.event(operation).address(group).granted(&permit).outcome(&outcome));
+        outcome
+    }
+
+    /// sockatmark(3): state of the guest's own stream, which needs no grant beyond the conversation.
+    pub(crate) fn at_mark(&self) -> Outcome<bool> {
+        drop(self.converse("at-mark")?);
+        Ok(option::at_mark(self.fd())?)
+    }
+
+    /// FIONREAD and SIOCOUTQ, of the guest's own queues.
+    pub(crate) fn queued(&self, which: Queue) -> Outcome<u64> {
+        let name = match which {
+            Queue::Readable => "bytes-readable",
+            Queue::Unsent => "bytes-unsent",
+        };
+        self.may_ioctl(name)?;
+        if which == Queue::Readable && self.kind.socket_type != SocketType::Stream && self.has_senders() {
+            // The next datagram may be one that the policy hides: its length is nobody's business.
+            let ready = self.settle(super::Readiness::READABLE)?;
+            if ready.is_empty() {
+                return Ok(0);
+            }
+        }
+        Ok(match which {
+            Queue::Readable => option::inq(self.fd())?,
+            Queue::Unsent => option::outq(self.fd())?,
+        })
+    }
+
+    /// IOCTL_VM_SOCKETS_GET_LOCAL_CID, vsock(7).
+    pub(crate) fn local_cid(&self) -> Outcome<u64> {
+        self.may_ioctl("vm-sockets.get-local-cid")?;
+        Err(Errno::OPNOTSUPP.into())
+    }
+}
+
+/// Which of a socket's queues is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queue {
+    Readable,
+    Unsent,
+}
+
+/// The host's own process id is nothing to a guest: SO_PEERCRED and SCM_CREDENTIALS show 0 for it.
+pub(super) fn hide_own_pid(credentials: &mut [u8]) {
+    let own = std::process::id().to_ne_bytes();
+    if let Some(pid) = credentials.first_chunk_mut::<4>()
+        && *pid == own
+    {
+        *pid = [0; 4];
+    }
+}

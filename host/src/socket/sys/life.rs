@@ -1,0 +1,249 @@
+//! A socket's life: socket(2), bind(2), listen(2), accept(2), connect(2), shutdown(2), and its names.
+//!
+//! Every descriptor made here is closed on exec and non-blocking.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use libc::{c_int, sockaddr, socklen_t};
+use sockgate_policy::{Address, Family, Kind, SocketType, UnixAddress};
+
+use super::address::CAPACITY;
+use super::{EncodedAddress, Errno, Result, check, check_descriptor, kind, option};
+
+const CREATION: c_int = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+
+/// Which halves of a connection to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// SHUT_RD
+    Read,
+    /// SHUT_WR
+    Write,
+    /// SHUT_RDWR
+    Both,
+}
+
+/// socket(2). An IPv6 socket begins as IPv6 only, and a datagram or raw one receives the multicast groups
+/// that it joined itself, not those of other processes (IP_MULTICAST_ALL, ip(7)).
+pub fn socket(kind: Kind) -> Result<OwnedFd> {
+    let style = kind::style(kind.socket_type) | CREATION;
+    // SAFETY: no pointers; the descriptor is new.
+    let socket = unsafe {
+        check_descriptor(libc::socket(
+            kind::domain(kind.family),
+            style,
+            kind::protocol(&kind),
+        ))
+    }?;
+    restrict(&socket, kind)?;
+    Ok(socket)
+}
+
+/// The options that a new IP socket starts with.
+fn restrict(socket: &OwnedFd, kind: Kind) -> Result<()> {
+    use std::os::fd::AsFd;
+    let socket = socket.as_fd();
+    let v6 = kind.family == Family::Inet6;
+    if !v6 && kind.family != Family::Inet {
+        return Ok(());
+    }
+    if v6 {
+        set_v6only(socket, true)?;
+    }
+    let raw = kind.socket_type == SocketType::Raw;
+    if raw || kind.socket_type == SocketType::Datagram {
+        if v6 {
+            option::set_int(socket, libc::IPPROTO_IPV6, option::IPV6_MULTICAST_ALL, 0)?;
+        }
+        // A dual-stack socket receives IPv4 groups as well; a raw IPv6 one does not, and has no IPv4 options.
+        if !(v6 && raw) {
+            option::set_int(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, 0)?;
+        }
+    }
+    Ok(())
+}
+
+/// socketpair(2)
+pub fn pair(kind: Kind) -> Result<(OwnedFd, OwnedFd)> {
+    use std::os::fd::FromRawFd;
+    let style = kind::style(kind.socket_type) | CREATION;
+    let mut ends: [c_int; 2] = [-1; 2];
+    // SAFETY: `ends` has room for two descriptors.
+    check(unsafe {
+        libc::socketpair(
+            kind::domain(kind.family),
+            style,
+            kind::protocol(&kind),
+            ends.as_mut_ptr(),
+        )
+    })?;
+    // SAFETY: the call succeeded, so both are new descriptors that nobody else owns.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+/// bind(2)
+pub fn bind(socket: BorrowedFd<'_>, address: &EncodedAddress) -> Result<()> {
+    // SAFETY: the pointer and the length are of one live address.
+    check(unsafe { libc::bind(socket.as_raw_fd(), address.pointer(), address.length()) })?;
+    Ok(())
+}
+
+/// listen(2). The kernel caps the backlog at net.core.somaxconn.
+pub fn listen(socket: BorrowedFd<'_>, backlog: u32) -> Result<()> {
+    let backlog = c_int::try_from(backlog).unwrap_or(c_int::MAX);
+    // SAFETY: no pointers.
+    check(unsafe { libc::listen(socket.as_raw_fd(), backlog) })?;
+    Ok(())
+}
+
+/// accept4(2). `again` where no connection waits; the peer's address as far as this host has a codec for it.
+pub fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<Address>)> {
+    let mut address = EncodedAddress::empty();
+    let mut length = CAPACITY as socklen_t;
+    // SAFETY: the address has room for `length` bytes; the descriptor is new.
+    let socket = unsafe {
+        check_descriptor(libc::accept4(
+            listener.as_raw_fd(),
+            address.pointer_mut(),
+            &mut length,
+            CREATION,
+        ))
+    }?;
+    address.set_length(length);
+    Ok((socket, address.decode()?))
+}
+
+/// connect(2). `inprogress` (Unix sockets: `again`) where it cannot be done at once.
+pub fn connect(socket: BorrowedFd<'_>, address: &EncodedAddress) -> Result<()> {
+    // SAFETY: the pointer and the length are of one live address.
+    check(unsafe { libc::connect(socket.as_raw_fd(), address.pointer(), address.length()) })?;
+    Ok(())
+}
+
+/// connect(2) to AF_UNSPEC: drops a datagram socket's peer, resets a stream.
+pub fn disconnect(socket: BorrowedFd<'_>) -> Result<()> {
+    connect(socket, &EncodedAddress::new(libc::AF_UNSPEC, &[&[0; 14]]))
+}
+
+/// shutdown(2)
+pub fn shutdown(socket: BorrowedFd<'_>, how: How) -> Result<()> {
+    let how = match how {
+        How::Read => libc::SHUT_RD,
+        How::Write => libc::SHUT_WR,
+        How::Both => libc::SHUT_RDWR,
+    };
+    // SAFETY: no pointers.
+    check(unsafe { libc::shutdown(socket.as_raw_fd(), how) })?;
+    Ok(())
+}
+
+/// getsockname(2)
+pub fn local_address(socket: BorrowedFd<'_>) -> Result<Address> {
+    name(socket, libc::getsockname)
+}
+
+/// getpeername(2)
+pub fn peer_address(socket: BorrowedFd<'_>) -> Result<Address> {
+    name(socket, libc::getpeername)
+}
+
+/// Asks the kernel for one of a socket's two names.
+fn name(
+    socket: BorrowedFd<'_>,
+    ask: unsafe extern "C" fn(c_int, *mut sockaddr, *mut socklen_t) -> c_int,
+) -> Result<Address> {
+    let mut address = EncodedAddress::empty();
+    let mut length = CAPACITY as socklen_t;
+    // SAFETY: `ask` is one of the two above, which write at most `length` bytes of the address.
+    check(unsafe { ask(socket.as_raw_fd(), address.pointer_mut(), &mut length) })?;
+    address.set_length(length);
+    // Only a Unix socket can have a name and no address (a kernel that reports length 0).
+    Ok(address
+        .decode()?
+        .unwrap_or(Address::Unix(UnixAddress::Unnamed)))
+}
+
+/// dup(2): another descriptor of the same socket, closed on exec.
+pub fn duplicate(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
+    Ok(socket.try_clone_to_owned()?)
+}
+
+/// Family, type and protocol of a socket that came from elsewhere: SO_DOMAIN, SO_TYPE, SO_PROTOCOL, socket(7).
+pub fn kind_of(socket: BorrowedFd<'_>) -> Result<Kind> {
+    let get = |name| option::get_int(socket, libc::SOL_SOCKET, name);
+    Ok(Kind {
+        family: kind::family_of(get(libc::SO_DOMAIN)?),
+        socket_type: kind::type_of(get(libc::SO_TYPE)?),
+        protocol: u32::try_from(get(libc::SO_PROTOCOL)?).unwrap_or(0),
+    })
+}
+
+/// Whether a descriptor is a socket at all, fstat(2). `badf` cannot be: it is borrowed.
+pub fn is_socket(descriptor: BorrowedFd<'_>) -> Result<bool> {
+    Ok(status(descriptor)?.st_mode & libc::S_IFMT == libc::S_IFSOCK)
+}
+
+/// fstat(2)
+pub(super) fn status(descriptor: BorrowedFd<'_>) -> Result<libc::stat> {
+    let mut status = MaybeUninit::uninit();
+    // SAFETY: `status` has room for one `stat`.
+    check(unsafe { libc::fstat(descriptor.as_raw_fd(), status.as_mut_ptr()) })?;
+    // SAFETY: the call succeeded, so the kernel filled it.
+    Ok(unsafe { status.assume_init() })
+}
+
+/// Whether O_NONBLOCK is set, fcntl(2).
+pub fn is_nonblocking(socket: BorrowedFd<'_>) -> Result<bool> {
+    Ok(status_flags(socket)? & libc::O_NONBLOCK != 0)
+}
+
+/// Sets or clears O_NONBLOCK, fcntl(2). The flag belongs to the open socket, so that every duplicate has
+/// it, in other processes too.
+pub fn set_nonblocking(socket: BorrowedFd<'_>, nonblocking: bool) -> Result<()> {
+    let before = status_flags(socket)?;
+    let after = match nonblocking {
+        true => before | libc::O_NONBLOCK,
+        false => before & !libc::O_NONBLOCK,
+    };
+    if after != before {
+        // SAFETY: F_SETFL takes an integer, no pointer.
+        check(unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFL, after) })?;
+    }
+    Ok(())
+}
+
+fn status_flags(socket: BorrowedFd<'_>) -> Result<c_int> {
+    // SAFETY: F_GETFL takes no argument.
+    check(unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) })
+}
+
+/// IPV6_V6ONLY, ipv6(7).
+pub fn set_v6only(socket: BorrowedFd<'_>, only: bool) -> Result<()> {
+    option::set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, only.into())
+}
+
+/// Makes close reset the connection (SO_LINGER of zero seconds, socket(7)), for one that the policy hides.
+pub fn reset_on_close(socket: BorrowedFd<'_>) -> Result<()> {
+    option::set_linger(socket, Some(0))
+}
+
+/// Whether the error of an accept is one connection's and the listener goes on: accept(2), "Error
+/// handling".
+pub fn is_transient_accept_error(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::CONNABORTED
+            | Errno::PROTO
+            | Errno::NETDOWN
+            | Errno::NOPROTOOPT
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::HOSTUNREACH
+            | Errno::OPNOTSUPP
+            | Errno::NETUNREACH
+    )
+}
+
+#[cfg(test)]
+mod tests;

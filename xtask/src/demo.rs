@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
 use sockgate_tests::{
     Guest, GuestRun, TempDir, folder, free_port, has_ipv6, patience, policy_path,
 };
@@ -17,9 +16,6 @@ use crate::workspace::Workspace;
 
 mod clients;
 
-#[derive(Args)]
-pub struct Options {}
-
 /// The policy that both guests of the demo run under, in examples/policies.
 const POLICY: &str = "echo";
 
@@ -27,7 +23,7 @@ const POLICY: &str = "echo";
 const LISTENERS: [&str; 3] = ["tcp", "udp", "unix"];
 
 /// Builds what is missing, then shows the main job from end to end; an error where anything is wrong.
-pub fn run(workspace: &Workspace, _options: &Options) -> Result<()> {
+pub fn run(workspace: &Workspace) -> Result<()> {
     setup::wasm_target(workspace)?;
     ensure!(
         has_ipv6(),

@@ -23,7 +23,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Serves native clients from a sandboxed guest and shows what its policy refuses.
-    Demo(demo::Options),
+    Demo,
     /// Runs every check and test; ends with `N passed, N failed, N skipped`.
     Test(test::Options),
     /// Measures guests beside native code; arguments go to the benchmark.
@@ -37,7 +37,7 @@ enum Task {
 fn main() -> Result<()> {
     let workspace = workspace::Workspace::locate()?;
     match Arguments::parse().task {
-        Task::Demo(options) => demo::run(&workspace, &options),
+        Task::Demo => demo::run(&workspace),
         Task::Test(options) => test::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Guests => {

@@ -86,8 +86,7 @@ impl Root {
 
     /// The root's absolute path, as it is now.
     fn path(&self) -> Result<PathBuf> {
-        let link = own_descriptor_path(self.0.as_fd());
-        let path = std::fs::read_link(OsStr::from_bytes(&link))?;
+        let path = descriptor_path(self.0.as_fd())?;
         match path.is_absolute() {
             true => Ok(path),
             false => Err(Errno::ACCES),
@@ -103,6 +102,12 @@ pub fn address_of(place: BorrowedFd<'_>) -> EncodedAddress {
 
 fn own_descriptor_path(descriptor: BorrowedFd<'_>) -> Vec<u8> {
     format!("/proc/self/fd/{}", descriptor.as_raw_fd()).into_bytes()
+}
+
+/// Where a descriptor leads, as far as the kernel can say it in a path.
+fn descriptor_path(descriptor: BorrowedFd<'_>) -> Result<PathBuf> {
+    let link = own_descriptor_path(descriptor);
+    Ok(std::fs::read_link(OsStr::from_bytes(&link))?)
 }
 
 fn c_string(path: &OsStr) -> Result<CString> {
@@ -158,7 +163,7 @@ pub fn bind_beneath(
         }
         other => other?,
     }
-    let place = verify(socket, root, beneath)?;
+    let place = verify(socket, root, beneath).inspect_err(|_| withdraw(socket, &path))?;
     if let Some(mode) = mode {
         widen(place.as_fd(), mode)?;
     }
@@ -189,6 +194,30 @@ fn verify(socket: BorrowedFd<'_>, root: &Root, beneath: &Path) -> Result<OwnedFd
     match (bound.st_dev, bound.st_ino) == (there.st_dev, there.st_ino) {
         true => Ok(place),
         false => Err(Errno::ACCES),
+    }
+}
+
+/// Unlinks the file of a socket that was bound to `path` and is somewhere else than it should be, as far as
+/// it can be found: no promise, since whoever moved the directories may move them again.
+fn withdraw(socket: BorrowedFd<'_>, path: &Path) {
+    let told = diag::unix_file(socket)
+        .and_then(|file| descriptor_path(file.as_fd()))
+        .unwrap_or_else(|_| path.to_owned());
+    let (Some(directory), Some(name)) = (told.parent(), told.file_name()) else {
+        return;
+    };
+    let (Ok(directory), Ok(name)) = (Root::open(directory), c_string(name)) else {
+        return;
+    };
+    let Ok(there) = place_of(directory.0.as_fd(), &name) else {
+        return;
+    };
+    if let Ok(Some(bound)) = diag::unix_place(socket)
+        && bound.inode == there.st_ino as u32
+        && bound.device == there.st_dev
+    {
+        // Whether it worked changes nothing: the bind is refused in any case.
+        let _ = unlink_inode(directory.0.as_fd(), &name, there.st_dev, there.st_ino);
     }
 }
 
@@ -224,6 +253,22 @@ fn unlink_stale(
     }
 }
 
+/// fstatat(2), following no symbolic link.
+fn place_of(parent: BorrowedFd<'_>, name: &CString) -> Result<libc::stat> {
+    let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the name lives until the call returns, and `status` has room for one `stat`.
+    check(unsafe {
+        libc::fstatat(
+            parent.as_raw_fd(),
+            name.as_ptr(),
+            status.as_mut_ptr(),
+            libc::AT_SYMLINK_NOFOLLOW,
+        )
+    })?;
+    // SAFETY: the call succeeded, so the kernel filled it.
+    Ok(unsafe { status.assume_init() })
+}
+
 /// Unlinks `name` if it is still that socket; whether it was.
 fn unlink_inode(
     parent: BorrowedFd<'_>,
@@ -231,22 +276,10 @@ fn unlink_inode(
     device: libc::dev_t,
     inode: libc::ino_t,
 ) -> Result<bool> {
-    let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: the name lives until the call returns, and `status` has room for one `stat`.
-    let found = check(unsafe {
-        libc::fstatat(
-            parent.as_raw_fd(),
-            name.as_ptr(),
-            status.as_mut_ptr(),
-            libc::AT_SYMLINK_NOFOLLOW,
-        )
-    });
-    match found {
+    let status = match place_of(parent, name) {
         Err(Errno::NOENT) => return Ok(false),
         other => other?,
     };
-    // SAFETY: the call succeeded, so the kernel filled it.
-    let status = unsafe { status.assume_init() };
     let socket = status.st_mode & libc::S_IFMT == libc::S_IFSOCK;
     if !socket || (status.st_dev, status.st_ino) != (device, inode) {
         return Ok(false);

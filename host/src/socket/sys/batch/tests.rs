@@ -192,7 +192,7 @@ fn descriptors_in_a_batch_are_owned_or_closed_by_the_kernel() {
     let control = Control::encode(Family::Unix, &rights).unwrap();
     let send = || {
         let pieces = [IoSlice::new(b"x")];
-        message::send_message(near.as_fd(), &pieces, Some(&control), None, NONE).unwrap()
+        message::send_message(near.as_fd(), &pieces, Some(&control), None, NONE).unwrap();
     };
     let inode = life::status(near.as_fd()).unwrap().st_ino;
     let open = || {
@@ -203,7 +203,7 @@ fn descriptors_in_a_batch_are_owned_or_closed_by_the_kernel() {
             .filter(|target| target.as_os_str() == name.as_str())
             .count()
     };
-    (0..3).for_each(|_| drop(send()));
+    (0..3).for_each(|_| send());
     let (_, heads) = batch(&far, 3, 9, 64);
     let numbers = heads.iter().map(|head| match &head.control[..] {
         [ControlIn::Rights(descriptors)] => descriptors.len(),
@@ -212,7 +212,7 @@ fn descriptors_in_a_batch_are_owned_or_closed_by_the_kernel() {
     assert_eq!((numbers.sum::<usize>(), open()), (6, 7));
     drop(heads);
     assert_eq!(open(), 1);
-    (0..3).for_each(|_| drop(send()));
+    (0..3).for_each(|_| send());
     let (_, heads) = batch(&far, 3, 9, 0);
     assert!(
         heads

@@ -247,6 +247,31 @@ fn a_socket_that_was_bound_elsewhere_is_not_taken_for_ours() {
 }
 
 #[test]
+fn a_socket_bound_elsewhere_leaves_no_file() {
+    let directory = Directory::new();
+    let outside = Directory::new();
+    fs::create_dir(directory.join("sub")).unwrap();
+    let root = directory.root();
+    let socket = unix(STREAM);
+    // What a swap between lookup and bind does.
+    let path = outside.join("name");
+    let address = unix::encode_path(path.as_os_str().as_bytes()).unwrap();
+    life::bind(socket.as_fd(), &address).unwrap();
+    assert_eq!(
+        verify(socket.as_fd(), &root, Path::new("name")).unwrap_err(),
+        Errno::ACCES
+    );
+    fs::write(outside.join("other"), "").unwrap();
+    withdraw(socket.as_fd(), &outside.join("other"));
+    withdraw(socket.as_fd(), &path);
+    let left: Vec<_> = fs::read_dir(&outside.0)
+        .unwrap()
+        .map(|f| f.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["other"]);
+}
+
+#[test]
 fn a_rename_race_never_ends_with_a_socket_outside() {
     use std::sync::atomic::AtomicBool;
     let directory = Directory::new();

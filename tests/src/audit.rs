@@ -67,7 +67,7 @@ impl Audit {
     /// # Errors
     /// There is none; the error shows what there is.
     pub fn granted(&self, operation: &str) -> Result<&Record> {
-        self.judged(operation, |record| !record.is_denied(), "grants")
+        self.judged(operation, |record| record.verdict() == "allow", "grants")
     }
 
     fn judged(
@@ -93,9 +93,14 @@ impl Record {
         self.text("operation")
     }
 
-    /// Whether the policy refused it.
+    /// How the policy decided: `allow`, `deny`, `audit`, `limit` or `free`.
+    pub fn verdict(&self) -> &str {
+        self.text("verdict")
+    }
+
+    /// Whether the policy refused it, by its rules or by a limit.
     pub fn is_denied(&self) -> bool {
-        self.text("verdict").starts_with("den")
+        matches!(self.verdict(), "deny" | "limit")
     }
 
     /// The canonical address, or nothing.
@@ -103,9 +108,19 @@ impl Record {
         self.text("address")
     }
 
-    /// The rule that decided; what would have granted it, where none did.
+    /// The rule that decided, or nothing.
     pub fn rule(&self) -> &str {
         self.text("rule")
+    }
+
+    /// Why it was refused, or nothing.
+    pub fn reason(&self) -> &str {
+        self.text("reason")
+    }
+
+    /// What would have granted it, or nothing.
+    pub fn grant(&self) -> &str {
+        self.text("grant")
     }
 
     /// The errno's name that the guest got, or nothing.
@@ -136,13 +151,14 @@ mod tests {
     #[test]
     fn reads_whole_lines_only() -> Result<()> {
         let audit = Audit::parse(
-            "{\"operation\":\"connect\",\"verdict\":\"deny\",\"address\":\"10.0.0.1:22\",\"errno\":\"acces\"}\n\
+            "{\"operation\":\"connect\",\"verdict\":\"deny\",\"address\":\"10.0.0.1:22\",\"errno\":\"acces\",\"grant\":\"tcp connect 10.0.0.1:22\"}\n\
              {\"operation\":\"connect\",\"verdict\":\"allow\",\"rule\":\"web\",\"bytes\":7}\n\
              {\"operation\":\"bi",
         )?;
         assert_eq!(audit.records().len(), 2);
         assert_eq!(audit.denied("connect")?.address(), "10.0.0.1:22");
         assert_eq!(audit.denied("connect")?.errno(), "acces");
+        assert_eq!(audit.denied("connect")?.grant(), "tcp connect 10.0.0.1:22");
         assert_eq!(audit.granted("connect")?.rule(), "web");
         assert_eq!(audit.granted("connect")?.bytes(), Some(7));
         assert!(audit.denied("bind").is_err());

@@ -52,7 +52,7 @@ fn without_a_policy_nothing_reaches_the_kernel() -> Result<()> {
     };
     let peer = tcp_echo("127.0.0.1:0")?;
     let refused = scan(peer.port()).strace(&strace).finish(patience())?;
-    let record = refused.audit.denied("create")?;
+    let record = refused.audit.denied("socket")?;
     assert_eq!(record.errno(), "acces");
     let calls = refused.syscalls()?;
     assert_eq!(calls.of("connect").count(), 0, "{calls:?}");

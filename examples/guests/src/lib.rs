@@ -92,3 +92,41 @@ impl<T, E: Into<io::Error>> Trying<T> for Result<T, E> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything from `main` on.
+    fn body(source: &str) -> &str {
+        &source[source.find("fn main()").expect("a guest has a main")..]
+    }
+
+    #[test]
+    fn the_twin_differs_in_its_use_alone() {
+        let std = include_str!("bin/std-net.rs");
+        assert!(
+            !std.contains("sockgate_guest"),
+            "std-net shall be a program on plain std"
+        );
+        assert_eq!(body(std), body(include_str!("bin/std-net-twin.rs")));
+    }
+
+    #[test]
+    fn words_and_options_are_told_apart() {
+        let line = ["a", "--clients", "3", "b"].map(str::to_owned);
+        let mut arguments = Arguments::parse(line.into_iter()).unwrap();
+        assert_eq!(arguments.clients().unwrap(), 3);
+        assert_eq!(arguments.word("FIRST").unwrap(), "a");
+        assert_eq!(arguments.next_word().as_deref(), Some("b"));
+        assert!(arguments.word("SURELY_NOT_IN_THE_ENVIRONMENT").is_err());
+        assert!(Arguments::parse(["--clients".to_owned()].into_iter()).is_err());
+        let line = ["--clients", "many"].map(str::to_owned);
+        assert!(
+            Arguments::parse(line.into_iter())
+                .unwrap()
+                .clients()
+                .is_err()
+        );
+    }
+}

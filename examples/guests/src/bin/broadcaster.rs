@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! sockgate run --policy examples/policies/broadcaster.toml \
-//!     target/wasm32-wasip2/debug/broadcaster.wasm 0.0.0.0:7068 255.255.255.255:7067 discover
+//!     target/wasm32-wasip2/debug/broadcaster.wasm 0.0.0.0:68 255.255.255.255:67 discover
 //! ```
 //!
 //! It waits one second for answers, or as many milliseconds as `--wait` says; with `--clients N` it ends

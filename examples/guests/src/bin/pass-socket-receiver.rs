@@ -2,8 +2,8 @@
 //! The policy judges it as if this guest had connected it itself.
 //!
 //! ```sh
-//! sockgate run --policy examples/policies/pass-a-socket-to.toml \
-//!     target/wasm32-wasip2/debug/pass-socket-receiver.wasm /tmp/pass.sock hello
+//! sockgate run --policy examples/policies/pass-a-socket-to.toml --var port=7007 --var dir=/tmp \
+//!     target/wasm32-wasip2/debug/pass-socket-receiver.wasm /tmp/hand-over.sock hello
 //! ```
 
 use std::io;

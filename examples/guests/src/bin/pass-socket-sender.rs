@@ -1,8 +1,8 @@
 //! Connects somewhere and passes the connected socket to another program over a Unix socket (SCM_RIGHTS).
 //!
 //! ```sh
-//! sockgate run --policy examples/policies/pass-a-socket-from.toml \
-//!     target/wasm32-wasip2/debug/pass-socket-sender.wasm 127.0.0.1:7007 /tmp/pass.sock
+//! sockgate run --policy examples/policies/pass-a-socket-from.toml --var port=7007 --var dir=/tmp \
+//!     target/wasm32-wasip2/debug/pass-socket-sender.wasm 127.0.0.1:7007 /tmp/hand-over.sock
 //! ```
 
 use std::io;

@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! sockgate run --policy examples/policies/udp-answers-anyone.toml \
-//!     target/wasm32-wasip2/debug/udp-answers-anyone.wasm 0.0.0.0:7007
+//!     target/wasm32-wasip2/debug/udp-answers-anyone.wasm 127.0.0.1:5353
 //! ```
 //!
 //! It tells each sender its address. With `--clients N` it ends after N datagrams. With `--then ADDRESS`

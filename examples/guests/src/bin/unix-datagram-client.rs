@@ -1,8 +1,8 @@
 //! Asks a Unix datagram service, from a path of its own so that it can be answered.
 //!
 //! ```sh
-//! sockgate run --policy examples/policies/unix-datagram-client.toml \
-//!     target/wasm32-wasip2/debug/unix-datagram-client.wasm /tmp/service.sock /tmp/client.sock hello
+//! sockgate run --policy examples/policies/unix-datagram-client.toml --var dir=/tmp \
+//!     target/wasm32-wasip2/debug/unix-datagram-client.wasm /tmp/service.sock /tmp/client-1.sock hello
 //! ```
 
 use std::io;
@@ -24,13 +24,11 @@ fn ask(mut arguments: Arguments) -> io::Result<()> {
     let socket = UnixDatagram::bind(&own).trying(format_args!("bind {own}"))?;
     socket.set_read_timeout(Some(Duration::from_secs(5)))?;
     socket
-        .send_to(message.as_bytes(), &service)
-        .trying(format_args!("send to {service}"))?;
+        .connect(&service)
+        .trying(format_args!("connect to {service}"))?;
+    socket.send(message.as_bytes()).trying("send")?;
     let mut buffer = [0; 65536];
-    let (length, sender) = socket.recv_from(&mut buffer).trying("receive")?;
-    println!(
-        "{sender} answers: {}",
-        String::from_utf8_lossy(&buffer[..length])
-    );
+    let length = socket.recv(&mut buffer).trying("receive")?;
+    println!("answer: {}", String::from_utf8_lossy(&buffer[..length]));
     Ok(())
 }

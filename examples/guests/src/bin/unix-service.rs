@@ -1,7 +1,7 @@
 //! A service on a Unix socket: a line is a request, a line is the answer.
 //!
 //! ```sh
-//! sockgate run --allow 'unix-stream listen /tmp/service.sock' \
+//! sockgate run --allow 'unix listen /tmp/service.sock' \
 //!     target/wasm32-wasip2/debug/unix-service.wasm /tmp/service.sock
 //! ```
 //!

@@ -63,7 +63,7 @@ impl Denial {
     /// The rule that comes nearest and what it lacks, and a rule line that would grant the operation.
     #[must_use]
     pub fn hint(&self) -> String {
-        explain::hint(self, &self.0.query, &self.0.policy)
+        explain::hint(&self.0.query, &self.0.reason, &self.0.policy)
     }
 
     /// The operation as a rule for the command line: `--allow 'tcp connect 10.1.2.3:22'`.

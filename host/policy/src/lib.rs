@@ -25,6 +25,7 @@ pub use address::{Address, UnixAddress};
 pub use check::Warning;
 pub use class::{ClassSet, classify};
 pub use denial::{Denial, Reason};
+pub use explain::{Candidate, Explanation, Question, QuestionError};
 pub use facts::{AdoptedState, Origin, SocketFacts};
 pub use gate::{Adopted, BufferSlot, Gate, LimitReached, SocketSlot};
 pub use kind::{Family, Kind, SocketType};

@@ -151,8 +151,16 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance, in bytes.
+/// Levenshtein's distance, in bytes; letters in the wrong order count as one mistake.
 fn distance(one: &str, other: &str) -> usize {
+    let sorted = |word: &str| {
+        let mut letters = word.as_bytes().to_vec();
+        letters.sort_unstable();
+        letters
+    };
+    if one != other && sorted(one) == sorted(other) {
+        return 1;
+    }
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (above, a) in one.bytes().enumerate() {
         let mut diagonal = above;

@@ -56,10 +56,6 @@ impl<'l> Words<'l> {
     pub(crate) fn new(line: &'l str) -> Words<'l> {
         Words { line, at: 0 }
     }
-
-    pub(crate) fn peek(&self) -> Option<&'l str> {
-        self.line[self.at..].split_whitespace().next()
-    }
 }
 
 impl Iterator for Words<'_> {

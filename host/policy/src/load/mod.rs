@@ -19,7 +19,6 @@ pub use rule::Rule;
 
 pub(crate) use error::{Fault, Origin};
 pub(crate) use line::{Words, transport};
-pub(crate) use rule::{Ends, Listing, Span, Text};
 
 use crate::model::{Clause, ClauseTable, Limits, Mode, OnReload, Policy};
 

@@ -26,10 +26,6 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    pub(crate) fn of<'a>(items: impl IntoIterator<Item = &'a str>) -> Listing {
-        Listing { items: items.into_iter().map(Text::new).collect(), at: None }
-    }
-
     pub(crate) fn has(&self, word: &str) -> bool {
         self.items.iter().any(|item| item.value == word)
     }

@@ -153,10 +153,6 @@ pub(crate) struct GroupPattern {
 }
 
 impl GroupPattern {
-    pub(crate) fn is_any(&self) -> bool {
-        self.group.is_none() && self.source.is_none() && self.interface.is_none()
-    }
-
     /// Whether the group, the source and the interface are all covered. A rule that names sources does
     /// not cover a membership without one, nor a rule that names interfaces the kernel's own choice.
     pub(crate) fn covers(&self, request: &crate::permit::GroupRequest, deny: bool) -> bool {

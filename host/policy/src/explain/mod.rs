@@ -1,0 +1,297 @@
+//! Why a verdict is what it is, and what would change it.
+
+mod question;
+
+use std::fmt;
+use std::time::Instant;
+
+pub use question::{Question, QuestionError};
+
+use crate::address::Address;
+use crate::denial::Reason;
+use crate::gate::NoPins;
+use crate::judge::{self, Ask, End, Miss, Query, What};
+use crate::kind::{Family, Kind, SocketType, TCP, UDP};
+use crate::model::{AddressPattern, Clause, OpSet, Policy, Side};
+
+impl Query {
+    /// The canonical address that the question is about: the peer, else the local one.
+    pub(crate) fn address(&self) -> Option<&Address> {
+        let local_first = OpSet::LOCAL_KIND.contains(self.denied_by);
+        let (first, second) = if local_first { (&self.local, &self.peer) } else { (&self.peer, &self.local) };
+        let address = if self.denied_by == OpSet::LISTEN { self.peer.address() } else { None };
+        address.or(first.address()).or(second.address())
+    }
+
+    pub(crate) fn subject(&self) -> String {
+        match &self.what {
+            What::Nothing => self.address().map(ToString::to_string).unwrap_or_default(),
+            What::Create => self.kind.map(|kind| kind.to_string()).unwrap_or_default(),
+            What::GetOption(option) | What::SetOption(option, _) => option.to_string(),
+            What::Host(host) => printable(host.as_bytes()),
+            What::Ip(ip) => ip.to_string(),
+            What::Group(request) => request.group.to_string(),
+            What::Ioctl(name) => printable(name.as_bytes()),
+            What::Descriptor(kind) => kind.to_string(),
+            What::Hostname(name) => printable(name),
+        }
+    }
+
+    /// `connect to 10.1.2.3:22`, `bind to [::]:80`, `set-option so.mark`.
+    pub(crate) fn phrase(&self, operation: &str) -> String {
+        let subject = self.subject();
+        if subject.is_empty() {
+            return operation.to_owned();
+        }
+        let joint = match (operation, &self.what) {
+            ("connect" | "bind" | "reply", What::Nothing) => " to",
+            ("converse", What::Nothing) => " with",
+            ("listen" | "receive" | "disconnect" | "splice", What::Nothing) => " on",
+            _ => "",
+        };
+        format!("{operation}{joint} {subject}")
+    }
+}
+
+/// Text from a guest for an operator's eyes.
+fn printable(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = crate::address::write_bytes(&mut text, bytes);
+    text
+}
+
+/// The operation that a rule would name to grant what is asked.
+fn main_operation(ops: OpSet) -> &'static str {
+    let order = [OpSet::REPLY, OpSet::SEND_TO, OpSet::RECEIVE, OpSet::BIND, OpSet::CONNECT];
+    let first = order.into_iter().find(|op| ops.contains(*op));
+    first.unwrap_or(ops).names().next().unwrap_or("connect")
+}
+
+fn transport_word(kind: Kind) -> Option<&'static str> {
+    match (kind.family, kind.socket_type, kind.protocol) {
+        (Family::Inet | Family::Inet6, SocketType::Stream, TCP) => Some("tcp"),
+        (Family::Inet | Family::Inet6, SocketType::Datagram, UDP) => Some("udp"),
+        (Family::Unix, SocketType::Stream, _) => Some("unix-stream"),
+        (Family::Unix, SocketType::Datagram, _) => Some("unix-datagram"),
+        (Family::Unix, SocketType::SeqPacket, _) => Some("unix-seqpacket"),
+        _ => None,
+    }
+}
+
+/// The rule line that would grant what is asked, as far as one line can.
+fn rule_line(query: &Query) -> Option<String> {
+    let mut words: Vec<String> = Vec::new();
+    if let Some(kind) = query.kind {
+        words.push(transport_word(kind)?.to_owned());
+    }
+    match &query.what {
+        What::GetOption(_) | What::SetOption(..) => return None,
+        What::Create if query.ops == OpSet::SOCKETPAIR => words.push("socketpair".to_owned()),
+        What::Create => words.push("connect ADDRESS".to_owned()),
+        What::Descriptor(kind) => words.push(format!("{} kinds={kind}", main_operation(query.ops))),
+        What::Ioctl(_) => words.push(format!("ioctl ioctl={}", query.subject())),
+        What::Group(request) => {
+            words.push(format!("join-group {}", request.group));
+            words.extend(request.source.map(|source| format!("source={source}")));
+            words.extend(request.interface.as_ref().map(|name| format!("interface={}", printable(name.as_bytes()))));
+        }
+        What::Host(_) | What::Ip(_) => words.push(format!("{} {}", main_operation(query.ops), query.subject())),
+        What::Hostname(_) => words.push("set-hostname".to_owned()),
+        What::Nothing => words.push(address_words(query)),
+    }
+    let listed: Vec<String> = query.options.iter().map(|(option, _)| option.to_string()).collect();
+    if query.bound_by_options && !listed.is_empty() {
+        words.push(format!("set={}", listed.join(",")));
+    }
+    Some(words.join(" "))
+}
+
+fn address_words(query: &Query) -> String {
+    let operation = main_operation(query.ops);
+    let local = query.local.address().map(ToString::to_string);
+    let peer = query.peer.address().map(ToString::to_string);
+    let from = |local: Option<String>| local.map(|local| format!(" from {local}")).unwrap_or_default();
+    match operation {
+        "bind" | "listen" => {
+            let local = local.unwrap_or_else(|| "*".to_owned());
+            // A client's port is the kernel's choice, so its address alone is named.
+            let peer = query.peer.address().map(|address| match address.ip() {
+                Some(ip) => format!(" peer {ip}"),
+                None => format!(" peer {address}"),
+            });
+            format!("{operation} {local}{}", peer.unwrap_or_default())
+        }
+        "reply" => format!("reply{}", from(local)),
+        "receive" => match peer {
+            Some(peer) => format!("receive {peer}{}", from(local)),
+            None => format!("receive{}", from(local)),
+        },
+        _ => match peer {
+            Some(peer) => format!("{operation} {peer}"),
+            None => operation.to_owned(),
+        },
+    }
+}
+
+/// The operation as a rule for the command line.
+pub(crate) fn grant_line(query: &Query) -> String {
+    match (rule_line(query), &query.what) {
+        (Some(line), _) => format!("--allow '{}'", line.replace('\'', "'\\''")),
+        (None, What::GetOption(option)) => format!("options = {{ get = [\"{option}\"] }}"),
+        (None, What::SetOption(option, _)) => format!("options = {{ set = [\"{option}\"] }}"),
+        (None, _) => "no rule of this version can grant it".to_owned(),
+    }
+}
+
+/// The nearest rule with what it lacks, and what would grant the operation.
+pub(crate) fn hint(query: &Query, reason: &Reason, policy: &Policy) -> String {
+    if let Reason::Rule(rule) = reason {
+        return format!("deny beats allow: only a change to deny rule `{rule}` lets this through");
+    }
+    let nearest = misses(policy, query).into_iter().rev().max_by_key(|(_, miss)| *miss);
+    let near = match nearest {
+        Some((clause, miss)) if miss > Miss::Type => {
+            format!("rule `{}` comes nearest: it {}; ", clause.id, describe(clause, query, miss))
+        }
+        _ => String::new(),
+    };
+    let grant = grant_line(query);
+    if grant.starts_with("options") {
+        return format!("{near}in the rule that grants the socket, this would grant it: {grant}");
+    }
+    format!("{near}this would grant it: {grant}")
+}
+
+fn misses<'p>(policy: &'p Policy, ask: &Ask<'_>) -> Vec<(&'p Clause, Miss)> {
+    let now = Instant::now();
+    let examined = policy.allow.all().iter().map(|clause| (&**clause, judge::examine(clause, ask, &NoPins, now)));
+    examined.filter_map(|(clause, outcome)| Some((clause, outcome.err()?))).collect()
+}
+
+/// What a rule lacks, as the rest of a sentence that begins with the rule.
+fn describe(clause: &Clause, ask: &Ask<'_>, miss: Miss) -> String {
+    match miss {
+        Miss::Ops => format!("does not list `{}`", main_operation(ask.ops)),
+        Miss::Family => match ask.kind {
+            Some(kind) => format!("does not list every family involved (the socket is {})", kind.family),
+            None => "is about another family".to_owned(),
+        },
+        Miss::Type => match ask.kind {
+            Some(kind) => format!("is about another type or protocol than {kind}"),
+            None => "is about another type or protocol".to_owned(),
+        },
+        Miss::Peer => describe_end("peer", &ask.peer, clause.peer.as_ref(), Side::Peer),
+        Miss::Local => describe_end("local address", &ask.local, clause.local.as_ref(), ask.local_side),
+        Miss::Pin => format!("covers only what its names resolved to, and {} is not that (now)", ask.subject_of_peer()),
+        Miss::What => format!("does not name {}", ask.clone().into_query().subject()),
+        Miss::Option(option) => format!("does not list the option `{option}`, which was set on the socket"),
+    }
+}
+
+impl Ask<'_> {
+    fn subject_of_peer(&self) -> String {
+        self.peer.address().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+fn describe_end(name: &str, end: &End<'_>, pattern: Option<&AddressPattern>, side: Side) -> String {
+    let Some(address) = end.address() else {
+        return format!("asks for a {name}, and the socket has none of its own choice");
+    };
+    let without_ports = pattern.map(|pattern| AddressPattern { ports: None, ..pattern.clone() });
+    let only_port = without_ports.is_some_and(|pattern| {
+        pattern.ip.is_some() && pattern.covers(address, side, &mut |_, _| false)
+    });
+    match address.port().filter(|_| only_port) {
+        Some(port) => format!("covers the {name}, but not its port {port}"),
+        None => format!("does not cover the {name} {address}"),
+    }
+}
+
+/// One allow rule, seen from a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The rule's id.
+    pub rule: String,
+    /// Where it stands: `policy.toml:12`.
+    pub place: String,
+    /// What it lacks; `None` if it grants.
+    pub lacks: Option<String>,
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The question.
+    pub question: String,
+    /// The rule that grants it, or the reason why it is denied.
+    pub verdict: Result<String, Reason>,
+    /// Every allow rule: those that grant first, then those that come nearest.
+    pub candidates: Vec<Candidate>,
+    /// What would have to change; `None` if it is granted.
+    pub change: Option<String>,
+}
+
+impl Explanation {
+    /// Whether it is granted.
+    #[must_use]
+    pub fn granted(&self) -> bool {
+        self.verdict.is_ok()
+    }
+}
+
+impl Policy {
+    /// Which rule decides a question, what each allow rule lacks, and what would have to change. Names are
+    /// not resolved, so a rule with `host` grants no `connect` here.
+    #[must_use]
+    pub fn explain(&self, question: &Question) -> Explanation {
+        let ask = question.ask();
+        let outcome = judge::judge(self, ask, &NoPins, Instant::now());
+        let missing = misses(self, ask);
+        let mut ranked: Vec<(Option<Miss>, &Clause)> = self
+            .allow
+            .all()
+            .iter()
+            .map(|clause| {
+                let miss = missing.iter().find(|(known, _)| known.id == clause.id).map(|(_, miss)| *miss);
+                (miss, &**clause)
+            })
+            .collect();
+        ranked.sort_by_key(|(miss, _)| (miss.is_some(), std::cmp::Reverse(*miss)));
+        let candidates = ranked
+            .into_iter()
+            .map(|(miss, clause)| Candidate {
+                rule: clause.id.to_string(),
+                place: clause.place.clone(),
+                lacks: miss.map(|miss| describe(clause, ask, miss)),
+            })
+            .collect();
+        Explanation {
+            question: question.to_string(),
+            change: outcome.as_ref().err().map(|reason| hint(ask, reason, self)),
+            verdict: outcome.map(|grant| grant.rule.to_string()),
+            candidates,
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.verdict {
+            Ok(rule) => writeln!(f, "granted: {} (rule `{rule}`)", self.question)?,
+            Err(Reason::Rule(rule)) => writeln!(f, "denied: {} (deny rule `{rule}`)", self.question)?,
+            Err(Reason::NoRule) => writeln!(f, "denied: {} (no rule grants it)", self.question)?,
+        }
+        for Candidate { rule, place, lacks } in &self.candidates {
+            match lacks {
+                None => writeln!(f, "  rule `{rule}` ({place}) grants it")?,
+                Some(lacks) => writeln!(f, "  rule `{rule}` ({place}) {lacks}")?,
+            }
+        }
+        match &self.change {
+            Some(change) => write!(f, "  to change that: {change}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -108,7 +108,7 @@ impl Report {
             println!("\nfailed:");
             for case in self.failed() {
                 println!("  {}", case.name);
-                for line in case.output.lines() {
+                for line in case.output.trim_end().lines() {
                     println!("    {line}");
                 }
             }

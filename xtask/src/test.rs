@@ -220,6 +220,7 @@ impl Session<'_> {
         command.args(["--", "--show-output", "--color", "never"]);
         self.follow("doc", &mut command)?;
         self.report.stage(DOCTESTS, start.elapsed());
+        self.report.time(DOCTESTS, start.elapsed());
         Ok(())
     }
 

@@ -1,4 +1,5 @@
 //! The WIT package as Rust types and traits, generated.
+#![allow(missing_docs, reason = "generated; the WIT package documents every item")]
 
 wasmtime::component::bindgen!({
     path: "../wit",
@@ -7,5 +8,12 @@ wasmtime::component::bindgen!({
     with: {
         "wasi:io": wasmtime_wasi::p2::bindings::io,
         "wasi:filesystem": wasmtime_wasi::p2::bindings::filesystem,
+        "sockgate:sockets/socket.socket": crate::socket::Socket,
+        "sockgate:sockets/socket.descriptor": crate::socket::Opaque,
+        "sockgate:sockets/readiness.poller": crate::socket::Poller,
+    },
+    trappable_error_type: {
+        "sockgate:sockets/errors.errno" => crate::bridge::Refusal,
+        "sockgate:sockets/names.name-error" => crate::bridge::NameRefusal,
     },
 });

@@ -12,7 +12,7 @@ use crate::audit::Event;
 
 /// A descriptor that can be passed on or dropped, nothing else.
 #[derive(Clone)]
-pub(crate) struct Opaque(Arc<OwnedFd>);
+pub struct Opaque(Arc<OwnedFd>);
 
 impl Opaque {
     pub(crate) fn new(fd: OwnedFd) -> Opaque {

@@ -24,7 +24,7 @@ mod heard;
 mod judge;
 mod life;
 pub(crate) mod names;
-mod option;
+pub(crate) mod option;
 mod readiness;
 mod sys;
 mod transfer;
@@ -42,14 +42,18 @@ use sockgate_policy::{Address, Kind, Permit, SocketFacts, SocketSlot, op};
 pub(crate) use ancillary::{AncillaryIn, AncillaryOut, MessageIn, PlainOut};
 pub(crate) use batch::{BatchIn, BatchSent, IncomingHead, OutgoingHead};
 pub(crate) use data::Attempt;
-pub(crate) use descriptors::{Handle, Opaque, Passed};
+pub use descriptors::Opaque;
+pub(crate) use descriptors::{Handle, Passed};
 pub(crate) use guest::{Granted, Guest};
 pub(crate) use names::{HostEntry, Lookup, LookupError};
 pub(crate) use sys::resolve::{Eai, Hints, LookupFlags, NameFlags};
 pub(crate) use option::Queue;
-pub(crate) use readiness::{Poller, Watched, poll};
+pub use readiness::Poller;
+pub(crate) use readiness::{POLL_LIMIT, Watched, poll};
+pub(crate) use sys::life::How;
 pub use sys::errno::Errno;
 pub(crate) use sys::cmsg;
+pub(crate) use sys::message::ReceivedFlags;
 pub(crate) use sys::poll::Readiness;
 pub(crate) use wait::{Cancel, Descriptor, Interest};
 pub use wait::{CancelHandle, Timeout, WaitMode};
@@ -86,7 +90,7 @@ pub(crate) type Outcome<T> = Result<T, Failure>;
 
 /// A guest's handle on a socket. Several handles may share one socket (`dup`); the time-out and the
 /// receive buffer are each handle's own.
-pub(crate) struct Socket {
+pub struct Socket {
     /// `None` once closed or detached.
     inner: Option<Arc<Inner>>,
     timeout: Timeout,

@@ -194,7 +194,7 @@ impl Interests {
 }
 
 /// A guest's poller, over epoll(7).
-pub(crate) struct Poller {
+pub struct Poller {
     guest: Arc<Guest>,
     interests: Arc<Interests>,
     descriptor: Arc<Descriptor>,
@@ -288,5 +288,38 @@ impl Poller {
             }
         }
         Ok(())
+    }
+}
+
+impl Inner {
+    /// Waits until the socket is ready for any of `interest`; ends early when the guest is interrupted or
+    /// stopped. Always in the reactor: whoever polls this polls others beside it.
+    pub(crate) async fn until_ready(&self, interest: Readiness) {
+        loop {
+            let mut descriptor = [PollFd::new(self.fd(), interest)];
+            let looked = poll::ppoll(&mut descriptor, Some(std::time::Duration::ZERO));
+            let mut found = descriptor[0].events();
+            if interest.contains(Readiness::READABLE) && self.has_pending() {
+                found |= Readiness::READABLE;
+            }
+            match (looked, self.settle(found)) {
+                (Ok(_), Ok(found)) if found.is_empty() => {}
+                _ => return,
+            }
+            let open = super::wait::Deadline::Open;
+            let cancel = self.guest.cancel();
+            let readable = super::wait::Ready.wait(&self.descriptor, Interest::Readable, open, cancel);
+            let writable = super::wait::Ready.wait(&self.descriptor, Interest::Writable, open, cancel);
+            let waited = if interest.contains(Readiness::READABLE | Readiness::WRITABLE) {
+                tokio::select! { waited = readable => waited, waited = writable => waited }
+            } else if interest.contains(Readiness::WRITABLE) {
+                writable.await
+            } else {
+                readable.await
+            };
+            if waited.is_err() {
+                return;
+            }
+        }
     }
 }

@@ -174,9 +174,9 @@ pub(crate) fn compile(rule: Rule, base: &Path, place: String, faults: &mut Vec<F
     let ops = rule.ops.as_ref().map_or(OpSet::empty(), |list| operations(list, faults));
     let families = rule.family.as_ref().map(|list| families(list, faults));
     let types = rule.socket_type.as_ref().map(|list| types(list, faults));
-    let broken_kind = faults.len() > before;
+    let broken = rule.broken || faults.len() > before;
     let mut compiler = Compiler { rule: &rule, ops, families, types, base, faults };
-    let clause = compiler.clause(place, broken_kind);
+    let clause = compiler.clause(place, broken);
     (faults.len() == before).then_some(clause)
 }
 
@@ -187,16 +187,17 @@ impl Compiler<'_> {
         self.faults.push(Fault::new(at, message, help));
     }
 
-    fn clause(&mut self, place: String, broken_kind: bool) -> Clause {
+    fn clause(&mut self, place: String, broken: bool) -> Clause {
         let rule = self.rule;
         let id = self.id();
-        self.check_ops();
-        if !broken_kind {
+        if !broken {
+            self.check_ops();
             self.check_kind();
             self.check_keys();
         }
-        let (local, peer, either) = self.addresses();
-        if !broken_kind {
+        let before = self.faults.len();
+        let (local, peer, either) = self.addresses(broken);
+        if !broken && self.faults.len() == before {
             self.check_addresses(local.as_ref(), peer.as_ref(), either.as_ref());
         }
         let hosts = self.hosts();
@@ -393,7 +394,7 @@ impl Compiler<'_> {
     }
 
     /// Local, peer, and for a deny rule either.
-    fn addresses(&mut self) -> (Option<AddressPattern>, Option<AddressPattern>, Option<AddressPattern>) {
+    fn addresses(&mut self, broken: bool) -> (Option<AddressPattern>, Option<AddressPattern>, Option<AddressPattern>) {
         let rule = self.rule;
         let multicast = self.ops.contains(OpSet::JOIN_GROUP);
         let mut compiled = |ends: Option<&Ends>, multicast: bool| {
@@ -407,7 +408,7 @@ impl Compiler<'_> {
             let either = top.filter(|pattern| !matches!(pattern.ip, Some(IpPattern::Hosts(_))));
             return (local, peer, either);
         }
-        let Some(top) = top else { return (local, peer, None) };
+        let Some(top) = top.filter(|_| !broken) else { return (local, peer, None) };
         let local_kind = self.ops.intersects(OpSet::LOCAL_KIND);
         let peer_kind = self.ops.intersects(OpSet::PEER_KIND);
         let host_for_resolve = self.ops.contains(OpSet::RESOLVE) && matches!(top.ip, Some(IpPattern::Hosts(_)));

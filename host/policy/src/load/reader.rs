@@ -199,7 +199,9 @@ impl Reader<'_> {
                 DeValue::Table(table) => {
                     let mut rule =
                         Rule { at: Some(entry.span()), deny, groups: groups.clone(), ..Rule::default() };
+                    let before = self.faults.len();
                     self.rule(table, &mut rule);
+                    rule.broken = self.faults.len() > before;
                     rules.push(rule);
                 }
                 _ => self.fault(entry.span(), "a rule is a table", format!("write `[[{word}]]` and its keys below")),

@@ -83,6 +83,8 @@ pub struct Rule {
     pub(crate) at: Span,
     pub(crate) deny: bool,
     pub(crate) from_line: bool,
+    /// Something of it could not be read, so that nothing is said about what seems to be missing.
+    pub(crate) broken: bool,
     pub(crate) id: Option<Text>,
     pub(crate) family: Option<Listing>,
     pub(crate) socket_type: Option<Listing>,

@@ -11,7 +11,7 @@ use sockgate_policy::{MessageFlags, SocketType};
 
 use super::address::CAPACITY;
 use super::cmsg::{self, ControlIn};
-use super::message::{ReceivedFlags, empty_header, receiving, sending};
+use super::message::{ReceivedFlags, control_length, empty_header, receiving, sending};
 use super::{EncodedAddress, Errno, Result, check};
 
 /// Messages that one sendmmsg(2) takes; longer batches are several calls.
@@ -26,6 +26,7 @@ const CONTROL_TOTAL: usize = 1024 * 1024;
 /// One message of a batch to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
+    /// Its bytes.
     pub data: &'a [u8],
     /// None sends to the socket's peer.
     pub to: Option<&'a EncodedAddress>,
@@ -38,6 +39,7 @@ pub struct BatchHead {
     pub length: usize,
     /// The message's own length.
     pub true_length: usize,
+    /// Whether it was cut, and more.
     pub flags: ReceivedFlags,
     /// The sender; none where the protocol gives none.
     pub source: Option<EncodedAddress>,
@@ -115,6 +117,8 @@ pub struct BatchScratch {
 // SAFETY: the raw pointers in headers and pieces mean something only within one call, which writes all of
 // them anew before the kernel sees them.
 unsafe impl Send for BatchScratch {}
+// SAFETY: likewise, and a shared reference reads none of them.
+unsafe impl Sync for BatchScratch {}
 
 /// recvmmsg(2), for a socket of the type `socket_type`: takes what is there, up to `count` messages
 /// ([`MAXIMUM_COUNT`] at most) of at most `max_each` bytes, and appends their bytes to `slab`, one after
@@ -231,7 +235,7 @@ impl BatchScratch {
         let true_length = *msg_len as usize;
         let mut source = self.sources[index];
         source.set_length(header.msg_namelen);
-        let control = match (header.msg_controllen as usize).min(control_capacity) {
+        let control = match control_length(header, control_capacity) {
             0 => Vec::new(),
             // SAFETY: the kernel stored this many bytes at this place of `self.control`, which is
             // initialised; the caller vouches that they are decoded this once.

@@ -3,13 +3,13 @@
 //! Every descriptor made here is closed on exec and non-blocking.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libc::{c_int, sockaddr, socklen_t};
 use sockgate_policy::{Address, Family, Kind, SocketType, UnixAddress};
 
 use super::address::CAPACITY;
-use super::{EncodedAddress, Errno, Result, check, check_descriptor, kind, option};
+use super::{EncodedAddress, Result, check, check_descriptor, kind, option};
 
 const CREATION: c_int = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
 
@@ -42,7 +42,6 @@ pub fn socket(kind: Kind) -> Result<OwnedFd> {
 
 /// The options that a new IP socket starts with.
 fn restrict(socket: &OwnedFd, kind: Kind) -> Result<()> {
-    use std::os::fd::AsFd;
     let socket = socket.as_fd();
     let v6 = kind.family == Family::Inet6;
     if !v6 && kind.family != Family::Inet {
@@ -66,7 +65,6 @@ fn restrict(socket: &OwnedFd, kind: Kind) -> Result<()> {
 
 /// socketpair(2)
 pub fn pair(kind: Kind) -> Result<(OwnedFd, OwnedFd)> {
-    use std::os::fd::FromRawFd;
     let style = kind::style(kind.socket_type) | CREATION;
     let mut ends: [c_int; 2] = [-1; 2];
     // SAFETY: `ends` has room for two descriptors.
@@ -226,23 +224,6 @@ pub fn set_v6only(socket: BorrowedFd<'_>, only: bool) -> Result<()> {
 /// Makes close reset the connection (SO_LINGER of zero seconds, socket(7)), for one that the policy hides.
 pub fn reset_on_close(socket: BorrowedFd<'_>) -> Result<()> {
     option::set_linger(socket, Some(0))
-}
-
-/// Whether the error of an accept is one connection's and the listener goes on: accept(2), "Error
-/// handling".
-pub fn is_transient_accept_error(error: Errno) -> bool {
-    matches!(
-        error,
-        Errno::CONNABORTED
-            | Errno::PROTO
-            | Errno::NETDOWN
-            | Errno::NOPROTOOPT
-            | Errno::HOSTDOWN
-            | Errno::NONET
-            | Errno::HOSTUNREACH
-            | Errno::OPNOTSUPP
-            | Errno::NETUNREACH
-    )
 }
 
 #[cfg(test)]

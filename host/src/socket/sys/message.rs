@@ -115,6 +115,7 @@ pub struct Incoming {
     pub length: usize,
     /// The message's own length.
     pub true_length: usize,
+    /// Whether it was cut, and more.
     pub flags: ReceivedFlags,
     /// The sender; none where the protocol gives none.
     pub source: Option<EncodedAddress>,
@@ -188,6 +189,15 @@ pub fn send_message(
 pub(super) fn empty_header() -> msghdr {
     // SAFETY: null pointers and zero lengths are a valid header.
     unsafe { std::mem::zeroed() }
+}
+
+/// Bytes of control data that a receive with room for `capacity` of them stored.
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "musl has another type for it than glibc"
+)]
+pub(super) fn control_length(header: &msghdr, capacity: usize) -> usize {
+    (header.msg_controllen as usize).min(capacity)
 }
 
 /// Spare capacity for at most `max` bytes: where it begins, and how much of it there is.
@@ -329,7 +339,7 @@ pub fn recv_message(
         )
     })?;
     source.set_length(header.msg_namelen);
-    let stored = (header.msg_controllen as usize).min(control_capacity);
+    let stored = control_length(&header, control_capacity);
     // SAFETY: the words were zeroed and have `stored` bytes; the kernel has just written them, and they
     // are decoded this once.
     let control =

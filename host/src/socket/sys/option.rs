@@ -13,6 +13,10 @@ use super::{EncodedAddress, Errno, Result, check, inet};
 pub const MAXIMUM_LENGTH: usize = 64 * 1024;
 
 // The levels and names that the typed options need, so that nothing outside `sys` names libc.
+#[allow(
+    unused_imports,
+    reason = "one list of numbers; callers take what they need"
+)]
 pub use libc::{
     IP_MULTICAST_ALL, IP_MULTICAST_IF, IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_PKTINFO, IP_RECVERR,
     IP_RECVTOS, IP_RECVTTL, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP,
@@ -34,6 +38,8 @@ pub const SO_RCVMARK: c_int = 75;
 pub const SO_TXTIME: c_int = 61;
 /// SO_PASSPIDFD, unix(7).
 pub const SO_PASSPIDFD: c_int = 76;
+/// SO_PEERPIDFD, unix(7): gives a bare descriptor.
+const SO_PEERPIDFD: c_int = 77;
 /// UDP_SEGMENT, udp(7).
 pub const UDP_SEGMENT: c_int = 103;
 /// UDP_GRO, udp(7).
@@ -116,9 +122,15 @@ pub fn is_unsafe_option(level: c_int, name: c_int) -> bool {
     const SOL_RDS: c_int = 276;
     const SOL_MPTCP: c_int = 284;
     match level {
-        // ATTACH_FILTER and GET_FILTER (length in instructions), ATTACH_BPF, ATTACH_REUSEPORT_CBPF and
-        // _EBPF, PEERPIDFD (gives a bare descriptor).
-        libc::SOL_SOCKET => matches!(name, 26 | 50 | 51 | 52 | 77),
+        // GET_FILTER has ATTACH_FILTER's number, and its length counts instructions.
+        libc::SOL_SOCKET => matches!(
+            name,
+            libc::SO_ATTACH_FILTER
+                | libc::SO_ATTACH_BPF
+                | libc::SO_ATTACH_REUSEPORT_CBPF
+                | libc::SO_ATTACH_REUSEPORT_EBPF
+                | SO_PEERPIDFD
+        ),
         // The tables of iptables, arptables, ip6tables and ebtables (counters behind a pointer).
         libc::IPPROTO_IP => {
             (64..=71).contains(&name) || (96..=100).contains(&name) || (128..=131).contains(&name)

@@ -26,14 +26,23 @@ pub enum Eai {
 }
 
 impl Eai {
+    /// The name servers do not answer now.
     pub const AGAIN: Self = Self::Code(libc::EAI_AGAIN);
+    /// Flags that contradict each other.
     pub const BADFLAGS: Self = Self::Code(libc::EAI_BADFLAGS);
+    /// The name servers refuse for good.
     pub const FAIL: Self = Self::Code(libc::EAI_FAIL);
+    /// No such family here.
     pub const FAMILY: Self = Self::Code(libc::EAI_FAMILY);
+    /// Out of memory.
     pub const MEMORY: Self = Self::Code(libc::EAI_MEMORY);
+    /// No such host or service.
     pub const NONAME: Self = Self::Code(libc::EAI_NONAME);
+    /// A name longer than its room.
     pub const OVERFLOW: Self = Self::Code(libc::EAI_OVERFLOW);
+    /// No such service for this type.
     pub const SERVICE: Self = Self::Code(libc::EAI_SERVICE);
+    /// No such type here.
     pub const SOCKTYPE: Self = Self::Code(libc::EAI_SOCKTYPE);
     /// No address of that name.
     pub const NODATA: Self = Self::Code(-5);
@@ -81,22 +90,34 @@ bitflags::bitflags! {
     /// AI_*, getaddrinfo(3).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct LookupFlags: i32 {
+        /// AI_PASSIVE: no host is the wildcard address, to bind to.
         const PASSIVE = libc::AI_PASSIVE;
+        /// AI_CANONNAME
         const CANONICAL_NAME = libc::AI_CANONNAME;
+        /// AI_NUMERICHOST: no look-up.
         const NUMERIC_HOST = libc::AI_NUMERICHOST;
+        /// AI_NUMERICSERV: no look-up.
         const NUMERIC_SERVICE = libc::AI_NUMERICSERV;
+        /// AI_V4MAPPED
         const V4_MAPPED = libc::AI_V4MAPPED;
+        /// AI_ALL
         const ALL = libc::AI_ALL;
+        /// AI_ADDRCONFIG: only families that this host has addresses of.
         const ADDRESS_CONFIG = libc::AI_ADDRCONFIG;
     }
 
     /// NI_*, getnameinfo(3).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct NameFlags: i32 {
+        /// NI_NUMERICHOST
         const NUMERIC_HOST = libc::NI_NUMERICHOST;
+        /// NI_NUMERICSERV
         const NUMERIC_SERVICE = libc::NI_NUMERICSERV;
+        /// NI_NAMEREQD: an error where only numbers are known.
         const NAME_REQUIRED = libc::NI_NAMEREQD;
+        /// NI_DGRAM: services of udp.
         const DATAGRAM = libc::NI_DGRAM;
+        /// NI_NOFQDN
         const NO_FQDN = libc::NI_NOFQDN;
     }
 }
@@ -104,20 +125,28 @@ bitflags::bitflags! {
 /// What to look for; none is any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hints {
+    /// ai_family
     pub family: Option<Family>,
+    /// ai_socktype
     pub socket_type: Option<SocketType>,
+    /// ai_protocol
     pub protocol: Option<u32>,
+    /// ai_flags
     pub flags: LookupFlags,
 }
 
 /// One answer of getaddrinfo(3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressInfo {
+    /// Of the socket to make for it.
     pub family: Family,
+    /// Likewise.
     pub socket_type: SocketType,
+    /// Likewise.
     pub protocol: u32,
     /// In the first answer, when it was asked for.
     pub canonical_name: Option<Vec<u8>>,
+    /// With the port of the service.
     pub address: Address,
 }
 

@@ -133,7 +133,8 @@ fn split(beneath: &Path) -> Result<(&Path, &OsStr)> {
 /// Binds a Unix socket at `beneath` the root, and verifies that it is there.
 ///
 /// The file never has more permissions than `mode` (the process's umask applies without one). With
-/// `replace_stale` a socket that is there already, and refuses connections, is unlinked first.
+/// `replace_stale` a socket that is there already, and refuses connections, is unlinked first; a server
+/// that is bound and does not listen yet looks like that too.
 ///
 /// # Errors
 /// `acces` where the socket was bound somewhere else (somebody changed the directories meanwhile): the

@@ -115,6 +115,7 @@ pub enum ControlIn {
 /// A point in time since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timestamp {
+    /// Whole seconds, rounded down.
     pub seconds: i64,
     /// Below 1,000,000,000.
     pub nanoseconds: u32,
@@ -123,6 +124,7 @@ pub struct Timestamp {
 /// `sock_extended_err` with the offender's address, ip(7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtendedError {
+    /// What a call would have answered.
     pub errno: Errno,
     /// SO_EE_ORIGIN_*
     pub origin: u8,
@@ -132,6 +134,7 @@ pub struct ExtendedError {
     pub code: u8,
     /// The discovered MTU for `msgsize`; other meanings by origin.
     pub info: u32,
+    /// Meanings by origin.
     pub data: u32,
     /// The node that reported the error.
     pub offender: Option<Address>,

@@ -35,10 +35,8 @@ fn the_layout_is_libcs() {
         let mut control = Control::default();
         control.push(1, 2, &vec![0; length]).unwrap();
         // SAFETY: CMSG_SPACE only computes.
-        assert_eq!(
-            control.as_bytes().len(),
-            unsafe { libc::CMSG_SPACE(length as u32) } as usize
-        );
+        let space = unsafe { libc::CMSG_SPACE(length as u32) };
+        assert_eq!(control.as_bytes().len(), space as usize);
     }
 }
 

@@ -2,6 +2,7 @@ use std::os::fd::AsFd;
 
 use sockgate_policy::MessageFlags;
 
+use super::super::Errno;
 use super::super::message;
 use super::super::testing::{datagram_pair, kind, received, stream_pair};
 use super::*;

@@ -11,18 +11,24 @@ use crate::socket::sys::{Errno, Result};
 /// A row of services(5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
+    /// Its official name.
     pub name: String,
+    /// Its other names.
     pub aliases: Vec<String>,
     /// In host byte order.
     pub port: u16,
+    /// `tcp`, `udp`, ...
     pub protocol: String,
 }
 
 /// A row of protocols(5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Protocol {
+    /// Its official name.
     pub name: String,
+    /// Its other names.
     pub aliases: Vec<String>,
+    /// IPPROTO_*
     pub number: u32,
 }
 

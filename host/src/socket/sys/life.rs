@@ -9,7 +9,7 @@ use libc::{c_int, sockaddr, socklen_t};
 use sockgate_policy::{Address, Family, Kind, SocketType, UnixAddress};
 
 use super::address::CAPACITY;
-use super::{EncodedAddress, Result, check, check_descriptor, kind, option};
+use super::{EncodedAddress, Errno, Result, check, check_descriptor, kind, option};
 
 const CREATION: c_int = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
 
@@ -224,6 +224,22 @@ pub fn set_v6only(socket: BorrowedFd<'_>, only: bool) -> Result<()> {
 /// Makes close reset the connection (SO_LINGER of zero seconds, socket(7)), for one that the policy hides.
 pub fn reset_on_close(socket: BorrowedFd<'_>) -> Result<()> {
     option::set_linger(socket, Some(0))
+}
+
+/// Whether the error of an accept is that of one connection, and the listener goes on: accept(2), "Error
+/// handling". `opnotsupp` is left out of its list, since a socket that cannot listen at all answers that.
+pub fn is_transient_accept_error(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::CONNABORTED
+            | Errno::PROTO
+            | Errno::NETDOWN
+            | Errno::NOPROTOOPT
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::HOSTUNREACH
+            | Errno::NETUNREACH
+    )
 }
 
 #[cfg(test)]

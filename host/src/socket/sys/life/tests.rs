@@ -167,6 +167,25 @@ fn a_connection_from_both_ends() {
 }
 
 #[test]
+fn only_errors_of_a_connection_let_a_listener_go_on() {
+    assert!(is_transient_accept_error(Errno::CONNABORTED));
+    for made in [
+        (Family::Inet, SocketType::Stream),
+        (Family::Inet, SocketType::Datagram),
+    ] {
+        let no_listener = socket(kind(made.0, made.1)).unwrap();
+        let error = accept(no_listener.as_fd()).unwrap_err();
+        assert!(
+            !is_transient_accept_error(error),
+            "{error} would be tried for ever"
+        );
+    }
+    for error in [Errno::AGAIN, Errno::MFILE, Errno::INTR, Errno::BADF] {
+        assert!(!is_transient_accept_error(error));
+    }
+}
+
+#[test]
 fn a_datagram_socket_drops_its_peer() {
     let sender = socket(kind(Family::Inet, SocketType::Datagram)).unwrap();
     connect(sender.as_fd(), &encoded("127.0.0.1:9")).unwrap();

@@ -192,6 +192,7 @@ pub(super) fn status(descriptor: BorrowedFd<'_>) -> Result<libc::stat> {
 }
 
 /// Whether O_NONBLOCK is set, fcntl(2).
+#[cfg(test)]
 pub fn is_nonblocking(socket: BorrowedFd<'_>) -> Result<bool> {
     Ok(status_flags(socket)? & libc::O_NONBLOCK != 0)
 }

@@ -280,14 +280,6 @@ pub fn recv_from(
     })
 }
 
-/// The true length of the next message, which stays in the queue (MSG_PEEK with MSG_TRUNC, recv(2)). For
-/// sockets with message boundaries.
-pub fn next_length(socket: BorrowedFd<'_>) -> Result<usize> {
-    let flags = RECEIVING | libc::MSG_PEEK | libc::MSG_TRUNC;
-    // SAFETY: no bytes are asked for, so none are stored.
-    check_count(unsafe { libc::recv(socket.as_raw_fd(), ptr::null_mut(), 0, flags) })
-}
-
 /// Words of control data that fit the stack.
 const STACK_WORDS: usize = 64;
 

@@ -32,12 +32,8 @@ pub use libc::{
 // Linux's numbers where libc has no name on every target.
 /// IPV6_MULTICAST_ALL, ipv6(7).
 pub const IPV6_MULTICAST_ALL: c_int = 29;
-/// SO_RCVMARK, socket(7).
-pub const SO_RCVMARK: c_int = 75;
 /// SO_TXTIME and SCM_TXTIME, Documentation/networking/timestamping.rst.
 pub const SO_TXTIME: c_int = 61;
-/// SO_PASSPIDFD, unix(7).
-pub const SO_PASSPIDFD: c_int = 76;
 /// SO_PEERPIDFD, unix(7): gives a bare descriptor.
 const SO_PEERPIDFD: c_int = 77;
 /// UDP_SEGMENT, udp(7).

@@ -110,7 +110,16 @@ fn datagrams_tell_sender_and_true_length() {
     for family in [Family::Inet, Family::Inet6] {
         let (receiver, sender, from) = udp_pair(family);
         send(sender.as_fd(), b"0123456789", NONE).unwrap();
-        assert_eq!(next_length(receiver.as_fd()), Ok(10));
+        let mut nothing = BytesMut::new();
+        let peek = MessageFlags::PEEK;
+        let next = recv_from(
+            receiver.as_fd(),
+            SocketType::Datagram,
+            &mut nothing,
+            0,
+            peek,
+        );
+        assert_eq!(next.unwrap().true_length, 10);
         let mut buffer = BytesMut::new();
         let got = recv_from(receiver.as_fd(), SocketType::Datagram, &mut buffer, 4, NONE).unwrap();
         assert_eq!((got.length, got.true_length, got.truncated), (4, 10, true));

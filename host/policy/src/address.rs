@@ -51,9 +51,12 @@ impl Address {
             Address::Inet(four) if four.ip().is_unspecified() => {
                 Address::Inet(SocketAddrV4::new(Ipv4Addr::LOCALHOST, four.port()))
             }
-            Address::Inet6(six) if six.ip().is_unspecified() => {
-                Address::Inet6(SocketAddrV6::new(Ipv6Addr::LOCALHOST, six.port(), six.flowinfo(), 0))
-            }
+            Address::Inet6(six) if six.ip().is_unspecified() => Address::Inet6(SocketAddrV6::new(
+                Ipv6Addr::LOCALHOST,
+                six.port(),
+                six.flowinfo(),
+                0,
+            )),
             other => other,
         }
     }
@@ -191,15 +194,27 @@ mod tests {
     fn an_unspecified_destination_is_loopback() {
         assert_eq!(ip("0.0.0.0:80").canonical_destination(), ip("127.0.0.1:80"));
         assert_eq!(ip("[::]:80").canonical_destination(), ip("[::1]:80"));
-        assert_eq!(ip("[::ffff:0.0.0.0]:80").canonical_destination(), ip("127.0.0.1:80"));
+        assert_eq!(
+            ip("[::ffff:0.0.0.0]:80").canonical_destination(),
+            ip("127.0.0.1:80")
+        );
     }
 
     #[test]
     fn names_are_written_as_people_write_them() {
         assert_eq!(ip("[::1]:80").to_string(), "[::1]:80");
-        assert_eq!(Address::Unix(UnixAddress::Pathname(b"/run/x.sock".to_vec())).to_string(), "/run/x.sock");
-        assert_eq!(Address::Unix(UnixAddress::Abstract(b"na\0me\n".to_vec())).to_string(), "@na\\u{0}me\\n");
+        assert_eq!(
+            Address::Unix(UnixAddress::Pathname(b"/run/x.sock".to_vec())).to_string(),
+            "/run/x.sock"
+        );
+        assert_eq!(
+            Address::Unix(UnixAddress::Abstract(b"na\0me\n".to_vec())).to_string(),
+            "@na\\u{0}me\\n"
+        );
         assert_eq!(Address::Unix(UnixAddress::Unnamed).to_string(), "(unnamed)");
-        assert_eq!(Address::Unix(UnixAddress::Pathname(vec![b'/', 0xff])).to_string(), "/\\xff");
+        assert_eq!(
+            Address::Unix(UnixAddress::Pathname(vec![b'/', 0xff])).to_string(),
+            "/\\xff"
+        );
     }
 }

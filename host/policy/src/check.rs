@@ -19,7 +19,11 @@ pub struct Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: warning: rule `{}` {}", self.place, self.rule, self.message)
+        write!(
+            f,
+            "{}: warning: rule `{}` {}",
+            self.place, self.rule, self.message
+        )
     }
 }
 
@@ -56,7 +60,11 @@ fn deny_host(clause: &Clause) -> Option<String> {
 
 fn never_matches(clause: &Clause) -> Option<String> {
     let only = |types: &[SocketType]| {
-        clause.kind.types.as_ref().is_some_and(|known| known.iter().all(|known| types.contains(known)))
+        clause
+            .kind
+            .types
+            .as_ref()
+            .is_some_and(|known| known.iter().all(|known| types.contains(known)))
     };
     if let Some(protocols) = &clause.kind.protocols {
         if only(&[SocketType::Stream]) && protocols.iter().all(|protocol| *protocol == UDP) {
@@ -83,7 +91,9 @@ fn unreachable_family(families: &[Family], pattern: &AddressPattern) -> Option<S
     if families.contains(&Family::Unix) && pattern.unix.is_none() {
         return Some("lists `unix` and names no Unix address: it never matches there".to_owned());
     }
-    let Some(IpPattern::Nets(nets)) = &pattern.ip else { return None };
+    let Some(IpPattern::Nets(nets)) = &pattern.ip else {
+        return None;
+    };
     let four = nets.iter().any(|net| net.addr().is_ipv4());
     let six = nets.iter().any(|net| net.addr().is_ipv6());
     match (families.contains(&Family::Inet), families.contains(&Family::Inet6)) {
@@ -98,25 +108,47 @@ fn unreachable_family(families: &[Family], pattern: &AddressPattern) -> Option<S
 /// A rule that grants something to a name that nothing lets the guest resolve.
 fn unresolvable(policy: &Policy, clause: &Clause) -> Option<String> {
     let hosts = clause.hosts.as_ref()?;
-    let resolving = || policy.allow.all().iter().filter(|other| other.ops.contains(OpSet::RESOLVE));
+    let resolving = || {
+        policy
+            .allow
+            .all()
+            .iter()
+            .filter(|other| other.ops.contains(OpSet::RESOLVE))
+    };
     let lost = hosts.iter().find(|host| {
-        !resolving().filter_map(|other| other.hosts.as_ref()).flatten().any(|other| overlap(host, other))
+        !resolving()
+            .filter_map(|other| other.hosts.as_ref())
+            .flatten()
+            .any(|other| overlap(host, other))
     })?;
-    Some(format!("never matches for `{lost}`: no rule grants `resolve` for it"))
+    Some(format!(
+        "never matches for `{lost}`: no rule grants `resolve` for it"
+    ))
 }
 
 fn overlap(one: &HostPattern, other: &HostPattern) -> bool {
     match (one, other) {
         (HostPattern::Any, _) | (_, HostPattern::Any) => true,
-        (HostPattern::Exact(one), pattern) | (pattern, HostPattern::Exact(one)) => pattern.matches(one),
-        (HostPattern::Suffix(one), HostPattern::Suffix(other)) => one.ends_with(other) || other.ends_with(one),
+        (HostPattern::Exact(one), pattern) | (pattern, HostPattern::Exact(one)) => {
+            pattern.matches(one)
+        }
+        (HostPattern::Suffix(one), HostPattern::Suffix(other)) => {
+            one.ends_with(other) || other.ends_with(one)
+        }
     }
 }
 
 fn nothing_to_answer(policy: &Policy, clause: &Clause) -> Option<String> {
-    let receives = || policy.allow.all().iter().any(|other| other.ops.contains(OpSet::RECEIVE));
-    (clause.ops.contains(OpSet::REPLY) && !receives())
-        .then(|| "grants `reply`, and no rule grants `receive`: there is nothing to answer".to_owned())
+    let receives = || {
+        policy
+            .allow
+            .all()
+            .iter()
+            .any(|other| other.ops.contains(OpSet::RECEIVE))
+    };
+    (clause.ops.contains(OpSet::REPLY) && !receives()).then(|| {
+        "grants `reply`, and no rule grants `receive`: there is nothing to answer".to_owned()
+    })
 }
 
 /// A deny rule that leaves nothing of an allow rule.
@@ -126,26 +158,40 @@ fn shadow(policy: &Policy, clause: &Clause) -> Option<String> {
         .all()
         .iter()
         .find(|deny| shadows(deny, clause))
-        .map(|deny| format!("never matches: deny rule `{}` ({}) forbids all of it", deny.id, deny.place))
+        .map(|deny| {
+            format!(
+                "never matches: deny rule `{}` ({}) forbids all of it",
+                deny.id, deny.place
+            )
+        })
 }
 
 fn shadows(deny: &Clause, allow: &Clause) -> bool {
     if deny.uses_only || !deny.ops.contains(allow.ops) || deny.hosts.is_some() {
         return false;
     }
-    if !lists_all(&deny.kind.types, &allow.kind.types) || !lists_all(&deny.kind.protocols, &allow.kind.protocols) {
+    if !lists_all(&deny.kind.types, &allow.kind.types)
+        || !lists_all(&deny.kind.protocols, &allow.kind.protocols)
+    {
         return false;
     }
     if !lists_all(&deny.kind.families, &allow.kind.families) {
         return false;
     }
-    let peer = deny.peer.as_ref().is_none_or(|pattern| swallows(pattern, allow.peer.as_ref()));
-    let local = deny.local.as_ref().is_none_or(|pattern| swallows(pattern, allow.local.as_ref()));
-    let either = deny
-        .either
+    let peer = deny
+        .peer
         .as_ref()
-        .is_none_or(|pattern| swallows(pattern, allow.peer.as_ref()) || swallows(pattern, allow.local.as_ref()));
-    peer && local && either && !(deny.every_op && allow.ops.intersects(OpSet::SOCKETLESS) && deny.has_addresses())
+        .is_none_or(|pattern| swallows(pattern, allow.peer.as_ref()));
+    let local = deny
+        .local
+        .as_ref()
+        .is_none_or(|pattern| swallows(pattern, allow.local.as_ref()));
+    let either = deny.either.as_ref().is_none_or(|pattern| {
+        swallows(pattern, allow.peer.as_ref()) || swallows(pattern, allow.local.as_ref())
+    });
+    peer && local
+        && either
+        && !(deny.every_op && allow.ops.intersects(OpSet::SOCKETLESS) && deny.has_addresses())
 }
 
 fn lists_all<T: PartialEq>(wide: &Option<Vec<T>>, narrow: &Option<Vec<T>>) -> bool {
@@ -158,7 +204,9 @@ fn lists_all<T: PartialEq>(wide: &Option<Vec<T>>, narrow: &Option<Vec<T>>) -> bo
 
 /// Whether every address of the narrow pattern is touched by the wide one, as far as that is plain.
 fn swallows(wide: &AddressPattern, narrow: Option<&AddressPattern>) -> bool {
-    let Some(narrow) = narrow else { return wide.any };
+    let Some(narrow) = narrow else {
+        return wide.any;
+    };
     if wide.any {
         return true;
     }
@@ -167,14 +215,20 @@ fn swallows(wide: &AddressPattern, narrow: Option<&AddressPattern>) -> bool {
     }
     match (&wide.ip, &narrow.ip) {
         (Some(IpPattern::Any), Some(_)) => true,
-        (Some(IpPattern::Nets(wide)), Some(IpPattern::Nets(narrow))) => {
-            narrow.iter().all(|net| wide.iter().any(|wide| wide.contains(net)))
+        (Some(IpPattern::Nets(wide)), Some(IpPattern::Nets(narrow))) => narrow
+            .iter()
+            .all(|net| wide.iter().any(|wide| wide.contains(net))),
+        (Some(IpPattern::Classes(wide)), Some(IpPattern::Classes(narrow))) => {
+            wide.contains(*narrow)
         }
-        (Some(IpPattern::Classes(wide)), Some(IpPattern::Classes(narrow))) => wide.contains(*narrow),
-        (Some(IpPattern::Classes(wide)), Some(IpPattern::Nets(narrow))) => narrow.iter().all(|net| {
-            let one = crate::class::classify(net.addr());
-            net.prefix_len() == net.max_prefix_len() && wide.contains(one) && one != ClassSet::empty()
-        }),
+        (Some(IpPattern::Classes(wide)), Some(IpPattern::Nets(narrow))) => {
+            narrow.iter().all(|net| {
+                let one = crate::class::classify(net.addr());
+                net.prefix_len() == net.max_prefix_len()
+                    && wide.contains(one)
+                    && one != ClassSet::empty()
+            })
+        }
         _ => false,
     }
 }

@@ -48,8 +48,11 @@ pub(crate) const CLASSES: &[(&str, ClassSet)] = &[
 
 impl fmt::Display for ClassSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> =
-            CLASSES.iter().filter(|(_, class)| self.contains(*class)).map(|(name, _)| *name).collect();
+        let names: Vec<&str> = CLASSES
+            .iter()
+            .filter(|(_, class)| self.contains(*class))
+            .map(|(name, _)| *name)
+            .collect();
         f.write_str(&names.join(", "))
     }
 }
@@ -84,38 +87,108 @@ const INET: &[([u8; 4], u32, ClassSet)] = &[
 
 /// IPv6 ranges in order of precedence: (network, prefix length, class).
 const INET6: &[(Ipv6Addr, u32, ClassSet)] = &[
-    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128, ClassSet::METADATA), // AWS
-    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23), 128, ClassSet::METADATA),  // AWS EKS pod identity
-    (Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254), 128, ClassSet::METADATA),  // Google
-    (Ipv6Addr::LOCALHOST, 128, ClassSet::LOOPBACK),                                // RFC 4291
-    (Ipv6Addr::UNSPECIFIED, 128, ClassSet::RESERVED),                              // RFC 4291
-    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, ClassSet::MULTICAST),          // RFC 4291
-    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, ClassSet::LINK_LOCAL),        // RFC 4291
-    (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10, ClassSet::PRIVATE),           // RFC 3879, site-local
-    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, ClassSet::PRIVATE),            // RFC 4193
+    (
+        Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+        128,
+        ClassSet::METADATA,
+    ), // AWS
+    (
+        Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+        128,
+        ClassSet::METADATA,
+    ), // AWS EKS pod identity
+    (
+        Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+        128,
+        ClassSet::METADATA,
+    ), // Google
+    (Ipv6Addr::LOCALHOST, 128, ClassSet::LOOPBACK), // RFC 4291
+    (Ipv6Addr::UNSPECIFIED, 128, ClassSet::RESERVED), // RFC 4291
+    (
+        Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0),
+        8,
+        ClassSet::MULTICAST,
+    ), // RFC 4291
+    (
+        Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0),
+        10,
+        ClassSet::LINK_LOCAL,
+    ), // RFC 4291
+    (
+        Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0),
+        10,
+        ClassSet::PRIVATE,
+    ), // RFC 3879, site-local
+    (
+        Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0),
+        7,
+        ClassSet::PRIVATE,
+    ), // RFC 4193
     // Translated and tunnelled addresses: the class is that of the IPv4 address inside, see `embedded`.
-    (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96, ClassSet::GLOBAL), // RFC 6052, NAT64
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32, ClassSet::GLOBAL),    // RFC 4380, Teredo
-    (Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, 1), 128, ClassSet::GLOBAL),   // RFC 7723, PCP anycast
-    (Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, 2), 128, ClassSet::GLOBAL),   // RFC 8155, TURN anycast
-    (Ipv6Addr::new(0x2001, 3, 0, 0, 0, 0, 0, 0), 32, ClassSet::GLOBAL),    // RFC 7450, AMT
-    (Ipv6Addr::new(0x2001, 4, 0x112, 0, 0, 0, 0, 0), 48, ClassSet::GLOBAL), // RFC 7535, AS112
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, ClassSet::RESERVED),  // RFC 2928, protocol assignments
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, ClassSet::RESERVED), // RFC 3849, documentation
-    (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3, ClassSet::GLOBAL),     // RFC 4291, global unicast
-    // All else is not allotted (RFC 4291, 2.4), among it 64:ff9b:1::/48 (RFC 8215, local NAT64),
-    // 100::/64 (RFC 6666, discard), 3fff::/20 (RFC 9637, documentation: see below) and 5f00::/16 (RFC 9602).
+    (
+        Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0),
+        96,
+        ClassSet::GLOBAL,
+    ), // RFC 6052, NAT64
+    (
+        Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0),
+        32,
+        ClassSet::GLOBAL,
+    ), // RFC 4380, Teredo
+    (
+        Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, 1),
+        128,
+        ClassSet::GLOBAL,
+    ), // RFC 7723, PCP anycast
+    (
+        Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, 2),
+        128,
+        ClassSet::GLOBAL,
+    ), // RFC 8155, TURN anycast
+    (
+        Ipv6Addr::new(0x2001, 3, 0, 0, 0, 0, 0, 0),
+        32,
+        ClassSet::GLOBAL,
+    ), // RFC 7450, AMT
+    (
+        Ipv6Addr::new(0x2001, 4, 0x112, 0, 0, 0, 0, 0),
+        48,
+        ClassSet::GLOBAL,
+    ), // RFC 7535, AS112
+    (
+        Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0),
+        23,
+        ClassSet::RESERVED,
+    ), // RFC 2928, protocol assignments
+    (
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0),
+        32,
+        ClassSet::RESERVED,
+    ), // RFC 3849, documentation
+    (
+        Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0),
+        3,
+        ClassSet::GLOBAL,
+    ), // RFC 4291, global unicast
+       // All else is not allotted (RFC 4291, 2.4), among it 64:ff9b:1::/48 (RFC 8215, local NAT64),
+       // 100::/64 (RFC 6666, discard), 3fff::/20 (RFC 9637, documentation: see below) and 5f00::/16 (RFC 9602).
 ];
 
 /// 3fff::/20 (RFC 9637), documentation: lies within global unicast.
 const DOCUMENTATION: (Ipv6Addr, u32) = (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20);
 
 fn within4(address: Ipv4Addr, network: Ipv4Addr, length: u32) -> bool {
-    (u32::from(address) ^ u32::from(network)).checked_shr(32 - length).unwrap_or(0) == 0
+    (u32::from(address) ^ u32::from(network))
+        .checked_shr(32 - length)
+        .unwrap_or(0)
+        == 0
 }
 
 fn within6(address: Ipv6Addr, network: Ipv6Addr, length: u32) -> bool {
-    (u128::from(address) ^ u128::from(network)).checked_shr(128 - length).unwrap_or(0) == 0
+    (u128::from(address) ^ u128::from(network))
+        .checked_shr(128 - length)
+        .unwrap_or(0)
+        == 0
 }
 
 /// The one class of an address. What travels inside it is not looked at, except for the IPv4-mapped and
@@ -159,7 +232,14 @@ pub(crate) fn embedded(address: IpAddr) -> impl Iterator<Item = IpAddr> {
 
 fn embedded6(six: Ipv6Addr) -> (Option<Ipv4Addr>, Option<Ipv4Addr>) {
     let octets = six.octets();
-    let at = |place: usize| Ipv4Addr::new(octets[place], octets[place + 1], octets[place + 2], octets[place + 3]);
+    let at = |place: usize| {
+        Ipv4Addr::new(
+            octets[place],
+            octets[place + 1],
+            octets[place + 2],
+            octets[place + 3],
+        )
+    };
     match six.segments() {
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => (Some(at(12)), None),
         [0x2002, ..] => (Some(at(2)), None),
@@ -222,7 +302,10 @@ mod tests {
         assert_eq!(class("64:ff9b::10.0.0.1"), "private, global");
         assert_eq!(class("2002:7f00:1::"), "loopback, global");
         // Teredo: server 192.0.2.1, client 10.0.0.1 inverted.
-        assert_eq!(class("2001:0:c000:201:0:0:f5ff:fffe"), "private, reserved, global");
+        assert_eq!(
+            class("2001:0:c000:201:0:0:f5ff:fffe"),
+            "private, reserved, global"
+        );
     }
 
     proptest! {

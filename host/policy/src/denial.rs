@@ -31,8 +31,18 @@ struct Inner {
 }
 
 impl Denial {
-    pub(crate) fn new(operation: &'static str, query: Query, reason: Reason, policy: Arc<Policy>) -> Denial {
-        Denial(Arc::new(Inner { operation, query, reason, policy }))
+    pub(crate) fn new(
+        operation: &'static str,
+        query: Query,
+        reason: Reason,
+        policy: Arc<Policy>,
+    ) -> Denial {
+        Denial(Arc::new(Inner {
+            operation,
+            query,
+            reason,
+            policy,
+        }))
     }
 
     /// The operation's name: `connect`, `bind`, ...

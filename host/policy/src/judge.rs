@@ -100,9 +100,19 @@ impl<'a> Ask<'a> {
             ops,
             denied_by: ops,
             kind: Some(facts.kind),
-            local: facts.local.as_ref().map_or(End::Unbound, |local| End::At(canonical(local))),
-            local_side: if facts.local_chosen { Side::LocalChosen } else { Side::Local },
-            peer: facts.peer.as_ref().map_or(End::Open, |peer| End::At(canonical(peer))),
+            local: facts
+                .local
+                .as_ref()
+                .map_or(End::Unbound, |local| End::At(canonical(local))),
+            local_side: if facts.local_chosen {
+                Side::LocalChosen
+            } else {
+                Side::Local
+            },
+            peer: facts
+                .peer
+                .as_ref()
+                .map_or(End::Open, |peer| End::At(canonical(peer))),
             options: Cow::Borrowed(&facts.options),
             bound_by_options: true,
             via,
@@ -138,18 +148,18 @@ impl<'a> Ask<'a> {
         }
     }
 
-    pub(crate) fn to_peer(mut self, peer: &'a Address) -> Ask<'a> {
+    pub(crate) fn with_peer(mut self, peer: &'a Address) -> Ask<'a> {
         self.peer = End::At(canonical(peer));
         self
     }
 
     /// To a destination, where the kernel takes a wildcard for loopback.
-    pub(crate) fn to_destination(mut self, peer: &Address) -> Ask<'a> {
+    pub(crate) fn with_destination(mut self, peer: &Address) -> Ask<'a> {
         self.peer = End::At(Cow::Owned(peer.canonical_destination()));
         self
     }
 
-    pub(crate) fn from_local(mut self, local: &Address, side: Side) -> Ask<'a> {
+    pub(crate) fn with_local(mut self, local: &Address, side: Side) -> Ask<'a> {
         self.local = End::At(Cow::Owned(local.canonical()));
         self.local_side = side;
         self
@@ -174,7 +184,14 @@ impl<'a> Ask<'a> {
 pub(crate) trait Pinned {
     /// When the longest-lived pin of this address under one of the names ends, given how long a pin
     /// lives; `None` if there is none (or, unless `expired` ones count, none that still lives).
-    fn until(&self, hosts: &[HostPattern], ip: IpAddr, lifetime: Duration, now: Instant, expired: bool) -> Option<Instant>;
+    fn until(
+        &self,
+        hosts: &[HostPattern],
+        ip: IpAddr,
+        lifetime: Duration,
+        now: Instant,
+        expired: bool,
+    ) -> Option<Instant>;
 }
 
 /// What the granting rules say together.
@@ -191,7 +208,12 @@ pub(crate) struct Grant {
 
 /// The deny rule that forbids what is asked, if there is one.
 pub(crate) fn forbidding<'p>(policy: &'p Policy, ask: &Ask<'_>) -> Option<&'p Clause> {
-    policy.deny.all().iter().map(|clause| &**clause).find(|clause| forbids(clause, ask))
+    policy
+        .deny
+        .all()
+        .iter()
+        .map(|clause| &**clause)
+        .find(|clause| forbids(clause, ask))
 }
 
 fn forbids(clause: &Clause, ask: &Ask<'_>) -> bool {
@@ -204,7 +226,8 @@ fn forbids(clause: &Clause, ask: &Ask<'_>) -> bool {
     match ask.kind {
         Some(kind) => touches_socket(clause, kind, ask) && is_about(clause, &ask.what, true),
         None => {
-            let socket_keys = !clause.kind.is_any() || (clause.has_addresses() && !matches!(ask.what, What::Ip(_)));
+            let socket_keys = !clause.kind.is_any()
+                || (clause.has_addresses() && !matches!(ask.what, What::Ip(_)));
             !(clause.every_op && socket_keys) && is_about(clause, &ask.what, true)
         }
     }
@@ -215,7 +238,12 @@ fn denies_option(clause: &Clause, ask: &Ask<'_>) -> bool {
     let Some(kind) = ask.kind else { return false };
     let listed = match &ask.what {
         What::GetOption(option) => clause.options.get.cover_get(*option),
-        What::SetOption(option, value) => clause.options.set.cover_set(*option, value.as_deref(), true),
+        What::SetOption(option, value) => {
+            clause
+                .options
+                .set
+                .cover_set(*option, value.as_deref(), true)
+        }
         _ => false,
     };
     listed && touches_socket(clause, kind, ask)
@@ -260,12 +288,24 @@ fn is_about(clause: &Clause, what: &What, deny: bool) -> bool {
             deny || ALWAYS_READABLE.contains(option) || clause.options.get.cover_get(*option)
         }
         What::SetOption(option, value) => deny || lists_option(clause, *option, value.as_deref()),
-        What::Host(host) => clause.names_host(host) || (deny && clause.hosts.is_none() && !clause.has_addresses()),
-        What::Ip(ip) => [&clause.peer, &clause.either].into_iter().flatten().all(|pattern| {
-            if deny { pattern.touches_ip(*ip) } else { pattern.covers_ip(*ip) }
-        }),
+        What::Host(host) => {
+            clause.names_host(host) || (deny && clause.hosts.is_none() && !clause.has_addresses())
+        }
+        What::Ip(ip) => [&clause.peer, &clause.either]
+            .into_iter()
+            .flatten()
+            .all(|pattern| {
+                if deny {
+                    pattern.touches_ip(*ip)
+                } else {
+                    pattern.covers_ip(*ip)
+                }
+            }),
         What::Group(request) => clause.groups.covers(request, deny),
-        What::Ioctl(name) => (deny && clause.ioctls.is_empty()) || clause.ioctls.iter().any(|known| **known == **name),
+        What::Ioctl(name) => {
+            (deny && clause.ioctls.is_empty())
+                || clause.ioctls.iter().any(|known| **known == **name)
+        }
         What::Descriptor(kind) => clause.descriptors.contains(DescriptorKinds::from(*kind)),
     }
 }
@@ -286,12 +326,16 @@ pub(crate) fn unlisted_option(clause: &Clause, ask: &Ask<'_>) -> Option<OptionNa
     if !ask.bound_by_options {
         return None;
     }
-    let stream = ask.kind.is_some_and(|kind| kind.socket_type == SocketType::Stream);
+    let stream = ask
+        .kind
+        .is_some_and(|kind| kind.socket_type == SocketType::Stream);
     ask.options
         .iter()
         .find(|(option, value)| {
             let carried = stream && *option == REUSEADDR && clause.ops.contains(OpSet::LISTEN);
-            !needs_no_listing(*option) && !carried && !clause.options.set.cover_set(*option, *value, false)
+            !needs_no_listing(*option)
+                && !carried
+                && !clause.options.set.cover_set(*option, *value, false)
         })
         .map(|(option, _)| option)
 }
@@ -335,11 +379,18 @@ pub(crate) fn examine(
 
 fn examine_kind(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> Result<(), Miss> {
     let ends = [ask.local.address(), ask.peer.address()];
-    let families = ends.into_iter().flatten().all(|address| clause.kind.lists_family(address.family()));
+    let families = ends
+        .into_iter()
+        .flatten()
+        .all(|address| clause.kind.lists_family(address.family()));
     if !families || !clause.kind.lists_family(kind.family) {
         return Err(Miss::Family);
     }
-    if clause.kind.allows(kind) { Ok(()) } else { Err(Miss::Type) }
+    if clause.kind.allows(kind) {
+        Ok(())
+    } else {
+        Err(Miss::Type)
+    }
 }
 
 fn examine_addresses(
@@ -355,7 +406,9 @@ fn examine_addresses(
         let covered = match &ask.peer {
             End::At(address) => pattern.covers(address, Side::Peer, &mut |hosts, ip| {
                 let class_fits = clause.accepts_answer(ip);
-                let until = pins.until(hosts, ip, clause.pin, now, ask.expired_pins).filter(|_| class_fits);
+                let until = pins
+                    .until(hosts, ip, clause.pin, now, ask.expired_pins)
+                    .filter(|_| class_fits);
                 missed_pin = until.is_none();
                 expires = until;
                 until.is_some()
@@ -370,9 +423,11 @@ fn examine_addresses(
     if let Some(pattern) = &clause.local {
         let covered = match &ask.local {
             End::At(address) => pattern.covers(address, ask.local_side, &mut |_, _| false),
-            End::Unbound if kind.family == Family::Unix => {
-                pattern.covers(&crate::model::unbound(Family::Unix), ask.local_side, &mut |_, _| false)
-            }
+            End::Unbound if kind.family == Family::Unix => pattern.covers(
+                &crate::model::unbound(Family::Unix),
+                ask.local_side,
+                &mut |_, _| false,
+            ),
             End::Unbound => pattern.is_any(),
             End::Open => true,
         };
@@ -384,14 +439,21 @@ fn examine_addresses(
 }
 
 /// The verdict, without regard to the mode.
-pub(crate) fn judge(policy: &Policy, ask: &Ask<'_>, pins: &dyn Pinned, now: Instant) -> Result<Grant, Reason> {
+pub(crate) fn judge(
+    policy: &Policy,
+    ask: &Ask<'_>,
+    pins: &dyn Pinned,
+    now: Instant,
+) -> Result<Grant, Reason> {
     if let Some(clause) = forbidding(policy, ask) {
         return Err(Reason::Rule(clause.id.clone()));
     }
     let family = ask.kind.map(|kind| kind.family);
     let mut grant: Option<Grant> = None;
     for clause in policy.allow.candidates(family, ask.ops) {
-        let Ok(expires) = examine(clause, ask, pins, now) else { continue };
+        let Ok(expires) = examine(clause, ask, pins, now) else {
+            continue;
+        };
         match &mut grant {
             None => grant = Some(Grant::of(clause, expires, ask)),
             Some(grant) => grant.join(clause, expires),
@@ -411,12 +473,13 @@ pub(crate) fn judge(policy: &Policy, ask: &Ask<'_>, pins: &dyn Pinned, now: Inst
 
 impl Grant {
     fn of(clause: &Clause, expires: Option<Instant>, ask: &Ask<'_>) -> Grant {
-        let place = |end: &End<'_>, pattern: &Option<crate::model::AddressPattern>| match end.address() {
-            Some(Address::Unix(crate::address::UnixAddress::Pathname(path))) => {
-                pattern.as_ref().and_then(|pattern| pattern.place_of(path))
-            }
-            _ => None,
-        };
+        let place =
+            |end: &End<'_>, pattern: &Option<crate::model::AddressPattern>| match end.address() {
+                Some(Address::Unix(crate::address::UnixAddress::Pathname(path))) => {
+                    pattern.as_ref().and_then(|pattern| pattern.place_of(path))
+                }
+                _ => None,
+            };
         let mut cargo = Cargo::bare();
         load(&mut cargo, clause);
         cargo.peer_uids = clause.peer_uids.clone();
@@ -470,28 +533,57 @@ fn either_users(one: UserSet, other: &UserSet) -> UserSet {
 
 /// Descriptors pass where a rule with that operation covers the very socket; a rule that also makes
 /// sockets speaks of those that it makes.
-fn add_descriptors(policy: &Policy, ask: &Ask<'_>, pins: &dyn Pinned, now: Instant, cargo: &mut Cargo) {
+fn add_descriptors(
+    policy: &Policy,
+    ask: &Ask<'_>,
+    pins: &dyn Pinned,
+    now: Instant,
+    cargo: &mut Cargo,
+) {
     if ask.kind.is_none_or(|kind| kind.family != Family::Unix) {
         return;
     }
-    for (op, outwards) in [(OpSet::DESCRIPTOR_SEND, true), (OpSet::DESCRIPTOR_RECEIVE, false)] {
+    for (op, outwards) in [
+        (OpSet::DESCRIPTOR_SEND, true),
+        (OpSet::DESCRIPTOR_RECEIVE, false),
+    ] {
         for kind in [DescriptorKind::Socket, DescriptorKind::Opaque] {
-            let question = Ask { ops: op, denied_by: op, what: What::Descriptor(kind), ..ask.clone() };
-            if forbidding(policy, &question).is_some() || !passes_descriptor(policy, &question, pins, now) {
+            let question = Ask {
+                ops: op,
+                denied_by: op,
+                what: What::Descriptor(kind),
+                ..ask.clone()
+            };
+            if forbidding(policy, &question).is_some()
+                || !passes_descriptor(policy, &question, pins, now)
+            {
                 continue;
             }
-            let kinds = if outwards { &mut cargo.descriptors_out } else { &mut cargo.descriptors_in };
+            let kinds = if outwards {
+                &mut cargo.descriptors_out
+            } else {
+                &mut cargo.descriptors_in
+            };
             *kinds |= DescriptorKinds::from(kind);
         }
     }
 }
 
 /// The rule that lets a descriptor pass.
-pub(crate) fn descriptor_rule<'p>(policy: &'p Policy, ask: &Ask<'_>, pins: &dyn Pinned, now: Instant) -> Option<&'p Clause> {
-    policy.allow.candidates(ask.kind.map(|kind| kind.family), ask.ops).find(|clause| {
-        let making = clause.ops.intersection(OpSet::MAKING);
-        (making.is_empty() || making.intersects(ask.via)) && examine(clause, ask, pins, now).is_ok()
-    })
+pub(crate) fn descriptor_rule<'p>(
+    policy: &'p Policy,
+    ask: &Ask<'_>,
+    pins: &dyn Pinned,
+    now: Instant,
+) -> Option<&'p Clause> {
+    policy
+        .allow
+        .candidates(ask.kind.map(|kind| kind.family), ask.ops)
+        .find(|clause| {
+            let making = clause.ops.intersection(OpSet::MAKING);
+            (making.is_empty() || making.intersects(ask.via))
+                && examine(clause, ask, pins, now).is_ok()
+        })
 }
 
 fn passes_descriptor(policy: &Policy, ask: &Ask<'_>, pins: &dyn Pinned, now: Instant) -> bool {

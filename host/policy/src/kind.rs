@@ -75,7 +75,11 @@ impl Kind {
             (Family::Inet | Family::Inet6, SocketType::Datagram) => UDP,
             _ => 0,
         };
-        Kind { family, socket_type, protocol }
+        Kind {
+            family,
+            socket_type,
+            protocol,
+        }
     }
 
     /// Whether data travels in datagrams that may each come from somewhere else.
@@ -116,7 +120,10 @@ impl fmt::Display for Kind {
         if self.protocol == 0 {
             return Ok(());
         }
-        match PROTOCOLS.iter().find(|(_, number)| *number == self.protocol) {
+        match PROTOCOLS
+            .iter()
+            .find(|(_, number)| *number == self.protocol)
+        {
             Some((name, _)) => write!(f, " {name}"),
             None => write!(f, " protocol {}", self.protocol),
         }
@@ -129,8 +136,14 @@ mod tests {
 
     #[test]
     fn the_default_protocol_is_filled_in() {
-        assert_eq!(Kind::new(Family::Inet6, SocketType::Stream).to_string(), "inet6 stream tcp");
+        assert_eq!(
+            Kind::new(Family::Inet6, SocketType::Stream).to_string(),
+            "inet6 stream tcp"
+        );
         assert_eq!(Kind::new(Family::Inet, SocketType::Datagram).protocol, 17);
-        assert_eq!(Kind::new(Family::Unix, SocketType::SeqPacket).to_string(), "unix seqpacket");
+        assert_eq!(
+            Kind::new(Family::Unix, SocketType::SeqPacket).to_string(),
+            "unix seqpacket"
+        );
     }
 }

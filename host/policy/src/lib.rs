@@ -34,5 +34,6 @@ pub use message::{AncillaryKind, AncillarySet, DescriptorKind, DescriptorKinds, 
 pub use model::{Limits, Mode, OnReload, Policy};
 pub use option::{OptionName, OptionsSet};
 pub use permit::{
-    BindTarget, Carries, ConnectTarget, GroupRequest, HostName, IoctlName, Operation, Permit, RuleId, UnixPlace, op,
+    BindTarget, Carries, ConnectTarget, GroupRequest, HostName, IoctlName, Operation, Permit,
+    RuleId, UnixPlace, op,
 };

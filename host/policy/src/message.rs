@@ -102,20 +102,50 @@ pub enum AncillaryKind {
     },
 }
 
-/// Names of a policy, and the (level, type) numbers that mean the same.
-const ANCILLARY: &[(&str, AncillaryKind, &[(i32, i32)])] = &[
+/// A name of a policy, its kind, and the (level, type) numbers that mean the same.
+type NamedAncillary = (&'static str, AncillaryKind, &'static [(i32, i32)]);
+
+const ANCILLARY: &[NamedAncillary] = &[
     ("rights", AncillaryKind::Rights, &[(1, 1)]),
     ("credentials", AncillaryKind::Credentials, &[(1, 2)]),
-    ("timestamp", AncillaryKind::Timestamp, &[(1, 29), (1, 35), (1, 37), (1, 63), (1, 64), (1, 65)]),
-    ("packet-info", AncillaryKind::PacketInfo, &[(0, 8), (41, 50), (41, 2)]),
-    ("hop-limit", AncillaryKind::HopLimit, &[(0, 2), (41, 52), (41, 8)]),
-    ("traffic-class", AncillaryKind::TrafficClass, &[(0, 1), (41, 67)]),
+    (
+        "timestamp",
+        AncillaryKind::Timestamp,
+        &[(1, 29), (1, 35), (1, 37), (1, 63), (1, 64), (1, 65)],
+    ),
+    (
+        "packet-info",
+        AncillaryKind::PacketInfo,
+        &[(0, 8), (41, 50), (41, 2)],
+    ),
+    (
+        "hop-limit",
+        AncillaryKind::HopLimit,
+        &[(0, 2), (41, 52), (41, 8)],
+    ),
+    (
+        "traffic-class",
+        AncillaryKind::TrafficClass,
+        &[(0, 1), (41, 67)],
+    ),
     ("pidfd", AncillaryKind::PidFd, &[(1, 4)]),
     ("security", AncillaryKind::Security, &[(1, 3)]),
-    ("original-destination", AncillaryKind::OriginalDestination, &[(0, 20), (41, 74)]),
-    ("extended-error", AncillaryKind::ExtendedError, &[(0, 11), (41, 25)]),
+    (
+        "original-destination",
+        AncillaryKind::OriginalDestination,
+        &[(0, 20), (41, 74)],
+    ),
+    (
+        "extended-error",
+        AncillaryKind::ExtendedError,
+        &[(0, 11), (41, 25)],
+    ),
     ("drop-count", AncillaryKind::DropCount, &[(1, 40)]),
-    ("segment-size", AncillaryKind::SegmentSize, &[(17, 103), (17, 104)]),
+    (
+        "segment-size",
+        AncillaryKind::SegmentSize,
+        &[(17, 103), (17, 104)],
+    ),
     ("txtime", AncillaryKind::TxTime, &[(1, 61)]),
 ];
 
@@ -123,7 +153,9 @@ impl AncillaryKind {
     /// The named kind where a raw one has a name, so that numbers are no way round a name.
     #[must_use]
     pub fn canonical(self) -> AncillaryKind {
-        let AncillaryKind::Raw { level, kind } = self else { return self };
+        let AncillaryKind::Raw { level, kind } = self else {
+            return self;
+        };
         ANCILLARY
             .iter()
             .find(|(_, _, numbers)| numbers.contains(&(level, kind)))
@@ -136,12 +168,18 @@ impl AncillaryKind {
             return Some(*kind);
         }
         let (level, kind) = name.split_once('/')?;
-        let raw = AncillaryKind::Raw { level: level.parse().ok()?, kind: kind.parse().ok()? };
+        let raw = AncillaryKind::Raw {
+            level: level.parse().ok()?,
+            kind: kind.parse().ok()?,
+        };
         Some(raw.canonical())
     }
 
     pub(crate) fn policy_names() -> impl Iterator<Item = &'static str> {
-        ANCILLARY.iter().map(|(name, _, _)| *name).filter(|name| *name != "rights")
+        ANCILLARY
+            .iter()
+            .map(|(name, _, _)| *name)
+            .filter(|name| *name != "rights")
     }
 
     fn bit(self) -> Option<u32> {
@@ -170,12 +208,20 @@ pub struct AncillarySet {
 
 impl AncillarySet {
     /// The set of nothing.
-    pub const NONE: AncillarySet = AncillarySet { everything: false, named: 0, raw: Vec::new() };
+    pub const NONE: AncillarySet = AncillarySet {
+        everything: false,
+        named: 0,
+        raw: Vec::new(),
+    };
 
     /// The set of all kinds but [`AncillaryKind::Rights`].
     #[must_use]
     pub fn everything() -> AncillarySet {
-        AncillarySet { everything: true, named: 0, raw: Vec::new() }
+        AncillarySet {
+            everything: true,
+            named: 0,
+            raw: Vec::new(),
+        }
     }
 
     /// Whether the kind is in the set; a raw kind that has a name counts as the named one.
@@ -310,7 +356,10 @@ mod tests {
 
     #[test]
     fn flags_have_the_names_of_the_policy() {
-        assert_eq!(MessageFlags::from_policy_name("oob"), Some(MessageFlags::OOB));
+        assert_eq!(
+            MessageFlags::from_policy_name("oob"),
+            Some(MessageFlags::OOB)
+        );
         assert_eq!(MessageFlags::from_policy_name("OOB"), None);
         assert_eq!(MessageFlags::ALWAYS.policy_names().count(), 7);
     }

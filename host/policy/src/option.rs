@@ -41,11 +41,21 @@ pub(crate) struct KnownOption {
 }
 
 const fn plain(readable: &'static str, level: i32, name: i32, form: ValueForm) -> KnownOption {
-    KnownOption { readable, option: OptionName { level, name }, form, delicate: false }
+    KnownOption {
+        readable,
+        option: OptionName { level, name },
+        form,
+        delicate: false,
+    }
 }
 
 const fn delicate(readable: &'static str, level: i32, name: i32, form: ValueForm) -> KnownOption {
-    KnownOption { readable, option: OptionName { level, name }, form, delicate: true }
+    KnownOption {
+        readable,
+        option: OptionName { level, name },
+        form,
+        delicate: true,
+    }
 }
 
 use ValueForm::{Bytes, Int, Text};
@@ -303,7 +313,9 @@ impl OptionsSet {
 
     /// Each option with its latest value; `None` for a value too long to be compared.
     pub fn iter(&self) -> impl Iterator<Item = (OptionName, Option<&[u8]>)> {
-        self.0.iter().map(|(option, value)| (*option, value.as_deref()))
+        self.0
+            .iter()
+            .map(|(option, value)| (*option, value.as_deref()))
     }
 }
 
@@ -322,7 +334,10 @@ mod tests {
 
     #[test]
     fn numbers_and_names_are_the_same_option() {
-        assert_eq!(OptionName::from_policy_name("6/1"), OptionName::from_policy_name("tcp.nodelay"));
+        assert_eq!(
+            OptionName::from_policy_name("6/1"),
+            OptionName::from_policy_name("tcp.nodelay")
+        );
         assert_eq!(OptionName::new(6, 1).to_string(), "tcp.nodelay");
         assert_eq!(OptionName::new(6, 999).to_string(), "6/999");
         assert_eq!(OptionName::from_policy_name("so.nonsense"), None);
@@ -335,6 +350,9 @@ mod tests {
         set.remember(REUSEADDR, &0i32.to_ne_bytes());
         set.remember(V6ONLY, &[0; 300]);
         let seen: Vec<_> = set.iter().collect();
-        assert_eq!(seen, [(REUSEADDR, Some(&0i32.to_ne_bytes()[..])), (V6ONLY, None)]);
+        assert_eq!(
+            seen,
+            [(REUSEADDR, Some(&0i32.to_ne_bytes()[..])), (V6ONLY, None)]
+        );
     }
 }

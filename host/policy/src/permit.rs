@@ -58,18 +58,47 @@
 //! }
 //! ```
 //!
+//! ```
+//! use sockgate_policy::{Address, Permit, op};
+//! fn change(permit: &mut Permit<op::Converse>, other: Address) {
+//!     let _ = permit.subject() == &other;
+//! }
+//! ```
+//!
 //! nor invent an operation:
 //!
 //! ```compile_fail,E0277
+//! use sockgate_policy::Operation;
 //! struct Mine;
-//! fn takes<O: sockgate_policy::Operation>(_: O) {}
-//! takes(Mine);
+//! impl Operation for Mine {
+//!     type Subject = ();
+//!     const NAME: &'static str = "mine";
+//! }
 //! ```
 //!
 //! ```
-//! use sockgate_policy::op::Interfaces as Mine;
-//! fn takes<O: sockgate_policy::Operation>(_: std::marker::PhantomData<O>) {}
-//! takes(std::marker::PhantomData::<Mine>);
+//! trait Operation { type Subject; const NAME: &'static str; }
+//! struct Mine;
+//! impl Operation for Mine {
+//!     type Subject = ();
+//!     const NAME: &'static str = "mine";
+//! }
+//! ```
+//!
+//! nor keep one operation's flags for an operation that has none:
+//!
+//! ```compile_fail,E0599
+//! use sockgate_policy::{Permit, op};
+//! fn flags(permit: &Permit<op::Shutdown>) {
+//!     let _ = permit.flags();
+//! }
+//! ```
+//!
+//! ```
+//! use sockgate_policy::{Permit, op};
+//! fn flags(permit: &Permit<op::Converse>) {
+//!     let _ = permit.flags();
+//! }
 //! ```
 
 use std::fmt;
@@ -201,8 +230,8 @@ impl fmt::Display for IoctlName {
 /// The operations, as types.
 pub mod op {
     use super::{
-        Address, BindTarget, Carries, ConnectTarget, DescriptorKinds, GroupRequest, HostName, IoctlName,
-        Operation, sealed,
+        Address, BindTarget, Carries, ConnectTarget, DescriptorKinds, GroupRequest, HostName,
+        IoctlName, Operation, sealed,
     };
     use crate::kind::Kind;
     use crate::option::OptionName;
@@ -343,8 +372,21 @@ pub(crate) struct Terms {
 
 impl<O: Operation> Permit<O> {
     pub(crate) fn new(subject: O::Subject, terms: Terms) -> Permit<O> {
-        let Terms { rule, generation, expires, cargo, unguarded } = terms;
-        Permit { subject, rule, generation, expires, cargo, unguarded }
+        let Terms {
+            rule,
+            generation,
+            expires,
+            cargo,
+            unguarded,
+        } = terms;
+        Permit {
+            subject,
+            rule,
+            generation,
+            expires,
+            cargo,
+            unguarded,
+        }
     }
 
     /// What the operation is done to, in canonical form.
@@ -389,40 +431,52 @@ impl<O: Carries> Permit<O> {
     /// The message flags that a call may use, with those that need no grant.
     #[must_use]
     pub fn flags(&self) -> MessageFlags {
-        self.cargo.as_ref().map_or(MessageFlags::ALWAYS, |cargo| cargo.flags)
+        self.cargo
+            .as_ref()
+            .map_or(MessageFlags::ALWAYS, |cargo| cargo.flags)
     }
 
     /// The ancillary data that may be sent.
     #[must_use]
     pub fn ancillary_out(&self) -> &AncillarySet {
         const NONE: &AncillarySet = &AncillarySet::NONE;
-        self.cargo.as_ref().map_or(NONE, |cargo| &cargo.ancillary_out)
+        self.cargo
+            .as_ref()
+            .map_or(NONE, |cargo| &cargo.ancillary_out)
     }
 
     /// The ancillary data that may be delivered.
     #[must_use]
     pub fn ancillary_in(&self) -> &AncillarySet {
         const NONE: &AncillarySet = &AncillarySet::NONE;
-        self.cargo.as_ref().map_or(NONE, |cargo| &cargo.ancillary_in)
+        self.cargo
+            .as_ref()
+            .map_or(NONE, |cargo| &cargo.ancillary_in)
     }
 
     /// The descriptors that may be sent along.
     #[must_use]
     pub fn descriptors_out(&self) -> DescriptorKinds {
-        self.cargo.as_ref().map_or(DescriptorKinds::empty(), |cargo| cargo.descriptors_out)
+        self.cargo
+            .as_ref()
+            .map_or(DescriptorKinds::empty(), |cargo| cargo.descriptors_out)
     }
 
     /// The descriptors that may be delivered.
     #[must_use]
     pub fn descriptors_in(&self) -> DescriptorKinds {
-        self.cargo.as_ref().map_or(DescriptorKinds::empty(), |cargo| cargo.descriptors_in)
+        self.cargo
+            .as_ref()
+            .map_or(DescriptorKinds::empty(), |cargo| cargo.descriptors_in)
     }
 
     /// The users that the peer may run as (SO_PEERCRED, see unix(7)); `None` is any. The host compares
     /// once it knows the peer, and closes the connection if the peer's user is not among them.
     #[must_use]
     pub fn peer_uids(&self) -> Option<&[u32]> {
-        self.cargo.as_ref().and_then(|cargo| cargo.peer_uids.as_deref())
+        self.cargo
+            .as_ref()
+            .and_then(|cargo| cargo.peer_uids.as_deref())
     }
 }
 

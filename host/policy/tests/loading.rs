@@ -59,7 +59,9 @@ fn the_example_policies_load_without_a_warning() {
         "pass-a-socket-to",
         "echo",
     ] {
-        let file = files.iter().find(|file| file.file_stem().unwrap() == expected);
+        let file = files
+            .iter()
+            .find(|file| file.file_stem().unwrap() == expected);
         let file = file.unwrap_or_else(|| panic!("{expected}.toml is missing"));
         let source = Source::new(expected, &std::fs::read_to_string(file).unwrap())
             .with_variable("dir", "/run/app")
@@ -97,12 +99,18 @@ fn a_line_says_what_is_wrong_with_it() {
         ("tcp connect 10.0.0.1:1 10.0.0.2:1", "one address too many"),
         ("tcp connect 10.0.0.1:1 from", "`from` without an address"),
         ("tcp connect /run/x.sock", "an IP address has no `path`"),
-        ("unix connect 10.0.0.1:1", "a Unix address has no IP address"),
+        (
+            "unix connect 10.0.0.1:1",
+            "a Unix address has no IP address",
+        ),
         ("unix connect run/x.sock", "is no network"),
         ("tcp connect 1:2:3:4", "`1:2:3:4` is no address"),
         ("tcp connect 10.0.0.1:1 sett=so.mark", "did you mean `set`?"),
         ("tcp connect 10.0.0.1:1 set=", "`set` is empty"),
-        ("tcp listen localhost:80", "a local address is not named by `host`"),
+        (
+            "tcp listen localhost:80",
+            "a local address is not named by `host`",
+        ),
         ("resolve", "`resolve` without `host`"),
     ] {
         let said = faults_of_line(line);
@@ -123,22 +131,45 @@ fn a_line_points_at_the_word() {
 
 #[test]
 fn merging_keeps_the_stricter_setting_and_unique_ids() {
-    let one = Policy::from_toml(&Source::new("one", "version = 1\nmode = \"audit\"\n[limits]\nsockets = 5")).unwrap();
-    let other = Policy::from_toml(&Source::new("two", "version = 1\nmode = \"enforce\"\n[limits]\nsockets = 9")).unwrap();
+    let one = Policy::from_toml(&Source::new(
+        "one",
+        "version = 1\nmode = \"audit\"\n[limits]\nsockets = 5",
+    ))
+    .unwrap();
+    let other = Policy::from_toml(&Source::new(
+        "two",
+        "version = 1\nmode = \"enforce\"\n[limits]\nsockets = 9",
+    ))
+    .unwrap();
     let line = || Policy::allow_line("interfaces").unwrap();
     let merged = one.clone().merge(other).unwrap();
     assert_eq!(merged.mode(), sockgate_policy::Mode::Enforce);
     assert_eq!(merged.limits().sockets, 5);
-    assert_eq!(one.merge(Policy::deny_all()).unwrap().mode(), sockgate_policy::Mode::Audit);
+    assert_eq!(
+        one.merge(Policy::deny_all()).unwrap().mode(),
+        sockgate_policy::Mode::Audit
+    );
     assert_eq!(line().merge(line()).unwrap().rule_ids().count(), 1);
-    let built = |op: &str| Policy::builder().allow(Rule::new("a").ops(&[op])).build().unwrap();
-    let errors = built("hostname").merge(built("interfaces")).unwrap_err().to_string();
+    let built = |op: &str| {
+        Policy::builder()
+            .allow(Rule::new("a").ops(&[op]))
+            .build()
+            .unwrap()
+    };
+    let errors = built("hostname")
+        .merge(built("interfaces"))
+        .unwrap_err()
+        .to_string();
     assert!(errors.contains("the id `a` stands at"), "{errors}");
 }
 
 #[test]
 fn the_builder_checks_as_files_are_checked() {
-    let errors = Policy::builder().allow(Rule::new("a").tcp().ops(&["connect"])).build().unwrap_err().to_string();
+    let errors = Policy::builder()
+        .allow(Rule::new("a").tcp().ops(&["connect"]))
+        .build()
+        .unwrap_err()
+        .to_string();
     assert!(errors.contains("`connect` without a peer"), "{errors}");
     assert!(Rule::new("a").tcp().connect("1:2:3").is_err());
 }
@@ -146,19 +177,46 @@ fn the_builder_checks_as_files_are_checked() {
 #[test]
 fn warnings_name_what_never_matches() {
     let warned = |text: &str| {
-        let policy = Policy::from_toml(&Source::new("p.toml", &format!("version = 1\n{text}"))).unwrap();
-        policy.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        let policy =
+            Policy::from_toml(&Source::new("p.toml", &format!("version = 1\n{text}"))).unwrap();
+        policy
+            .warnings()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     for (text, expected) in [
-        ("[[deny]]\nid = \"a\"\nhost = [\"x.example\"]", "acts on `resolve` only"),
-        ("[[allow]]\nid = \"a\"\nops = [\"connect\"]\nhost = [\"x.example\"]", "no rule grants `resolve` for it"),
-        ("[[allow]]\nid = \"a\"\nfamily = [\"inet6\"]\nops = [\"connect\"]\ncidr = [\"10.0.0.0/8\"]", "IPv4 networks alone"),
-        ("[[allow]]\nid = \"a\"\nops = [\"connect\"]\ncidr = [\"10.1.0.0/16\"]\n[[deny]]\nid = \"d\"\ncidr = [\"10.0.0.0/8\"]", "p.toml:2: warning: rule `a` never matches: deny rule `d` (p.toml:6) forbids all of it"),
-        ("[[allow]]\nid = \"a\"\nfamily = [\"inet\"]\nops = [\"reply\"]", "there is nothing to answer"),
-        ("[[allow]]\nid = \"a\"\ntype = [\"stream\"]\nprotocol = [\"udp\"]\nops = [\"connect\"]\ncidr = [\"*\"]", "streams are not of protocol udp"),
+        (
+            "[[deny]]\nid = \"a\"\nhost = [\"x.example\"]",
+            "acts on `resolve` only",
+        ),
+        (
+            "[[allow]]\nid = \"a\"\nops = [\"connect\"]\nhost = [\"x.example\"]",
+            "no rule grants `resolve` for it",
+        ),
+        (
+            "[[allow]]\nid = \"a\"\nfamily = [\"inet6\"]\nops = [\"connect\"]\ncidr = [\"10.0.0.0/8\"]",
+            "IPv4 networks alone",
+        ),
+        (
+            "[[allow]]\nid = \"a\"\nops = [\"connect\"]\ncidr = [\"10.1.0.0/16\"]\n[[deny]]\nid = \"d\"\ncidr = [\"10.0.0.0/8\"]",
+            "p.toml:2: warning: rule `a` never matches: deny rule `d` (p.toml:6) forbids all of it",
+        ),
+        (
+            "[[allow]]\nid = \"a\"\nfamily = [\"inet\"]\nops = [\"reply\"]",
+            "there is nothing to answer",
+        ),
+        (
+            "[[allow]]\nid = \"a\"\ntype = [\"stream\"]\nprotocol = [\"udp\"]\nops = [\"connect\"]\ncidr = [\"*\"]",
+            "streams are not of protocol udp",
+        ),
     ] {
         let said = warned(text);
         assert!(said.contains(expected), "{text}\nsays\n{said}");
     }
-    assert_eq!(warned("[[allow]]\nid = \"a\"\nops = [\"resolve\", \"connect\"]\nhost = [\"x.example\"]"), "");
+    assert_eq!(
+        warned("[[allow]]\nid = \"a\"\nops = [\"resolve\", \"connect\"]\nhost = [\"x.example\"]"),
+        ""
+    );
 }

@@ -1,1 +1,249 @@
-//! placeholder
+//! `wasi:sockets` under the same policy, so that guests on plain `std::net` run under the same file.
+//!
+//! wasmtime-wasi asks one callback about each address and what for; the callback asks the guest's policy.
+//! Name resolution is replaced by ours, so that host rules and pins hold. What that interface cannot say
+//! (which socket it is, its options, message flags) is judged as for a socket without options; the local
+//! address of a receiving UDP socket is not told either, so every address that the guest bound for UDP has
+//! to grant a sender.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sockgate_policy::{Address, Denial, Family, Kind, Operation, Permit, SocketFacts, SocketType};
+use wasmtime::component::{Linker, Resource, ResourceType};
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddress, Network};
+use wasmtime_wasi::p2::{DynPollable, Pollable};
+use wasmtime_wasi::sockets::SocketAddrUse;
+use wasmtime_wasi::{WasiCtxBuilder, WasiView};
+
+use super::SocketsCtx;
+use crate::audit::Event;
+use crate::bridge::SocketsView;
+use crate::socket::{
+    Eai, Errno, Failure, Guest, Heard, Hints, Lookup, LookupError, LookupFlags, Outcome, Timeout, WaitMode,
+};
+
+/// wasmtime-wasi registers its interfaces under this version; ours takes the place of one of them.
+const NAME_LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
+
+impl SocketsCtx {
+    /// Puts wasmtime-wasi's own sockets under this guest's policy: TCP and UDP are allowed as far as the
+    /// policy grants them. Use with [`add_wasi_name_lookup`] on the linker.
+    pub fn govern_wasi_sockets(&self, wasi: &mut WasiCtxBuilder) {
+        let judge = Arc::new(Judge { guest: self.guest().clone(), udp: Mutex::default() });
+        wasi.allow_tcp(true).allow_udp(true).allow_ip_name_lookup(true);
+        wasi.socket_addr_check(move |address, usage| {
+            let granted = judge.judge(address, usage).is_ok();
+            Box::pin(async move { granted }) as Pin<Box<dyn Future<Output = bool> + Send + Sync>>
+        });
+    }
+}
+
+/// What is known of the guest's UDP sockets.
+#[derive(Default)]
+struct Udp {
+    bound: Vec<Address>,
+    heard: Heard,
+}
+
+struct Judge {
+    guest: Arc<Guest>,
+    udp: Mutex<Udp>,
+}
+
+impl Judge {
+    fn judge(&self, address: SocketAddr, usage: SocketAddrUse) -> Outcome<()> {
+        self.guest.check_stopped()?;
+        let facts = facts_of(address, usage);
+        let address = Address::from(address);
+        let gate = self.guest.gate();
+        let implicit = address.is_wildcard() && address.port() == Some(0);
+        match usage {
+            // Every connect and send is preceded by one: it comes with what it is for.
+            SocketAddrUse::TcpBind | SocketAddrUse::UdpBind if implicit => {
+                self.tell("implicit-bind", &address, gate.create(facts.kind))
+            }
+            SocketAddrUse::TcpBind => self.tell("bind", &address, gate.bind(&facts, &address)),
+            SocketAddrUse::UdpBind => {
+                self.tell("bind", &address, gate.bind(&facts, &address))?;
+                self.remember_bound(address);
+                Ok(())
+            }
+            SocketAddrUse::TcpListen => {
+                let local_chosen = implicit;
+                let facts = SocketFacts { local: Some(address.clone()), local_chosen, ..facts };
+                self.tell("listen", &address, gate.listen(&facts))
+            }
+            SocketAddrUse::TcpAccept => self.tell("accept", &address, gate.accept(&facts, &address)),
+            SocketAddrUse::TcpConnect => self.tell("connect", &address, gate.connect(&facts, &address)),
+            SocketAddrUse::UdpSend => self.judge_send(&facts, &address),
+            SocketAddrUse::UdpReceive => self.judge_receive(&facts, &address),
+        }
+    }
+
+    /// Tells the operator what was decided, and the guest nothing but yes or no.
+    fn tell<O: Operation>(
+        &self,
+        operation: &'static str,
+        address: &Address,
+        verdict: Result<Permit<O>, Denial>,
+    ) -> Outcome<()> {
+        let event = || Event::new(operation).address(address).arguments("wasi:sockets");
+        let permit = self.guest.decide(verdict, event)?;
+        self.guest.audit().note(|| event().granted(&permit));
+        Ok(())
+    }
+
+    fn udp(&self) -> std::sync::MutexGuard<'_, Udp> {
+        self.udp.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember_bound(&self, address: Address) {
+        // As many as the guest may have sockets; what was closed since only makes the verdict stricter.
+        let most = self.guest.gate().limits().sockets;
+        let mut udp = self.udp();
+        if udp.bound.len() < most && !udp.bound.contains(&address) {
+            udp.bound.push(address);
+        }
+    }
+
+    /// The local addresses that a datagram may belong to: all that the guest bound, or "any".
+    fn locals(&self) -> Vec<Option<Address>> {
+        let bound = &self.udp().bound;
+        if bound.is_empty() { vec![None] } else { bound.iter().cloned().map(Some).collect() }
+    }
+
+    fn judge_send(&self, facts: &SocketFacts, to: &Address) -> Outcome<()> {
+        let gate = self.guest.gate();
+        let heard = self.udp().heard.contains(to, std::time::Instant::now());
+        let mut verdict = gate.send_to(facts, to);
+        if verdict.is_err() && heard {
+            for local in self.locals() {
+                let facts = SocketFacts { local, ..facts.clone() };
+                verdict = gate.reply(&facts, to);
+                if verdict.is_err() {
+                    break;
+                }
+            }
+        }
+        if verdict.is_err() && gate.connect(facts, to).is_ok() {
+            // A connected UDP socket: wasi:sockets has no other word for it.
+            return self.tell("connect", to, gate.connect(facts, to));
+        }
+        self.tell("send-to", to, verdict)
+    }
+
+    fn judge_receive(&self, facts: &SocketFacts, from: &Address) -> Outcome<()> {
+        let gate = self.guest.gate();
+        if gate.connect(facts, from).is_ok() {
+            return self.tell("receive", from, gate.connect(facts, from));
+        }
+        for local in self.locals() {
+            let facts = SocketFacts { local, ..facts.clone() };
+            self.tell("receive", from, gate.receive_from(&facts, from))?;
+        }
+        self.udp().heard.remember(from, std::time::Instant::now());
+        Ok(())
+    }
+}
+
+fn facts_of(address: SocketAddr, usage: SocketAddrUse) -> SocketFacts {
+    let family = if address.is_ipv4() { Family::Inet } else { Family::Inet6 };
+    let socket_type = match usage {
+        SocketAddrUse::TcpBind | SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept | SocketAddrUse::TcpConnect => {
+            SocketType::Stream
+        }
+        SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => SocketType::Datagram,
+    };
+    SocketFacts::new(Kind::new(family, socket_type))
+}
+
+/// The answers of a look-up that is under way.
+pub struct Answers(State);
+
+enum State {
+    UnderWay(tokio::task::JoinHandle<Result<Vec<IpAddr>, ErrorCode>>),
+    Done(Result<std::vec::IntoIter<IpAddr>, ErrorCode>),
+}
+
+impl Answers {
+    async fn settle(&mut self) {
+        if let State::UnderWay(task) = &mut self.0 {
+            let found = task.await.unwrap_or(Err(ErrorCode::Unknown));
+            self.0 = State::Done(found.map(Vec::into_iter));
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<IpAddress>, ErrorCode> {
+        match &mut self.0 {
+            State::UnderWay(_) => Err(ErrorCode::WouldBlock),
+            State::Done(Ok(answers)) => Ok(answers.next().map(IpAddress::from)),
+            State::Done(Err(error)) => Err(*error),
+        }
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Answers {
+    async fn ready(&mut self) {
+        self.settle().await;
+    }
+}
+
+/// Replaces wasmtime-wasi's name resolution on a linker by one that obeys the guest's policy. Call it
+/// after wasmtime-wasi's own `add_to_linker_async`.
+///
+/// # Errors
+/// When the linker has an instance of that name that is no instance of functions.
+pub fn add_wasi_name_lookup<T: SocketsView + WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let mut instance = linker.instance(NAME_LOOKUP)?;
+    instance.resource("resolve-address-stream", ResourceType::host::<Answers>(), |mut store, rep| {
+        store.data_mut().sockets().table.delete(Resource::<Answers>::new_own(rep))?;
+        Ok(())
+    })?;
+    instance.func_wrap("resolve-addresses", |mut store, (network, name): (Resource<Network>, String)| {
+        let view = store.data_mut().sockets();
+        // The network is the capability to ask at all.
+        view.table.get(&network)?;
+        let guest = view.ctx.guest().clone();
+        let task = wasmtime_wasi::runtime::with_ambient_tokio_runtime(|| tokio::spawn(resolve(guest, name)));
+        let answers = view.table.push(Answers(State::UnderWay(task)))?;
+        Ok((Ok::<_, ErrorCode>(answers),))
+    })?;
+    instance.func_wrap(
+        "[method]resolve-address-stream.resolve-next-address",
+        |mut store, (answers,): (Resource<Answers>,)| {
+            Ok((store.data_mut().sockets().table.get_mut(&answers)?.next(),))
+        },
+    )?;
+    instance.func_wrap(
+        "[method]resolve-address-stream.subscribe",
+        |mut store, (answers,): (Resource<Answers>,)| -> wasmtime::Result<(Resource<DynPollable>,)> {
+            let table = store.data_mut().sockets().table;
+            Ok((wasmtime_wasi::p2::subscribe(table, answers)?,))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+async fn resolve(guest: Arc<Guest>, name: String) -> Result<Vec<IpAddr>, ErrorCode> {
+    let hints = Hints {
+        family: None,
+        socket_type: Some(SocketType::Stream),
+        protocol: None,
+        flags: LookupFlags::empty(),
+    };
+    let lookup = Lookup { host: Some(name.into_bytes()), service: None, hints };
+    // A task of its own must not block its thread, whatever the guest's own wait.
+    match guest.look_up_waiting(lookup, Timeout::Blocking, WaitMode::Ready).await {
+        Ok(answers) => Ok(answers.iter().filter_map(|answer| answer.address.ip()).collect()),
+        Err(LookupError::Failed(Failure::Errno(Errno::ACCES))) => Err(ErrorCode::AccessDenied),
+        Err(LookupError::Name(Eai::AGAIN)) => Err(ErrorCode::TemporaryResolverFailure),
+        Err(LookupError::Name(Eai::FAIL)) => Err(ErrorCode::PermanentResolverFailure),
+        Err(LookupError::Name(_)) => Err(ErrorCode::NameUnresolvable),
+        Err(LookupError::Failed(_)) => Err(ErrorCode::Unknown),
+    }
+}

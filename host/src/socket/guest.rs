@@ -99,13 +99,13 @@ impl Guest {
 
     /// A stopped guest begins no operation any more.
     #[inline]
-    pub(super) fn check_stopped(&self) -> Outcome<()> {
+    pub(crate) fn check_stopped(&self) -> Outcome<()> {
         if self.cancel.is_stopped() { Err(Failure::Stopped) } else { Ok(()) }
     }
 
     /// Passes a permit on; tells the operator of a refusal, and the guest nothing but `acces`.
     #[inline]
-    pub(super) fn decide<O: Operation>(
+    pub(crate) fn decide<O: Operation>(
         &self,
         verdict: Result<Permit<O>, Denial>,
         event: impl FnOnce() -> Event,

@@ -12,13 +12,13 @@ const SENDERS: usize = 1024;
 
 /// A bounded table of senders and when each was heard last.
 #[derive(Default)]
-pub(super) struct Heard {
+pub(crate) struct Heard {
     senders: HashMap<Address, Instant>,
 }
 
 impl Heard {
     /// Remembers a sender.
-    pub(super) fn remember(&mut self, sender: &Address, now: Instant) {
+    pub(crate) fn remember(&mut self, sender: &Address, now: Instant) {
         if let Some(last) = self.senders.get_mut(sender) {
             *last = now;
             return;
@@ -30,7 +30,7 @@ impl Heard {
     }
 
     /// Whether this peer was heard within the last 60 seconds.
-    pub(super) fn contains(&self, peer: &Address, now: Instant) -> bool {
+    pub(crate) fn contains(&self, peer: &Address, now: Instant) -> bool {
         self.senders.get(peer).is_some_and(|last| now.duration_since(*last) < MEMORY)
     }
 

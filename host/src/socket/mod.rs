@@ -58,7 +58,7 @@ pub(crate) use sys::poll::Readiness;
 pub(crate) use wait::{Cancel, Descriptor, Interest};
 pub use wait::{CancelHandle, Timeout, WaitMode};
 
-use heard::Heard;
+pub(crate) use heard::Heard;
 use sys::batch::BatchScratch;
 
 /// Why an operation did not succeed.

@@ -13,7 +13,7 @@ use sockgate_policy::{Address, Family, Kind, SocketType};
 use super::sys::poll::EventFd;
 use super::sys::resolve::{self, Eai, Hints, LookupFlags, NameFlags};
 use super::sys::{EncodedAddress, host};
-use super::wait::{Descriptor, Timeout, Wait};
+use super::wait::{Descriptor, Timeout, Wait, WaitMode};
 use super::{Errno, Failure, Guest, Interest, Outcome};
 use crate::audit::Event;
 
@@ -110,6 +110,7 @@ impl Guest {
     async fn on_thread<T: Send + 'static>(
         &self,
         timeout: Timeout,
+        wait_mode: WaitMode,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, LookupError> {
         let Some(place) = Place::take(self.resolvers()) else {
@@ -137,13 +138,23 @@ impl Guest {
             if let Some(answer) = answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 return Ok(answer);
             }
-            self.wait_mode().wait(&descriptor, Interest::Readable, deadline, self.cancel()).await?;
+            wait_mode.wait(&descriptor, Interest::Readable, deadline, self.cancel()).await?;
         }
     }
 
     /// getaddrinfo(3). Numeric hosts and none at all need no grant; a name needs `resolve`, and what it
     /// resolves to is pinned to it.
     pub(crate) async fn look_up(&self, lookup: Lookup, timeout: Timeout) -> Result<Vec<AddressInfo>, LookupError> {
+        self.look_up_waiting(lookup, timeout, self.wait_mode()).await
+    }
+
+    /// The same under another wait than the guest's own.
+    pub(crate) async fn look_up_waiting(
+        &self,
+        lookup: Lookup,
+        timeout: Timeout,
+        wait_mode: WaitMode,
+    ) -> Result<Vec<AddressInfo>, LookupError> {
         self.check_stopped()?;
         let Lookup { host, service, hints } = lookup;
         let service_bytes = service.as_deref().map(str::as_bytes);
@@ -162,7 +173,7 @@ impl Guest {
         let permit = self.decide(self.gate().resolve(&host), event)?;
         let name = permit.subject().as_str().as_bytes().to_vec();
         let answers = self
-            .on_thread(timeout, move || {
+            .on_thread(timeout, wait_mode, move || {
                 resolve::look_up(Some(&name), service.as_deref().map(str::as_bytes), &hints)
             })
             .await?;
@@ -200,7 +211,7 @@ impl Guest {
         }
         let event = || Event::new("reverse-resolve").address(ip);
         let permit = self.decide(self.gate().reverse_resolve(ip), event)?;
-        let answer = self.on_thread(timeout, move || resolve::name_of(&encoded, flags)).await?;
+        let answer = self.on_thread(timeout, self.wait_mode(), move || resolve::name_of(&encoded, flags)).await?;
         self.audit().note(|| event().granted(&permit));
         Ok(answer?)
     }

@@ -18,8 +18,16 @@ impl Query {
     /// The canonical address that the question is about: the peer, else the local one.
     pub(crate) fn address(&self) -> Option<&Address> {
         let local_first = OpSet::LOCAL_KIND.contains(self.denied_by);
-        let (first, second) = if local_first { (&self.local, &self.peer) } else { (&self.peer, &self.local) };
-        let address = if self.denied_by == OpSet::LISTEN { self.peer.address() } else { None };
+        let (first, second) = if local_first {
+            (&self.local, &self.peer)
+        } else {
+            (&self.peer, &self.local)
+        };
+        let address = if self.denied_by == OpSet::LISTEN {
+            self.peer.address()
+        } else {
+            None
+        };
         address.or(first.address()).or(second.address())
     }
 
@@ -63,7 +71,13 @@ fn printable(bytes: &[u8]) -> String {
 
 /// The operation that a rule would name to grant what is asked.
 fn main_operation(ops: OpSet) -> &'static str {
-    let order = [OpSet::REPLY, OpSet::SEND_TO, OpSet::RECEIVE, OpSet::BIND, OpSet::CONNECT];
+    let order = [
+        OpSet::REPLY,
+        OpSet::SEND_TO,
+        OpSet::RECEIVE,
+        OpSet::BIND,
+        OpSet::CONNECT,
+    ];
     let first = order.into_iter().find(|op| ops.contains(*op));
     first.unwrap_or(ops).names().next().unwrap_or("connect")
 }
@@ -94,13 +108,24 @@ fn rule_line(query: &Query) -> Option<String> {
         What::Group(request) => {
             words.push(format!("join-group {}", request.group));
             words.extend(request.source.map(|source| format!("source={source}")));
-            words.extend(request.interface.as_ref().map(|name| format!("interface={}", printable(name.as_bytes()))));
+            words.extend(
+                request
+                    .interface
+                    .as_ref()
+                    .map(|name| format!("interface={}", printable(name.as_bytes()))),
+            );
         }
-        What::Host(_) | What::Ip(_) => words.push(format!("{} {}", main_operation(query.ops), query.subject())),
+        What::Host(_) | What::Ip(_) => {
+            words.push(format!("{} {}", main_operation(query.ops), query.subject()))
+        }
         What::Hostname(_) => words.push("set-hostname".to_owned()),
         What::Nothing => words.push(address_words(query)),
     }
-    let listed: Vec<String> = query.options.iter().map(|(option, _)| option.to_string()).collect();
+    let listed: Vec<String> = query
+        .options
+        .iter()
+        .map(|(option, _)| option.to_string())
+        .collect();
     if query.bound_by_options && !listed.is_empty() {
         words.push(format!("set={}", listed.join(",")));
     }
@@ -111,7 +136,11 @@ fn address_words(query: &Query) -> String {
     let operation = main_operation(query.ops);
     let local = query.local.address().map(ToString::to_string);
     let peer = query.peer.address().map(ToString::to_string);
-    let from = |local: Option<String>| local.map(|local| format!(" from {local}")).unwrap_or_default();
+    let from = |local: Option<String>| {
+        local
+            .map(|local| format!(" from {local}"))
+            .unwrap_or_default()
+    };
     match operation {
         "bind" | "listen" => {
             let local = local.unwrap_or_else(|| "*".to_owned());
@@ -149,10 +178,17 @@ pub(crate) fn hint(query: &Query, reason: &Reason, policy: &Policy) -> String {
     if let Reason::Rule(rule) = reason {
         return format!("deny beats allow: only a change to deny rule `{rule}` lets this through");
     }
-    let nearest = misses(policy, query).into_iter().rev().max_by_key(|(_, miss)| *miss);
+    let nearest = misses(policy, query)
+        .into_iter()
+        .rev()
+        .max_by_key(|(_, miss)| *miss);
     let near = match nearest {
         Some((clause, miss)) if miss > Miss::Type => {
-            format!("rule `{}` comes nearest: it {}; ", clause.id, describe(clause, query, miss))
+            format!(
+                "rule `{}` comes nearest: it {}; ",
+                clause.id,
+                describe(clause, query, miss)
+            )
         }
         _ => String::new(),
     };
@@ -165,8 +201,14 @@ pub(crate) fn hint(query: &Query, reason: &Reason, policy: &Policy) -> String {
 
 fn misses<'p>(policy: &'p Policy, ask: &Ask<'_>) -> Vec<(&'p Clause, Miss)> {
     let now = Instant::now();
-    let examined = policy.allow.all().iter().map(|clause| (&**clause, judge::examine(clause, ask, &NoPins, now)));
-    examined.filter_map(|(clause, outcome)| Some((clause, outcome.err()?))).collect()
+    let examined = policy
+        .allow
+        .all()
+        .iter()
+        .map(|clause| (&**clause, judge::examine(clause, ask, &NoPins, now)));
+    examined
+        .filter_map(|(clause, outcome)| Some((clause, outcome.err()?)))
+        .collect()
 }
 
 /// What a rule lacks, as the rest of a sentence that begins with the rule.
@@ -174,7 +216,10 @@ fn describe(clause: &Clause, ask: &Ask<'_>, miss: Miss) -> String {
     match miss {
         Miss::Ops => format!("does not list `{}`", main_operation(ask.ops)),
         Miss::Family => match ask.kind {
-            Some(kind) => format!("does not list every family involved (the socket is {})", kind.family),
+            Some(kind) => format!(
+                "does not list every family involved (the socket is {})",
+                kind.family
+            ),
             None => "is about another family".to_owned(),
         },
         Miss::Type => match ask.kind {
@@ -182,16 +227,29 @@ fn describe(clause: &Clause, ask: &Ask<'_>, miss: Miss) -> String {
             None => "is about another type or protocol".to_owned(),
         },
         Miss::Peer => describe_end("peer", &ask.peer, clause.peer.as_ref(), Side::Peer),
-        Miss::Local => describe_end("local address", &ask.local, clause.local.as_ref(), ask.local_side),
-        Miss::Pin => format!("covers only what its names resolved to, and {} is not that (now)", ask.subject_of_peer()),
+        Miss::Local => describe_end(
+            "local address",
+            &ask.local,
+            clause.local.as_ref(),
+            ask.local_side,
+        ),
+        Miss::Pin => format!(
+            "covers only what its names resolved to, and {} is not that (now)",
+            ask.subject_of_peer()
+        ),
         Miss::What => format!("does not name {}", ask.clone().into_query().subject()),
-        Miss::Option(option) => format!("does not list the option `{option}`, which was set on the socket"),
+        Miss::Option(option) => {
+            format!("does not list the option `{option}`, which was set on the socket")
+        }
     }
 }
 
 impl Ask<'_> {
     fn subject_of_peer(&self) -> String {
-        self.peer.address().map(ToString::to_string).unwrap_or_default()
+        self.peer
+            .address()
+            .map(ToString::to_string)
+            .unwrap_or_default()
     }
 }
 
@@ -199,7 +257,10 @@ fn describe_end(name: &str, end: &End<'_>, pattern: Option<&AddressPattern>, sid
     let Some(address) = end.address() else {
         return format!("asks for a {name}, and the socket has none of its own choice");
     };
-    let without_ports = pattern.map(|pattern| AddressPattern { ports: None, ..pattern.clone() });
+    let without_ports = pattern.map(|pattern| AddressPattern {
+        ports: None,
+        ..pattern.clone()
+    });
     let only_port = without_ports.is_some_and(|pattern| {
         pattern.ip.is_some() && pattern.covers(address, side, &mut |_, _| false)
     });
@@ -254,7 +315,10 @@ impl Policy {
             .all()
             .iter()
             .map(|clause| {
-                let miss = missing.iter().find(|(known, _)| known.id == clause.id).map(|(_, miss)| *miss);
+                let miss = missing
+                    .iter()
+                    .find(|(known, _)| known.id == clause.id)
+                    .map(|(_, miss)| *miss);
                 (miss, &**clause)
             })
             .collect();
@@ -280,7 +344,9 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.verdict {
             Ok(rule) => writeln!(f, "granted: {} (rule `{rule}`)", self.question)?,
-            Err(Reason::Rule(rule)) => writeln!(f, "denied: {} (deny rule `{rule}`)", self.question)?,
+            Err(Reason::Rule(rule)) => {
+                writeln!(f, "denied: {} (deny rule `{rule}`)", self.question)?
+            }
             Err(Reason::NoRule) => writeln!(f, "denied: {} (no rule grants it)", self.question)?,
         }
         for Candidate { rule, place, lacks } in &self.candidates {

@@ -28,7 +28,10 @@ pub struct QuestionError {
 }
 
 fn error(message: impl Into<String>, help: impl Into<String>) -> QuestionError {
-    QuestionError { message: message.into(), help: help.into() }
+    QuestionError {
+        message: message.into(),
+        help: help.into(),
+    }
 }
 
 impl fmt::Display for Question {
@@ -51,16 +54,25 @@ impl Question {
     pub fn parse(line: &str) -> Result<Question, QuestionError> {
         let mut words: Vec<String> = Words::new(line).map(|word| word.value).collect();
         let text = words.join(" ");
-        let transport_word = words.first().filter(|word| transport(word).is_some()).cloned();
+        let transport_word = words
+            .first()
+            .filter(|word| transport(word).is_some())
+            .cloned();
         if transport_word.is_some() {
             words.remove(0);
         }
         let Some(operation) = words.first().cloned() else {
-            return Err(error("the line names no operation", "write one like `tcp connect 10.1.2.3:22`"));
+            return Err(error(
+                "the line names no operation",
+                "write one like `tcp connect 10.1.2.3:22`",
+            ));
         };
         let Some(op) = OpSet::from_policy_name(&operation) else {
             let known: Vec<&str> = OpSet::policy_names().collect();
-            return Err(error(format!("`{operation}` is no operation"), format!("there are {}", known.join(", "))));
+            return Err(error(
+                format!("`{operation}` is no operation"),
+                format!("there are {}", known.join(", ")),
+            ));
         };
         let rest = &words[1..];
         let ask = match transport_word {
@@ -73,21 +85,39 @@ impl Question {
 
 fn socketless(op: OpSet, operation: &str, rest: &[String]) -> Result<Query, QuestionError> {
     let subject = rest.first();
-    let needs = |what: &str| error(format!("`{operation}` needs {what}"), format!("write `{operation} {}`", what.to_uppercase()));
+    let needs = |what: &str| {
+        error(
+            format!("`{operation}` needs {what}"),
+            format!("write `{operation} {}`", what.to_uppercase()),
+        )
+    };
     let what = match op {
         OpSet::RESOLVE => {
             let host = subject.ok_or_else(|| needs("a host"))?;
-            let folded = fold(host.as_bytes())
-                .map_err(|problem| error(format!("the host `{host}` {problem}"), "write a name: `resolve db.example.com`"))?;
+            let folded = fold(host.as_bytes()).map_err(|problem| {
+                error(
+                    format!("the host `{host}` {problem}"),
+                    "write a name: `resolve db.example.com`",
+                )
+            })?;
             What::Host(folded.into())
         }
         OpSet::REVERSE_RESOLVE => {
-            let ip = subject.and_then(|word| word.parse::<IpAddr>().ok()).ok_or_else(|| needs("an address"))?;
+            let ip = subject
+                .and_then(|word| word.parse::<IpAddr>().ok())
+                .ok_or_else(|| needs("an address"))?;
             What::Ip(ip.to_canonical())
         }
-        OpSet::SET_HOSTNAME => What::Hostname(subject.ok_or_else(|| needs("a name"))?.as_bytes().to_vec()),
+        OpSet::SET_HOSTNAME => {
+            What::Hostname(subject.ok_or_else(|| needs("a name"))?.as_bytes().to_vec())
+        }
         OpSet::INTERFACES | OpSet::HOSTNAME => What::Nothing,
-        _ => return Err(error(format!("`{operation}` is about a socket"), format!("write `tcp {operation} ...`, `udp ...` or `unix ...`"))),
+        _ => {
+            return Err(error(
+                format!("`{operation}` is about a socket"),
+                format!("write `tcp {operation} ...`, `udp ...` or `unix ...`"),
+            ));
+        }
     };
     Ok(Ask::socketless(op, what))
 }
@@ -112,7 +142,12 @@ fn given(words: &[String]) -> Result<Given, QuestionError> {
                 continue;
             }
         };
-        let address = words.next().ok_or_else(|| error(format!("`{word}` without an address"), format!("write `{word} 10.0.0.1:80`")))?;
+        let address = words.next().ok_or_else(|| {
+            error(
+                format!("`{word}` without an address"),
+                format!("write `{word} 10.0.0.1:80`"),
+            )
+        })?;
         *place = Some(concrete(address)?);
     }
     Ok(given)
@@ -120,10 +155,14 @@ fn given(words: &[String]) -> Result<Given, QuestionError> {
 
 fn concrete(word: &str) -> Result<Address, QuestionError> {
     if word.starts_with('/') {
-        return Ok(Address::Unix(UnixAddress::Pathname(word.as_bytes().to_vec())));
+        return Ok(Address::Unix(UnixAddress::Pathname(
+            word.as_bytes().to_vec(),
+        )));
     }
     if let Some(name) = word.strip_prefix('@') {
-        return Ok(Address::Unix(UnixAddress::Abstract(name.as_bytes().to_vec())));
+        return Ok(Address::Unix(UnixAddress::Abstract(
+            name.as_bytes().to_vec(),
+        )));
     }
     if matches!(word, "unnamed" | "(unnamed)") {
         return Ok(Address::Unix(UnixAddress::Unnamed));
@@ -151,39 +190,81 @@ fn kind_of(word: &str, address: Option<&Address>) -> Kind {
     Kind::new(family, socket_type)
 }
 
-fn on_socket(op: OpSet, operation: &str, transport: &str, rest: &[String]) -> Result<Query, QuestionError> {
+fn on_socket(
+    op: OpSet,
+    operation: &str,
+    transport: &str,
+    rest: &[String],
+) -> Result<Query, QuestionError> {
     if op == OpSet::JOIN_GROUP {
         let group = rest.first().and_then(|word| word.parse::<IpAddr>().ok());
-        let group = group.ok_or_else(|| error("`join-group` needs a group", "write `udp join-group 239.1.1.1`"))?;
-        let family = if group.is_ipv4() { Family::Inet } else { Family::Inet6 };
-        let request = GroupRequest { group, source: None, interface: None };
-        return Ok(ask(OpSet::JOIN_GROUP, Kind::new(family, SocketType::Datagram)).about(What::Group(request)));
+        let group = group.ok_or_else(|| {
+            error(
+                "`join-group` needs a group",
+                "write `udp join-group 239.1.1.1`",
+            )
+        })?;
+        let family = if group.is_ipv4() {
+            Family::Inet
+        } else {
+            Family::Inet6
+        };
+        let request = GroupRequest {
+            group,
+            source: None,
+            interface: None,
+        };
+        return Ok(
+            ask(OpSet::JOIN_GROUP, Kind::new(family, SocketType::Datagram))
+                .about(What::Group(request)),
+        );
     }
     if op == OpSet::IOCTL {
-        let name = rest.first().ok_or_else(|| error("`ioctl` needs a request", "write `tcp ioctl siocatmark`"))?;
+        let name = rest
+            .first()
+            .ok_or_else(|| error("`ioctl` needs a request", "write `tcp ioctl siocatmark`"))?;
         return Ok(ask(op, kind_of(transport, None)).about(What::Ioctl(Arc::from(name.as_str()))));
     }
     let Given { plain, local, peer } = given(rest)?;
     let local_kind = op.intersects(OpSet::LOCAL_KIND);
-    let (local, peer) = if local_kind { (plain.or(local), peer) } else { (local, plain.or(peer)) };
+    let (local, peer) = if local_kind {
+        (plain.or(local), peer)
+    } else {
+        (local, plain.or(peer))
+    };
     let main = if local_kind { &local } else { &peer };
-    let needs_address = op.intersects(OpSet::LOCAL_KIND | OpSet::CONNECT | OpSet::SEND_TO | OpSet::REPLY);
+    let needs_address =
+        op.intersects(OpSet::LOCAL_KIND | OpSet::CONNECT | OpSet::SEND_TO | OpSet::REPLY);
     if main.is_none() && needs_address {
-        return Err(error(format!("`{operation}` needs an address"), format!("write `{transport} {operation} ADDRESS`")));
+        return Err(error(
+            format!("`{operation}` needs an address"),
+            format!("write `{transport} {operation} ADDRESS`"),
+        ));
     }
     let kind = kind_of(transport, main.as_ref());
     for address in [&local, &peer].into_iter().flatten() {
         let unix = matches!(address, Address::Unix(_));
         if unix != (kind.family == Family::Unix) {
-            return Err(error(format!("`{address}` is no address for `{transport}`"), "write an address of that family"));
+            return Err(error(
+                format!("`{address}` is no address for `{transport}`"),
+                "write an address of that family",
+            ));
         }
     }
-    let ops = if op == OpSet::BIND { OpSet::BIND | OpSet::LISTEN } else { op };
+    let ops = if op == OpSet::BIND {
+        OpSet::BIND | OpSet::LISTEN
+    } else {
+        op
+    };
     let destination = op.intersects(OpSet::CONNECT | OpSet::SEND_TO | OpSet::REPLY);
     let open_local = op == OpSet::SOCKETPAIR;
     Ok(Ask {
         denied_by: op,
-        what: if op == OpSet::SOCKETPAIR { What::Create } else { What::Nothing },
+        what: if op == OpSet::SOCKETPAIR {
+            What::Create
+        } else {
+            What::Nothing
+        },
         local: match local {
             Some(local) => End::At(Cow::Owned(local.canonical())),
             None if open_local => End::Open,
@@ -199,7 +280,12 @@ fn on_socket(op: OpSet, operation: &str, transport: &str, rest: &[String]) -> Re
 }
 
 fn ask(ops: OpSet, kind: Kind) -> Query {
-    Ask { kind: Some(kind), local: End::Open, local_side: Side::Local, ..Ask::socketless(ops, What::Nothing) }
+    Ask {
+        kind: Some(kind),
+        local: End::Open,
+        local_side: Side::Local,
+        ..Ask::socketless(ops, What::Nothing)
+    }
 }
 
 #[cfg(test)]

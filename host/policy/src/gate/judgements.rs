@@ -59,7 +59,12 @@ impl Gate {
     /// # Errors
     /// No rule grants `socketpair` for the kind (any more), or a deny rule forbids it.
     pub fn pair_end(&self, s: &SocketFacts) -> Result<Permit<op::Converse>, Denial> {
-        let ask = Ask { via: OpSet::SOCKETPAIR, local: End::Open, peer: End::Open, ..Ask::socket(OpSet::SOCKETPAIR, s) };
+        let ask = Ask {
+            via: OpSet::SOCKETPAIR,
+            local: End::Open,
+            peer: End::Open,
+            ..Ask::socket(OpSet::SOCKETPAIR, s)
+        };
         let peer = Address::Unix(UnixAddress::Unnamed);
         Ok(self.judge(op::Converse::NAME, ask)?.permit(peer))
     }
@@ -82,12 +87,17 @@ impl Gate {
         self.judge_bind(s, local, Side::LocalChosen)
     }
 
-    fn judge_bind(&self, s: &SocketFacts, local: &Address, side: Side) -> Result<Permit<op::Bind>, Denial> {
+    fn judge_bind(
+        &self,
+        s: &SocketFacts,
+        local: &Address,
+        side: Side,
+    ) -> Result<Permit<op::Bind>, Denial> {
         let ask = || Ask {
             denied_by: OpSet::BIND,
             peer: End::Open,
             granted: false,
-            ..Ask::socket(OpSet::BIND | OpSet::LISTEN, s).from_local(local, side)
+            ..Ask::socket(OpSet::BIND | OpSet::LISTEN, s).with_local(local, side)
         };
         if is_placeless(local) {
             return Err(self.refuse(op::Bind::NAME, ask()));
@@ -115,11 +125,16 @@ impl Gate {
         if s.v6only || s.kind.family != Family::Inet6 {
             return Ok(());
         }
-        let Address::Inet6(six) = local.canonical() else { return Ok(()) };
+        let Address::Inet6(six) = local.canonical() else {
+            return Ok(());
+        };
         if six.ip().is_unspecified() {
-            let four = Address::Inet(std::net::SocketAddrV4::new(std::net::Ipv4Addr::UNSPECIFIED, six.port()));
+            let four = Address::Inet(std::net::SocketAddrV4::new(
+                std::net::Ipv4Addr::UNSPECIFIED,
+                six.port(),
+            ));
             let side = ask().local_side;
-            self.judge(operation, ask().from_local(&four, side))?;
+            self.judge(operation, ask().with_local(&four, side))?;
         }
         Ok(())
     }
@@ -128,7 +143,10 @@ impl Gate {
     /// keeps IPV6_V6ONLY at 1 otherwise.
     #[must_use]
     pub fn dual_stack(&self, s: &SocketFacts, local: &Address) -> bool {
-        let facts = SocketFacts { v6only: false, ..s.clone() };
+        let facts = SocketFacts {
+            v6only: false,
+            ..s.clone()
+        };
         self.bind(&facts, local).is_ok()
     }
 
@@ -139,10 +157,19 @@ impl Gate {
     /// No rule grants `listen` there, or a deny rule forbids it.
     pub fn listen(&self, s: &SocketFacts) -> Result<Permit<op::Listen>, Denial> {
         let local = s.local.clone().unwrap_or_else(|| unbound(s.kind.family));
-        let side = if s.local_chosen { Side::LocalChosen } else { Side::Local };
-        let ask = || Ask { peer: End::Open, ..Ask::socket(OpSet::LISTEN, s).from_local(&local, side) };
+        let side = if s.local_chosen {
+            Side::LocalChosen
+        } else {
+            Side::Local
+        };
+        let ask = || Ask {
+            peer: End::Open,
+            ..Ask::socket(OpSet::LISTEN, s).with_local(&local, side)
+        };
         self.judge_ipv4_form(op::Listen::NAME, s, &local, ask)?;
-        Ok(self.judge(op::Listen::NAME, ask())?.permit(local.canonical()))
+        Ok(self
+            .judge(op::Listen::NAME, ask())?
+            .permit(local.canonical()))
     }
 
     /// A connection that was accepted: `s` are the listener's facts (or those of the accepted socket).
@@ -151,8 +178,13 @@ impl Gate {
     /// No rule grants `listen` with that peer, or a deny rule forbids it. The host resets the connection
     /// and accepts the next.
     pub fn accept(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::Converse>, Denial> {
-        let ask = Ask { via: OpSet::LISTEN, ..Ask::socket(OpSet::LISTEN, s).to_peer(peer) };
-        Ok(self.judge(op::Converse::NAME, ask)?.permit(peer.canonical()))
+        let ask = Ask {
+            via: OpSet::LISTEN,
+            ..Ask::socket(OpSet::LISTEN, s).with_peer(peer)
+        };
+        Ok(self
+            .judge(op::Converse::NAME, ask)?
+            .permit(peer.canonical()))
     }
 
     /// Judges a connection again after a reload, by the way it came about ([`SocketFacts::origin`]). An
@@ -166,8 +198,13 @@ impl Gate {
             Origin::Accept => self.accept(s, &peer),
             Origin::Pair => self.pair_end(s),
             Origin::Socket => {
-                let ask = Ask { expired_pins: true, ..Ask::socket(OpSet::CONNECT, s).to_destination(&peer) };
-                Ok(self.judge(op::Converse::NAME, ask)?.permit(peer.canonical_destination()))
+                let ask = Ask {
+                    expired_pins: true,
+                    ..Ask::socket(OpSet::CONNECT, s).with_destination(&peer)
+                };
+                Ok(self
+                    .judge(op::Converse::NAME, ask)?
+                    .permit(peer.canonical_destination()))
             }
         }
     }
@@ -177,8 +214,12 @@ impl Gate {
     /// # Errors
     /// No rule grants `connect` to that peer, or a deny rule forbids it.
     pub fn connect(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::Connect>, Denial> {
-        let ask = Ask { granted: false, ..Ask::socket(OpSet::CONNECT, s).to_destination(peer) };
-        self.judge_target(op::Connect::NAME, ask, peer).map(|(verdict, target)| verdict.permit(target))
+        let ask = Ask {
+            granted: false,
+            ..Ask::socket(OpSet::CONNECT, s).with_destination(peer)
+        };
+        self.judge_target(op::Connect::NAME, ask, peer)
+            .map(|(verdict, target)| verdict.permit(target))
     }
 
     /// sendto(2) and sendmsg(2) with a name. On a connected socket the name of its own peer is granted by
@@ -187,10 +228,22 @@ impl Gate {
     /// # Errors
     /// No rule grants `send-to` that peer, or a deny rule forbids it.
     pub fn send_to(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::SendTo>, Denial> {
-        let own_peer = s.peer.as_ref().is_some_and(|own| own.canonical_destination() == peer.canonical_destination());
-        let ops = if own_peer { OpSet::SEND_TO | OpSet::CONNECT } else { OpSet::SEND_TO };
-        let ask = Ask { denied_by: OpSet::SEND_TO, granted: false, ..Ask::socket(ops, s).to_destination(peer) };
-        self.judge_target(op::SendTo::NAME, ask, peer).map(|(verdict, target)| verdict.permit(target))
+        let own_peer = s
+            .peer
+            .as_ref()
+            .is_some_and(|own| own.canonical_destination() == peer.canonical_destination());
+        let ops = if own_peer {
+            OpSet::SEND_TO | OpSet::CONNECT
+        } else {
+            OpSet::SEND_TO
+        };
+        let ask = Ask {
+            denied_by: OpSet::SEND_TO,
+            granted: false,
+            ..Ask::socket(ops, s).with_destination(peer)
+        };
+        self.judge_target(op::SendTo::NAME, ask, peer)
+            .map(|(verdict, target)| verdict.permit(target))
     }
 
     /// Sending to an address from which the socket received in the last 60 seconds. The host keeps that
@@ -199,8 +252,9 @@ impl Gate {
     /// # Errors
     /// No rule grants `reply` (or `send-to`) on such a socket, or a deny rule forbids sending there.
     pub fn reply(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::SendTo>, Denial> {
-        let ask = Ask::socket(OpSet::REPLY | OpSet::SEND_TO, s).to_destination(peer);
-        self.judge_target("reply", ask, peer).map(|(verdict, target)| verdict.permit(target))
+        let ask = Ask::socket(OpSet::REPLY | OpSet::SEND_TO, s).with_destination(peer);
+        self.judge_target("reply", ask, peer)
+            .map(|(verdict, target)| verdict.permit(target))
     }
 
     fn judge_target(
@@ -225,13 +279,16 @@ impl Gate {
     /// No rule grants `receive` on the socket's local address (nor the connection that it has), or a deny
     /// rule forbids it.
     pub fn receive(&self, s: &SocketFacts) -> Result<Permit<op::Receive>, Denial> {
-        let open = Ask { peer: End::Open, ..Ask::socket(OpSet::RECEIVE, s) };
+        let open = Ask {
+            peer: End::Open,
+            ..Ask::socket(OpSet::RECEIVE, s)
+        };
         let verdict = match (self.judge(op::Receive::NAME, open), &s.peer) {
             (Err(_), Some(peer)) => {
                 let connected = Ask {
                     denied_by: OpSet::RECEIVE | OpSet::CONNECT,
                     expired_pins: true,
-                    ..Ask::socket(OpSet::CONNECT, s).to_peer(peer)
+                    ..Ask::socket(OpSet::CONNECT, s).with_peer(peer)
                 };
                 self.judge(op::Receive::NAME, connected)?
             }
@@ -244,11 +301,28 @@ impl Gate {
     ///
     /// # Errors
     /// Neither `receive` nor the connection to that sender is granted, or a deny rule forbids it.
-    pub fn receive_from(&self, s: &SocketFacts, sender: &Address) -> Result<Permit<op::ReceiveFrom>, Denial> {
-        let own_peer = s.peer.as_ref().is_some_and(|own| own.canonical() == sender.canonical());
-        let ops = if own_peer { OpSet::RECEIVE | OpSet::CONNECT } else { OpSet::RECEIVE };
-        let ask = Ask { denied_by: ops, expired_pins: own_peer, ..Ask::socket(ops, s).to_peer(sender) };
-        Ok(self.judge(op::ReceiveFrom::NAME, ask)?.permit(sender.canonical()))
+    pub fn receive_from(
+        &self,
+        s: &SocketFacts,
+        sender: &Address,
+    ) -> Result<Permit<op::ReceiveFrom>, Denial> {
+        let own_peer = s
+            .peer
+            .as_ref()
+            .is_some_and(|own| own.canonical() == sender.canonical());
+        let ops = if own_peer {
+            OpSet::RECEIVE | OpSet::CONNECT
+        } else {
+            OpSet::RECEIVE
+        };
+        let ask = Ask {
+            denied_by: ops,
+            expired_pins: own_peer,
+            ..Ask::socket(ops, s).with_peer(sender)
+        };
+        Ok(self
+            .judge(op::ReceiveFrom::NAME, ask)?
+            .permit(sender.canonical()))
     }
 
     /// shutdown(2) comes with whatever granted the socket.
@@ -264,7 +338,11 @@ impl Gate {
         };
         verdict?;
         let (_, generation) = self.snapshot();
-        let verdict = Verdict { grant: crate::judge::Grant::without_rule("(always)"), generation, unguarded: None };
+        let verdict = Verdict {
+            grant: crate::judge::Grant::without_rule("(always)"),
+            generation,
+            unguarded: None,
+        };
         Ok(verdict.bare_permit(()))
     }
 
@@ -275,8 +353,13 @@ impl Gate {
     /// A deny rule forbids it.
     pub fn granted(&self, s: &SocketFacts) -> Result<Permit<op::Granted>, Denial> {
         let ops = OpSet::LISTEN | OpSet::CONNECT | OpSet::RECEIVE;
-        let facts = SocketFacts { granted: true, ..s.clone() };
-        Ok(self.judge(op::Granted::NAME, Ask::socket(ops, &facts))?.permit(()))
+        let facts = SocketFacts {
+            granted: true,
+            ..s.clone()
+        };
+        Ok(self
+            .judge(op::Granted::NAME, Ask::socket(ops, &facts))?
+            .permit(()))
     }
 
     /// A socket that arrived by SCM_RIGHTS: judged as if the receiver had done what made it. Its present
@@ -292,7 +375,10 @@ impl Gate {
                 let connected = self.connect_adopted(s, &peer);
                 match connected {
                     Ok(permit) => Ok(Adopted::Connected(permit)),
-                    Err(denial) => self.accept(s, &peer).map(Adopted::Connected).map_err(|_| denial),
+                    Err(denial) => self
+                        .accept(s, &peer)
+                        .map(Adopted::Connected)
+                        .map_err(|_| denial),
                 }
             }
             AdoptedState::Listening => self.listen(s).map(Adopted::Listening),
@@ -300,22 +386,39 @@ impl Gate {
                 let permit = self.bound(s, &local)?;
                 if s.kind.is_datagram() {
                     self.receive(s)?;
-                    let ask = Ask { peer: End::Open, ..Ask::socket(OpSet::SEND_TO | OpSet::REPLY, s) };
+                    let ask = Ask {
+                        peer: End::Open,
+                        ..Ask::socket(OpSet::SEND_TO | OpSet::REPLY, s)
+                    };
                     self.judge(op::SendTo::NAME, ask)?;
                 }
                 Ok(Adopted::Bound(permit))
             }
             AdoptedState::Unbound => {
-                let ask = Ask { what: What::Create, bound_by_options: true, ..Ask::socket(OpSet::CREATING, s) };
-                let ask = Ask { local: End::Open, peer: End::Open, ..ask };
+                let ask = Ask {
+                    what: What::Create,
+                    bound_by_options: true,
+                    ..Ask::socket(OpSet::CREATING, s)
+                };
+                let ask = Ask {
+                    local: End::Open,
+                    peer: End::Open,
+                    ..ask
+                };
                 let verdict = self.judge(op::Create::NAME, ask)?;
                 Ok(Adopted::Unbound(verdict.bare_permit(s.kind)))
             }
         }
     }
 
-    fn connect_adopted(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::Converse>, Denial> {
-        let ask = Ask::socket(OpSet::CONNECT, s).to_destination(peer);
-        Ok(self.judge(op::Connect::NAME, ask)?.permit(peer.canonical_destination()))
+    fn connect_adopted(
+        &self,
+        s: &SocketFacts,
+        peer: &Address,
+    ) -> Result<Permit<op::Converse>, Denial> {
+        let ask = Ask::socket(OpSet::CONNECT, s).with_destination(peer);
+        Ok(self
+            .judge(op::Connect::NAME, ask)?
+            .permit(peer.canonical_destination()))
     }
 }

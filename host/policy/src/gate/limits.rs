@@ -39,7 +39,10 @@ impl Held {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
                 held.checked_add(amount).filter(|sum| *sum <= limit)
             })
-            .map(|_| Held { counter: counter.clone(), amount })
+            .map(|_| Held {
+                counter: counter.clone(),
+                amount,
+            })
             .map_err(|_| LimitReached { key, limit })
     }
 }

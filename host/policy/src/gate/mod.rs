@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
+pub use judgements::Adopted;
 use limits::Held;
 pub use limits::{BufferSlot, LimitReached, SocketSlot};
-pub use judgements::Adopted;
 pub(crate) use pins::{NoPins, Pins};
 
 use crate::denial::{Denial, Reason};
@@ -42,16 +42,47 @@ struct Verdict {
 
 impl Verdict {
     fn permit<O: Operation>(self, subject: O::Subject) -> Permit<O> {
-        let Verdict { grant, generation, unguarded } = self;
-        let Grant { rule, expires, cargo, .. } = grant;
-        Permit::new(subject, Terms { rule, generation, expires, cargo: Some(Arc::new(cargo)), unguarded })
+        let Verdict {
+            grant,
+            generation,
+            unguarded,
+        } = self;
+        let Grant {
+            rule,
+            expires,
+            cargo,
+            ..
+        } = grant;
+        Permit::new(
+            subject,
+            Terms {
+                rule,
+                generation,
+                expires,
+                cargo: Some(Arc::new(cargo)),
+                unguarded,
+            },
+        )
     }
 
     /// The permit of an operation that carries no data.
     fn bare_permit<O: Operation>(self, subject: O::Subject) -> Permit<O> {
-        let Verdict { grant, generation, unguarded } = self;
+        let Verdict {
+            grant,
+            generation,
+            unguarded,
+        } = self;
         let Grant { rule, expires, .. } = grant;
-        Permit::new(subject, Terms { rule, generation, expires, cargo: None, unguarded })
+        Permit::new(
+            subject,
+            Terms {
+                rule,
+                generation,
+                expires,
+                cargo: None,
+                unguarded,
+            },
+        )
     }
 }
 
@@ -73,7 +104,11 @@ impl Gate {
     /// host.
     pub fn replace(&self, policy: Policy) {
         let policy = Arc::new(policy);
-        let mut current = self.0.policy.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self
+            .0
+            .policy
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         *current = policy.clone();
         self.0.generation.fetch_add(1, Ordering::Release);
         drop(current);
@@ -132,7 +167,11 @@ impl Gate {
     fn judge(&self, operation: &'static str, ask: Ask<'_>) -> Result<Verdict, Denial> {
         let (policy, generation) = self.snapshot();
         match judge::judge(&policy, &ask, &self.0.pins, Instant::now()) {
-            Ok(grant) => Ok(Verdict { grant, generation, unguarded: None }),
+            Ok(grant) => Ok(Verdict {
+                grant,
+                generation,
+                unguarded: None,
+            }),
             Err(reason) => self.pass_over(operation, ask, reason, policy, generation),
         }
     }
@@ -154,7 +193,11 @@ impl Gate {
         grant.cargo = Cargo::everything();
         judge::take_denied_uses(&policy, &ask, &mut grant.cargo);
         let denial = Denial::new(operation, ask.into_query(), reason, policy);
-        Ok(Verdict { grant, generation, unguarded: Some(denial) })
+        Ok(Verdict {
+            grant,
+            generation,
+            unguarded: Some(denial),
+        })
     }
 
     /// A denial where no rule is even asked.

@@ -37,11 +37,16 @@ impl Gate {
             Ok(folded) => {
                 let name: Arc<str> = folded.into();
                 let ask = Ask::socketless(OpSet::RESOLVE, What::Host(name.clone()));
-                Ok(self.judge(op::Resolve::NAME, ask)?.bare_permit(HostName(name)))
+                Ok(self
+                    .judge(op::Resolve::NAME, ask)?
+                    .bare_permit(HostName(name)))
             }
             Err(_) => {
                 let shown = String::from_utf8_lossy(&host[..host.len().min(256)]).into();
-                Err(self.refuse(op::Resolve::NAME, Ask::socketless(OpSet::RESOLVE, What::Host(shown))))
+                Err(self.refuse(
+                    op::Resolve::NAME,
+                    Ask::socketless(OpSet::RESOLVE, What::Host(shown)),
+                ))
             }
         }
     }
@@ -55,14 +60,24 @@ impl Gate {
         self.pin_at(permit, answers, Instant::now())
     }
 
-    pub(crate) fn pin_at(&self, permit: &Permit<op::Resolve>, answers: &[IpAddr], now: Instant) -> Vec<IpAddr> {
+    pub(crate) fn pin_at(
+        &self,
+        permit: &Permit<op::Resolve>,
+        answers: &[IpAddr],
+        now: Instant,
+    ) -> Vec<IpAddr> {
         let (policy, generation) = self.snapshot();
         if permit.generation() != generation {
             return Vec::new();
         }
         let name = &permit.subject().0;
-        let clauses: Vec<&Clause> =
-            policy.allow.all().iter().map(|clause| &**clause).filter(|clause| concerns(clause, name)).collect();
+        let clauses: Vec<&Clause> = policy
+            .allow
+            .all()
+            .iter()
+            .map(|clause| &**clause)
+            .filter(|clause| concerns(clause, name))
+            .collect();
         let unguarded = permit.unguarded().is_some();
         let mut seen: Vec<IpAddr> = Vec::new();
         for ip in answers.iter().map(IpAddr::to_canonical) {
@@ -110,7 +125,9 @@ impl Gate {
     /// No rule grants `set-hostname`, or a deny rule forbids it.
     pub fn set_hostname(&self, name: &[u8]) -> Result<Permit<op::SetHostname>, Denial> {
         let ask = Ask::socketless(OpSet::SET_HOSTNAME, What::Hostname(name.to_vec()));
-        Ok(self.judge(op::SetHostname::NAME, ask)?.bare_permit(name.to_vec()))
+        Ok(self
+            .judge(op::SetHostname::NAME, ask)?
+            .bare_permit(name.to_vec()))
     }
 }
 
@@ -119,9 +136,15 @@ impl Gate {
 fn denies_answer(policy: &Policy, ip: IpAddr) -> bool {
     policy.deny.all().iter().any(|clause| {
         let addresses = [&clause.peer, &clause.either];
-        let whole = clause.ops.contains(OpSet::CONNECT | OpSet::SEND_TO) && clause.local.is_none() && !clause.uses_only;
+        let whole = clause.ops.contains(OpSet::CONNECT | OpSet::SEND_TO)
+            && clause.local.is_none()
+            && !clause.uses_only;
         let any_kind = clause.kind.types.is_none() && clause.kind.protocols.is_none();
-        let family = if ip.is_ipv4() { crate::kind::Family::Inet } else { crate::kind::Family::Inet6 };
+        let family = if ip.is_ipv4() {
+            crate::kind::Family::Inet
+        } else {
+            crate::kind::Family::Inet6
+        };
         let mut given = addresses.into_iter().flatten().peekable();
         whole
             && any_kind

@@ -14,7 +14,11 @@ use crate::permit::{GroupRequest, IoctlName, Operation, Permit, op};
 /// A question about an option: any rule that is about the socket and lists it will do. What is not known
 /// of the socket's addresses is left open; what is known has to be covered.
 fn option_ask(s: &SocketFacts, what: What) -> Ask<'_> {
-    let mut ask = Ask { bound_by_options: false, denied_by: OpSet::empty(), ..Ask::socket(OpSet::MAKING, s) };
+    let mut ask = Ask {
+        bound_by_options: false,
+        denied_by: OpSet::empty(),
+        ..Ask::socket(OpSet::MAKING, s)
+    };
     if s.local.is_none() || s.origin == Origin::Pair {
         ask.local = End::Open;
     }
@@ -31,7 +35,11 @@ impl Gate {
     ///
     /// # Errors
     /// No rule about the socket lists the option in `options.get`, or a deny rule does.
-    pub fn get_option(&self, s: &SocketFacts, option: OptionName) -> Result<Permit<op::GetOption>, Denial> {
+    pub fn get_option(
+        &self,
+        s: &SocketFacts,
+        option: OptionName,
+    ) -> Result<Permit<op::GetOption>, Denial> {
         let ask = option_ask(s, What::GetOption(option));
         let verdict = if ALWAYS_READABLE.contains(&option) {
             self.always(op::GetOption::NAME, ask)?
@@ -68,14 +76,22 @@ impl Gate {
             let reason = Reason::Rule(clause.id.clone());
             return Err(Denial::new(operation, ask.into_query(), reason, policy));
         }
-        Ok(Verdict { grant: Grant::without_rule("(always)"), generation, unguarded: None })
+        Ok(Verdict {
+            grant: Grant::without_rule("(always)"),
+            generation,
+            unguarded: None,
+        })
     }
 
     /// Joining a multicast group.
     ///
     /// # Errors
     /// No rule grants `join-group` for it, or a deny rule forbids it.
-    pub fn join_group(&self, s: &SocketFacts, request: &GroupRequest) -> Result<Permit<op::JoinGroup>, Denial> {
+    pub fn join_group(
+        &self,
+        s: &SocketFacts,
+        request: &GroupRequest,
+    ) -> Result<Permit<op::JoinGroup>, Denial> {
         let request = GroupRequest {
             group: request.group.to_canonical(),
             source: request.source.map(|source| source.to_canonical()),
@@ -90,8 +106,13 @@ impl Gate {
     ///
     /// # Errors
     /// No rule grants `descriptor-send` of that kind on the socket, or a deny rule forbids it.
-    pub fn descriptor_send(&self, s: &SocketFacts, kind: DescriptorKind) -> Result<Permit<op::DescriptorSend>, Denial> {
-        let verdict = self.judge_descriptor(op::DescriptorSend::NAME, OpSet::DESCRIPTOR_SEND, s, kind)?;
+    pub fn descriptor_send(
+        &self,
+        s: &SocketFacts,
+        kind: DescriptorKind,
+    ) -> Result<Permit<op::DescriptorSend>, Denial> {
+        let verdict =
+            self.judge_descriptor(op::DescriptorSend::NAME, OpSet::DESCRIPTOR_SEND, s, kind)?;
         Ok(verdict.bare_permit(DescriptorKinds::from(kind)))
     }
 
@@ -104,7 +125,12 @@ impl Gate {
         s: &SocketFacts,
         kind: DescriptorKind,
     ) -> Result<Permit<op::DescriptorReceive>, Denial> {
-        let verdict = self.judge_descriptor(op::DescriptorReceive::NAME, OpSet::DESCRIPTOR_RECEIVE, s, kind)?;
+        let verdict = self.judge_descriptor(
+            op::DescriptorReceive::NAME,
+            OpSet::DESCRIPTOR_RECEIVE,
+            s,
+            kind,
+        )?;
         Ok(verdict.bare_permit(DescriptorKinds::from(kind)))
     }
 
@@ -120,14 +146,22 @@ impl Gate {
             Origin::Accept => OpSet::LISTEN,
             Origin::Pair => OpSet::SOCKETPAIR,
         };
-        let mut ask = Ask { via, granted: false, ..Ask::socket(op, s).about(What::Descriptor(kind)) };
+        let mut ask = Ask {
+            via,
+            granted: false,
+            ..Ask::socket(op, s).about(What::Descriptor(kind))
+        };
         if s.origin == Origin::Pair {
             (ask.local, ask.peer) = (End::Open, End::Open);
         }
         let (policy, generation) = self.snapshot();
         let verdict = verdict_on_descriptor(&policy, &ask, &self.0.pins);
         match verdict {
-            Ok(grant) => Ok(Verdict { grant, generation, unguarded: None }),
+            Ok(grant) => Ok(Verdict {
+                grant,
+                generation,
+                unguarded: None,
+            }),
             Err(reason) => self.pass_over(operation, ask, reason, policy, generation),
         }
     }
@@ -137,7 +171,11 @@ impl Gate {
     /// # Errors
     /// No rule grants `disconnect` on the socket, or a deny rule forbids it.
     pub fn disconnect(&self, s: &SocketFacts) -> Result<Permit<op::Disconnect>, Denial> {
-        let ask = Ask { granted: false, expired_pins: true, ..Ask::socket(OpSet::DISCONNECT, s) };
+        let ask = Ask {
+            granted: false,
+            expired_pins: true,
+            ..Ask::socket(OpSet::DISCONNECT, s)
+        };
         Ok(self.judge(op::Disconnect::NAME, ask)?.bare_permit(()))
     }
 
@@ -145,8 +183,16 @@ impl Gate {
     ///
     /// # Errors
     /// No rule grants `splice` on one of them, or a deny rule forbids it.
-    pub fn splice(&self, from: &SocketFacts, to: &SocketFacts) -> Result<Permit<op::Splice>, Denial> {
-        let ask = |s| Ask { granted: false, expired_pins: true, ..Ask::socket(OpSet::SPLICE, s) };
+    pub fn splice(
+        &self,
+        from: &SocketFacts,
+        to: &SocketFacts,
+    ) -> Result<Permit<op::Splice>, Denial> {
+        let ask = |s| Ask {
+            granted: false,
+            expired_pins: true,
+            ..Ask::socket(OpSet::SPLICE, s)
+        };
         self.judge(op::Splice::NAME, ask(from))?;
         Ok(self.judge(op::Splice::NAME, ask(to))?.bare_permit(()))
     }
@@ -163,11 +209,14 @@ impl Gate {
     }
 }
 
-fn verdict_on_descriptor(policy: &Policy, ask: &Ask<'_>, pins: &dyn judge::Pinned) -> Result<Grant, Reason> {
+fn verdict_on_descriptor(
+    policy: &Policy,
+    ask: &Ask<'_>,
+    pins: &dyn judge::Pinned,
+) -> Result<Grant, Reason> {
     if let Some(clause) = judge::forbidding(policy, ask) {
         return Err(Reason::Rule(clause.id.clone()));
     }
     let clause = judge::descriptor_rule(policy, ask, pins, Instant::now()).ok_or(Reason::NoRule)?;
     Ok(Grant::without_rule(clause.id.as_str()))
 }
-

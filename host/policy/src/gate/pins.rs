@@ -32,7 +32,13 @@ impl Pins {
     /// Pins `ip` under `name`, or renews the pin.
     pub(crate) fn add(&self, name: &Arc<str>, ip: IpAddr, now: Instant) {
         let mut book = self.book();
-        if let Some((_, at)) = book.names.entry(ip).or_default().iter_mut().find(|(known, _)| known == name) {
+        if let Some((_, at)) = book
+            .names
+            .entry(ip)
+            .or_default()
+            .iter_mut()
+            .find(|(known, _)| known == name)
+        {
             *at = now;
             return;
         }
@@ -75,7 +81,14 @@ impl Book {
 }
 
 impl Pinned for Pins {
-    fn until(&self, hosts: &[HostPattern], ip: IpAddr, lifetime: Duration, now: Instant, expired: bool) -> Option<Instant> {
+    fn until(
+        &self,
+        hosts: &[HostPattern],
+        ip: IpAddr,
+        lifetime: Duration,
+        now: Instant,
+        expired: bool,
+    ) -> Option<Instant> {
         let book = self.book();
         let pins = book.names.get(&ip)?;
         let latest = pins
@@ -92,7 +105,14 @@ impl Pinned for Pins {
 pub(crate) struct NoPins;
 
 impl Pinned for NoPins {
-    fn until(&self, _: &[HostPattern], _: IpAddr, _: Duration, _: Instant, _: bool) -> Option<Instant> {
+    fn until(
+        &self,
+        _: &[HostPattern],
+        _: IpAddr,
+        _: Duration,
+        _: Instant,
+        _: bool,
+    ) -> Option<Instant> {
         None
     }
 }
@@ -108,12 +128,19 @@ mod tests {
         let name: Arc<str> = "a.example".into();
         let ip = |number: usize| IpAddr::from((number as u32).to_be_bytes());
         for number in 0..MOST_PINS + 10 {
-            pins.add(&name, ip(number), start + Duration::from_millis(number as u64));
+            pins.add(
+                &name,
+                ip(number),
+                start + Duration::from_millis(number as u64),
+            );
         }
         let hosts = [HostPattern::Any];
         let minute = Duration::from_secs(60);
         assert!(pins.until(&hosts, ip(0), minute, start, true).is_none());
-        assert!(pins.until(&hosts, ip(MOST_PINS + 9), minute, start, true).is_some());
+        assert!(
+            pins.until(&hosts, ip(MOST_PINS + 9), minute, start, true)
+                .is_some()
+        );
         assert!(pins.book().count <= MOST_PINS);
     }
 
@@ -125,10 +152,25 @@ mod tests {
         pins.add(&"a.example".into(), ip, start);
         let hosts = [HostPattern::Exact("a.example".to_owned())];
         let minute = Duration::from_secs(60);
-        assert_eq!(pins.until(&hosts, ip, minute, start, false), Some(start + minute));
+        assert_eq!(
+            pins.until(&hosts, ip, minute, start, false),
+            Some(start + minute)
+        );
         assert_eq!(pins.until(&hosts, ip, minute, start + minute, false), None);
-        assert!(pins.until(&hosts, ip, minute, start + minute, true).is_some());
-        assert!(pins.until(&[HostPattern::Exact("b.example".to_owned())], ip, minute, start, true).is_none());
+        assert!(
+            pins.until(&hosts, ip, minute, start + minute, true)
+                .is_some()
+        );
+        assert!(
+            pins.until(
+                &[HostPattern::Exact("b.example".to_owned())],
+                ip,
+                minute,
+                start,
+                true
+            )
+            .is_none()
+        );
         pins.retain(|name| name != "a.example");
         assert!(pins.until(&hosts, ip, minute, start, true).is_none());
     }

@@ -20,7 +20,10 @@ impl PolicyBuilder {
     /// Adds a rule that grants.
     #[must_use]
     pub fn allow(mut self, rule: Rule) -> PolicyBuilder {
-        self.rules.push(Rule { deny: false, ..rule });
+        self.rules.push(Rule {
+            deny: false,
+            ..rule
+        });
         self
     }
 
@@ -87,14 +90,19 @@ impl PolicyBuilder {
 }
 
 fn add<'a>(list: &mut Option<Listing>, items: impl IntoIterator<Item = &'a str>) {
-    list.get_or_insert_default().items.extend(items.into_iter().map(Text::new));
+    list.get_or_insert_default()
+        .items
+        .extend(items.into_iter().map(Text::new));
 }
 
 impl Rule {
     /// A rule that says nothing yet.
     #[must_use]
     pub fn new(id: &str) -> Rule {
-        Rule { id: Some(Text::new(id)), ..Rule::default() }
+        Rule {
+            id: Some(Text::new(id)),
+            ..Rule::default()
+        }
     }
 
     fn transport(mut self, word: &str) -> Rule {
@@ -144,7 +152,11 @@ impl Rule {
     fn with_address(mut self, op: &str, text: &str, peer: bool) -> Result<Rule, LoadErrors> {
         add(&mut self.ops, [op]);
         let mut faults = Vec::new();
-        let ends = if peer { &mut self.peer } else { &mut self.local };
+        let ends = if peer {
+            &mut self.peer
+        } else {
+            &mut self.local
+        };
         line::address(ends.get_or_insert_default(), &Text::new(text), &mut faults);
         LoadErrors::unless_empty(&Arc::new(Origin::Rust), faults, self)
     }
@@ -291,14 +303,20 @@ impl Rule {
     /// `replace-stale`: a socket that nobody listens on any more may be replaced.
     #[must_use]
     pub fn replace_stale(mut self) -> Rule {
-        self.replace_stale = Some(Flag { value: true, at: None });
+        self.replace_stale = Some(Flag {
+            value: true,
+            at: None,
+        });
         self
     }
 
     /// `peer = "*"`: every peer.
     #[must_use]
     pub fn any_peer(mut self) -> Rule {
-        self.peer = Some(Ends { any: true, ..Ends::default() });
+        self.peer = Some(Ends {
+            any: true,
+            ..Ends::default()
+        });
         self
     }
 }

@@ -4,159 +4,20 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::ends::{self, each};
-use super::error::{Fault, suggest};
+use super::error::Fault;
 use super::rule::{Ends, Listing, Rule, Span};
+use super::vocabulary::{
+    ancillary, descriptor_kinds, duration, families, message_flags, operations, option_patterns,
+    protocols, types,
+};
 use crate::class::ClassSet;
-use crate::kind::{Family, PROTOCOLS, SocketType};
-use crate::message::{AncillaryKind, AncillarySet, DescriptorKinds, MessageFlags};
+use crate::kind::{Family, SocketType};
+use crate::message::DescriptorKinds;
 use crate::model::{
-    AddressPattern, Clause, DEFAULT_PIN, GroupPattern, IpPattern, KindPattern, NamePattern, OpSet, OptionGrant,
-    OptionPattern, OptionPatterns,
+    AddressPattern, Clause, DEFAULT_PIN, GroupPattern, IpPattern, KindPattern, NamePattern, OpSet,
+    OptionGrant,
 };
 use crate::permit::RuleId;
-
-const FAMILIES: &[(&str, Family)] = &[("inet", Family::Inet), ("inet6", Family::Inet6), ("unix", Family::Unix)];
-const LATER_FAMILIES: &[&str] = &[
-    "alg", "bluetooth", "can", "hyperv", "netlink", "packet", "qipcrtr", "rds", "tipc", "vsock", "l2cap", "rfcomm",
-    "sco", "hci", "xdp",
-];
-const TYPES: &[(&str, SocketType)] =
-    &[("stream", SocketType::Stream), ("datagram", SocketType::Datagram), ("seqpacket", SocketType::SeqPacket)];
-const LATER_TYPES: &[&str] = &["raw", "rdm", "packet"];
-
-/// Longest `pin`: a day.
-const LONGEST_PIN: Duration = Duration::from_secs(86_400);
-
-fn names<T>(table: &'static [(&'static str, T)]) -> impl Iterator<Item = &'static str> + Clone {
-    table.iter().map(|(name, _)| *name)
-}
-
-fn families(list: &Listing, faults: &mut Vec<Fault>) -> Vec<Family> {
-    each(list, faults, |word| match FAMILIES.iter().find(|(name, _)| *name == word) {
-        Some((_, family)) => Ok(*family),
-        None if LATER_FAMILIES.contains(&word) => Err((
-            format!("family `{word}` is not supported by this version yet"),
-            "there are `inet`, `inet6` and `unix`".to_owned(),
-        )),
-        None => Err((format!("`{word}` is no address family"), suggest(word, names(FAMILIES)))),
-    })
-}
-
-fn types(list: &Listing, faults: &mut Vec<Fault>) -> Vec<SocketType> {
-    each(list, faults, |word| match (TYPES.iter().find(|(name, _)| *name == word), word) {
-        (Some((_, socket_type)), _) => Ok(*socket_type),
-        (None, "dgram") => Err(("`dgram` is no socket type".to_owned(), "did you mean `datagram`?".to_owned())),
-        (None, _) if LATER_TYPES.contains(&word) => Err((
-            format!("type `{word}` is not supported by this version yet"),
-            "there are `stream`, `datagram` and `seqpacket`".to_owned(),
-        )),
-        (None, _) => Err((format!("`{word}` is no socket type"), suggest(word, names(TYPES)))),
-    })
-}
-
-fn protocols(list: &Listing, faults: &mut Vec<Fault>) -> Vec<u32> {
-    each(list, faults, |word| {
-        if let Ok(number) = word.parse() {
-            return Ok(number);
-        }
-        PROTOCOLS
-            .iter()
-            .find(|(name, _)| *name == word)
-            .map(|(_, number)| *number)
-            .ok_or_else(|| (format!("`{word}` is no protocol"), suggest(word, names(PROTOCOLS))))
-    })
-}
-
-fn operations(list: &Listing, faults: &mut Vec<Fault>) -> OpSet {
-    each(list, faults, |word| {
-        OpSet::from_policy_name(word).ok_or_else(|| {
-            let help = match word {
-                "accept" => "`listen` carries accepting".to_owned(),
-                "create" | "socket" => "every operation on a socket carries making it".to_owned(),
-                "send" => "`connect` and `listen` carry sending; `send-to` is for datagrams with a name".to_owned(),
-                "recv" => "did you mean `receive`?".to_owned(),
-                "shutdown" => "`connect`, `listen` and `socketpair` carry it".to_owned(),
-                _ => suggest(word, OpSet::policy_names().collect::<Vec<_>>()),
-            };
-            (format!("`{word}` is no operation"), help)
-        })
-    })
-    .into_iter()
-    .fold(OpSet::empty(), |set, op| set | op)
-}
-
-fn option_patterns(list: Option<&Listing>, faults: &mut Vec<Fault>) -> OptionPatterns {
-    let Some(list) = list else { return OptionPatterns::default() };
-    OptionPatterns(each(list, faults, |word| {
-        OptionPattern::parse(word).map_err(|message| {
-            let name = word.split('=').next().unwrap_or(word);
-            let near = super::error::nearest(name, crate::option::OPTIONS.iter().map(|known| known.readable));
-            let help = match near {
-                Some(near) if near != name => format!("did you mean `{near}`?"),
-                _ => "write `so.keepalive`, `so.bindtodevice=eth0`, or Linux's numbers: `6/1`".to_owned(),
-            };
-            (message, help)
-        })
-    }))
-}
-
-fn ancillary(list: Option<&Listing>, faults: &mut Vec<Fault>) -> AncillarySet {
-    let mut set = AncillarySet::default();
-    let Some(list) = list else { return set };
-    let kinds = each(list, faults, |word| match AncillaryKind::from_policy_name(word) {
-        Some(AncillaryKind::Rights) => Err((
-            "descriptors are not granted by `ancillary`".to_owned(),
-            "grant the operations `descriptor-send` and `descriptor-receive`, with `kinds`".to_owned(),
-        )),
-        Some(kind) => Ok(kind),
-        None => Err((
-            format!("`{word}` is no kind of ancillary data"),
-            suggest(word, AncillaryKind::policy_names().collect::<Vec<_>>()),
-        )),
-    });
-    for kind in kinds {
-        set.insert(kind);
-    }
-    set
-}
-
-fn message_flags(list: Option<&Listing>, faults: &mut Vec<Fault>) -> MessageFlags {
-    let Some(list) = list else { return MessageFlags::empty() };
-    let known: Vec<String> = (MessageFlags::all() - MessageFlags::ALWAYS).policy_names().collect();
-    each(list, faults, |word| match MessageFlags::from_policy_name(word) {
-        Some(flag) if MessageFlags::ALWAYS.contains(flag) => {
-            Err((format!("the flag `{word}` is always allowed"), "take it out".to_owned()))
-        }
-        Some(flag) => Ok(flag),
-        None => Err((format!("`{word}` is no message flag"), suggest(word, known.iter().map(String::as_str)))),
-    })
-    .into_iter()
-    .fold(MessageFlags::empty(), |set, flag| set | flag)
-}
-
-fn descriptor_kinds(list: Option<&Listing>, faults: &mut Vec<Fault>) -> DescriptorKinds {
-    let Some(list) = list else { return DescriptorKinds::empty() };
-    each(list, faults, |word| match word {
-        "socket" => Ok(DescriptorKinds::SOCKET),
-        "opaque" => Ok(DescriptorKinds::OPAQUE),
-        _ => Err((format!("`{word}` is no kind of descriptor"), suggest(word, ["socket", "opaque"]))),
-    })
-    .into_iter()
-    .fold(DescriptorKinds::empty(), |set, kind| set | kind)
-}
-
-fn duration(text: &str) -> Option<Duration> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let number: u64 = digits.parse().ok()?;
-    let duration = match text[digits.len()..].trim() {
-        "ms" => Duration::from_millis(number),
-        "s" => Duration::from_secs(number),
-        "m" => Duration::from_secs(number.checked_mul(60)?),
-        "h" => Duration::from_secs(number.checked_mul(3600)?),
-        _ => return None,
-    };
-    (!duration.is_zero() && duration <= LONGEST_PIN).then_some(duration)
-}
 
 /// A rule on its way to becoming a clause.
 struct Compiler<'r> {
@@ -169,13 +30,28 @@ struct Compiler<'r> {
 }
 
 /// Compiles a rule. `None` if something is wrong with it, which is then among the faults.
-pub(crate) fn compile(rule: Rule, base: &Path, place: String, faults: &mut Vec<Fault>) -> Option<Clause> {
+pub(crate) fn compile(
+    rule: Rule,
+    base: &Path,
+    place: String,
+    faults: &mut Vec<Fault>,
+) -> Option<Clause> {
     let before = faults.len();
-    let ops = rule.ops.as_ref().map_or(OpSet::empty(), |list| operations(list, faults));
+    let ops = rule
+        .ops
+        .as_ref()
+        .map_or(OpSet::empty(), |list| operations(list, faults));
     let families = rule.family.as_ref().map(|list| families(list, faults));
     let types = rule.socket_type.as_ref().map(|list| types(list, faults));
     let broken = rule.broken || faults.len() > before;
-    let mut compiler = Compiler { rule: &rule, ops, families, types, base, faults };
+    let mut compiler = Compiler {
+        rule: &rule,
+        ops,
+        families,
+        types,
+        base,
+        faults,
+    };
     let clause = compiler.clause(place, broken);
     (faults.len() == before).then_some(clause)
 }
@@ -201,7 +77,13 @@ impl Compiler<'_> {
             self.check_addresses(local.as_ref(), peer.as_ref(), either.as_ref());
         }
         let hosts = self.hosts();
-        let uses = [&rule.get, &rule.set, &rule.ancillary_send, &rule.ancillary_receive, &rule.flags];
+        let uses = [
+            &rule.get,
+            &rule.set,
+            &rule.ancillary_send,
+            &rule.ancillary_receive,
+            &rule.flags,
+        ];
         let uses_only = rule.deny && uses.iter().any(|list| list.is_some());
         let host_alone = rule.deny && hosts.is_some() && self.ops.is_empty();
         let every_op = rule.deny && rule.ops.is_none() && !host_alone;
@@ -212,7 +94,10 @@ impl Compiler<'_> {
             kind: KindPattern {
                 families: self.families.clone(),
                 types: self.types.clone(),
-                protocols: rule.protocol.as_ref().map(|list| protocols(list, self.faults)),
+                protocols: rule
+                    .protocol
+                    .as_ref()
+                    .map(|list| protocols(list, self.faults)),
             },
             ops: if host_alone {
                 OpSet::RESOLVE
@@ -226,7 +111,10 @@ impl Compiler<'_> {
             peer,
             either,
             hosts,
-            host_may_be: rule.host_may_be.as_ref().map_or(ClassSet::empty(), |list| ends::classes(list, self.faults)),
+            host_may_be: rule
+                .host_may_be
+                .as_ref()
+                .map_or(ClassSet::empty(), |list| ends::classes(list, self.faults)),
             pin: self.pin(),
             options: OptionGrant {
                 get: option_patterns(rule.get.as_ref(), self.faults),
@@ -240,7 +128,11 @@ impl Compiler<'_> {
                 (list, _) => descriptor_kinds(list.as_ref(), self.faults),
             },
             groups: self.groups(),
-            ioctls: rule.ioctl.iter().flat_map(|list| list.items.iter().map(|item| item.value.clone())).collect(),
+            ioctls: rule
+                .ioctl
+                .iter()
+                .flat_map(|list| list.items.iter().map(|item| item.value.clone()))
+                .collect(),
             mode: self.mode(),
             replace_stale: rule.replace_stale.as_ref().is_some_and(|flag| flag.value),
             peer_uids: self.peer_uids(),
@@ -251,7 +143,11 @@ impl Compiler<'_> {
     fn id(&mut self) -> RuleId {
         match &self.rule.id {
             None => {
-                self.fault(None, "the rule has no `id`", "give it one: `id = \"web\"`; denials and logs name rules by it");
+                self.fault(
+                    None,
+                    "the rule has no `id`",
+                    "give it one: `id = \"web\"`; denials and logs name rules by it",
+                );
                 RuleId::new("")
             }
             Some(id) => {
@@ -270,16 +166,24 @@ impl Compiler<'_> {
 
     fn check_ops(&mut self) {
         if !self.rule.deny && self.rule.ops.is_none() {
-            self.fault(None, "the rule grants no operation", "say which: `ops = [\"connect\"]`");
+            self.fault(
+                None,
+                "the rule grants no operation",
+                "say which: `ops = [\"connect\"]`",
+            );
         }
     }
 
     fn only_family(&self, family: Family) -> bool {
-        self.families.as_ref().is_some_and(|families| families.iter().all(|known| *known == family))
+        self.families
+            .as_ref()
+            .is_some_and(|families| families.iter().all(|known| *known == family))
     }
 
     fn may_be(&self, family: Family) -> bool {
-        self.families.as_ref().is_none_or(|families| families.contains(&family))
+        self.families
+            .as_ref()
+            .is_none_or(|families| families.contains(&family))
     }
 
     fn may_be_ip(&self) -> bool {
@@ -288,14 +192,23 @@ impl Compiler<'_> {
 
     fn check_kind(&mut self) {
         let only = |types: &Option<Vec<SocketType>>, socket_type| {
-            types.as_ref().is_some_and(|types| types.iter().all(|known| *known == socket_type))
+            types
+                .as_ref()
+                .is_some_and(|types| types.iter().all(|known| *known == socket_type))
         };
         let at = |rule: &Rule| rule.socket_type.as_ref().and_then(|list| list.at.clone());
         if self.ops.contains(OpSet::LISTEN) && only(&self.types, SocketType::Datagram) {
-            self.fault(at(self.rule), "datagram sockets do not listen", "grant `bind`, `receive` and `reply`");
+            self.fault(
+                at(self.rule),
+                "datagram sockets do not listen",
+                "grant `bind`, `receive` and `reply`",
+            );
         }
         let datagram_ops = self.ops & (OpSet::SEND_TO | OpSet::RECEIVE | OpSet::REPLY);
-        if only(&self.types, SocketType::Stream) && !datagram_ops.is_empty() && self.ops == datagram_ops {
+        if only(&self.types, SocketType::Stream)
+            && !datagram_ops.is_empty()
+            && self.ops == datagram_ops
+        {
             self.fault(
                 at(self.rule),
                 "streams have no datagrams to send or receive",
@@ -328,23 +241,60 @@ impl Compiler<'_> {
             .any(|ends| ends.path.is_some() || ends.any);
         let has_host = self.host_lists().next().is_some();
         let checks: [(&str, Option<Span>, bool, &str); 9] = [
-            ("kinds", at(&rule.kinds), self.ops.intersects(descriptors), "it goes with `descriptor-send` and `descriptor-receive`"),
-            ("ioctl", at(&rule.ioctl), self.ops.contains(OpSet::IOCTL), "it goes with the operation `ioctl`"),
-            ("source", at(&rule.source), self.ops.contains(OpSet::JOIN_GROUP), "it goes with `join-group`"),
-            ("interface", at(&rule.interface), self.ops.contains(OpSet::JOIN_GROUP), "it goes with `join-group`"),
-            ("mode", rule.mode.as_ref().map(|text| text.at.clone()), makes_names && has_path, "it goes with `bind` or `listen` on a `path`"),
+            (
+                "kinds",
+                at(&rule.kinds),
+                self.ops.intersects(descriptors),
+                "it goes with `descriptor-send` and `descriptor-receive`",
+            ),
+            (
+                "ioctl",
+                at(&rule.ioctl),
+                self.ops.contains(OpSet::IOCTL),
+                "it goes with the operation `ioctl`",
+            ),
+            (
+                "source",
+                at(&rule.source),
+                self.ops.contains(OpSet::JOIN_GROUP),
+                "it goes with `join-group`",
+            ),
+            (
+                "interface",
+                at(&rule.interface),
+                self.ops.contains(OpSet::JOIN_GROUP),
+                "it goes with `join-group`",
+            ),
+            (
+                "mode",
+                rule.mode.as_ref().map(|text| text.at.clone()),
+                makes_names && has_path,
+                "it goes with `bind` or `listen` on a `path`",
+            ),
             (
                 "replace-stale",
                 rule.replace_stale.as_ref().map(|flag| flag.at.clone()),
                 makes_names && has_path,
                 "it goes with `bind` or `listen` on a `path`",
             ),
-            ("host-may-be", at(&rule.host_may_be), has_host && !rule.deny, "it goes with `host` in an allow rule"),
-            ("pin", rule.pin.as_ref().map(|text| text.at.clone()), has_host && !rule.deny, "it goes with `host` in an allow rule"),
+            (
+                "host-may-be",
+                at(&rule.host_may_be),
+                has_host && !rule.deny,
+                "it goes with `host` in an allow rule",
+            ),
+            (
+                "pin",
+                rule.pin.as_ref().map(|text| text.at.clone()),
+                has_host && !rule.deny,
+                "it goes with `host` in an allow rule",
+            ),
             (
                 "peer-uid",
                 at(&rule.peer_uid),
-                !rule.deny && self.only_family(Family::Unix) && self.ops.intersects(OpSet::CONNECT | OpSet::LISTEN),
+                !rule.deny
+                    && self.only_family(Family::Unix)
+                    && self.ops.intersects(OpSet::CONNECT | OpSet::LISTEN),
                 "it goes with `connect` or `listen` in an allow rule with `family = [\"unix\"]`",
             ),
         ];
@@ -357,10 +307,18 @@ impl Compiler<'_> {
             return self.check_denied_uses();
         }
         if self.ops.intersects(descriptors) && rule.kinds.is_none() {
-            self.fault(None, "the rule does not say which descriptors", "add `kinds = [\"socket\"]` or `kinds = [\"opaque\"]`");
+            self.fault(
+                None,
+                "the rule does not say which descriptors",
+                "add `kinds = [\"socket\"]` or `kinds = [\"opaque\"]`",
+            );
         }
         if self.ops.contains(OpSet::IOCTL) && rule.ioctl.is_none() {
-            self.fault(None, "the rule does not say which requests", "add `ioctl = [\"siocatmark\"]`");
+            self.fault(
+                None,
+                "the rule does not say which requests",
+                "add `ioctl = [\"siocatmark\"]`",
+            );
         }
     }
 
@@ -384,17 +342,30 @@ impl Compiler<'_> {
     }
 
     fn host_lists(&self) -> impl Iterator<Item = &Listing> {
-        [Some(&self.rule.top), self.rule.peer.as_ref()].into_iter().flatten().filter_map(|ends| ends.host.as_ref())
+        [Some(&self.rule.top), self.rule.peer.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|ends| ends.host.as_ref())
     }
 
     fn hosts(&mut self) -> Option<Vec<crate::model::HostPattern>> {
         // Their faults were noted with the address; here only the patterns are wanted.
-        let patterns: Vec<_> = self.host_lists().flat_map(|list| ends::hosts(list, &mut Vec::new())).collect();
+        let patterns: Vec<_> = self
+            .host_lists()
+            .flat_map(|list| ends::hosts(list, &mut Vec::new()))
+            .collect();
         (!patterns.is_empty()).then_some(patterns)
     }
 
     /// Local, peer, and for a deny rule either.
-    fn addresses(&mut self, broken: bool) -> (Option<AddressPattern>, Option<AddressPattern>, Option<AddressPattern>) {
+    fn addresses(
+        &mut self,
+        broken: bool,
+    ) -> (
+        Option<AddressPattern>,
+        Option<AddressPattern>,
+        Option<AddressPattern>,
+    ) {
         let rule = self.rule;
         let multicast = self.ops.contains(OpSet::JOIN_GROUP);
         let mut compiled = |ends: Option<&Ends>, multicast: bool| {
@@ -408,10 +379,13 @@ impl Compiler<'_> {
             let either = top.filter(|pattern| !matches!(pattern.ip, Some(IpPattern::Hosts(_))));
             return (local, peer, either);
         }
-        let Some(top) = top.filter(|_| !broken) else { return (local, peer, None) };
+        let Some(top) = top.filter(|_| !broken) else {
+            return (local, peer, None);
+        };
         let local_kind = self.ops.intersects(OpSet::LOCAL_KIND);
         let peer_kind = self.ops.intersects(OpSet::PEER_KIND);
-        let host_for_resolve = self.ops.contains(OpSet::RESOLVE) && matches!(top.ip, Some(IpPattern::Hosts(_)));
+        let host_for_resolve =
+            self.ops.contains(OpSet::RESOLVE) && matches!(top.ip, Some(IpPattern::Hosts(_)));
         let at = rule.top.at.clone();
         if local_kind && peer_kind {
             self.fault(
@@ -423,13 +397,21 @@ impl Compiler<'_> {
         }
         if local_kind {
             if local.is_some() {
-                self.fault(at, "the local address stands at the top of the rule and in `local`", "write it once");
+                self.fault(
+                    at,
+                    "the local address stands at the top of the rule and in `local`",
+                    "write it once",
+                );
             }
             return (Some(top), peer, None);
         }
         if peer_kind || host_for_resolve {
             if peer.is_some() {
-                self.fault(at, "the peer's address stands at the top of the rule and in `peer`", "write it once");
+                self.fault(
+                    at,
+                    "the peer's address stands at the top of the rule and in `peer`",
+                    "write it once",
+                );
             }
             return (local, Some(top), None);
         }
@@ -448,46 +430,89 @@ impl Compiler<'_> {
         either: Option<&AddressPattern>,
     ) {
         let rule = self.rule;
-        let places =
-            [(local, &rule.local), (peer, &rule.peer), (either, &None)].map(|(pattern, ends)| (pattern, ends.as_ref()));
+        let places = [(local, &rule.local), (peer, &rule.peer), (either, &None)]
+            .map(|(pattern, ends)| (pattern, ends.as_ref()));
         for (pattern, ends) in places {
             let Some(pattern) = pattern else { continue };
-            let at = ends.and_then(|ends| ends.at.clone()).or_else(|| rule.top.at.clone());
+            let at = ends
+                .and_then(|ends| ends.at.clone())
+                .or_else(|| rule.top.at.clone());
             if self.only_family(Family::Unix) && (pattern.ip.is_some() || pattern.ports.is_some()) {
-                self.fault(at, "a Unix address has no IP address and no port", "name it by `path`, `abstract` or `unnamed`");
+                self.fault(
+                    at,
+                    "a Unix address has no IP address and no port",
+                    "name it by `path`, `abstract` or `unnamed`",
+                );
             } else if pattern.unix.is_some() && !self.may_be(Family::Unix) {
-                self.fault(at, "an IP address has no `path`, `abstract` or `unnamed`", "name it by `cidr`, `host` or `class`, and `port`");
+                self.fault(
+                    at,
+                    "an IP address has no `path`, `abstract` or `unnamed`",
+                    "name it by `cidr`, `host` or `class`, and `port`",
+                );
             }
         }
         if rule.local.as_ref().is_some_and(|ends| ends.host.is_some())
-            || (self.ops.intersects(OpSet::LOCAL_KIND) && !self.ops.intersects(OpSet::PEER_KIND) && rule.top.host.is_some() && !rule.deny)
+            || (self.ops.intersects(OpSet::LOCAL_KIND)
+                && !self.ops.intersects(OpSet::PEER_KIND)
+                && rule.top.host.is_some()
+                && !rule.deny)
         {
-            let at = rule.local.as_ref().unwrap_or(&rule.top).host.as_ref().and_then(|list| list.at.clone());
-            self.fault(at, "a local address is not named by `host`", "name it by `cidr`");
+            let at = rule
+                .local
+                .as_ref()
+                .unwrap_or(&rule.top)
+                .host
+                .as_ref()
+                .and_then(|list| list.at.clone());
+            self.fault(
+                at,
+                "a local address is not named by `host`",
+                "name it by `cidr`",
+            );
         }
         if rule.deny {
             return;
         }
         if self.ops.contains(OpSet::RESOLVE) && self.host_lists().next().is_none() {
-            self.fault(None, "`resolve` without `host`", "say which names: `host = [\"db.example.com\"]`, or `[\"*\"]` for all");
+            self.fault(
+                None,
+                "`resolve` without `host`",
+                "say which names: `host = [\"db.example.com\"]`, or `[\"*\"]` for all",
+            );
         }
         for (ops, word, pattern) in [
             (OpSet::CONNECT | OpSet::SEND_TO, "peer", peer),
             (OpSet::BIND | OpSet::LISTEN, "local address", local),
         ] {
             let needing: Vec<&str> = (self.ops & ops).names().collect();
-            let named = pattern.is_some_and(|pattern| pattern.any || pattern.ip.is_some() || pattern.unix.is_some());
+            let named = pattern.is_some_and(|pattern| {
+                pattern.any || pattern.ip.is_some() || pattern.unix.is_some()
+            });
             if !needing.is_empty() && !named {
-                let example = if self.may_be_ip() { "cidr = [\"10.0.0.0/8\"]" } else { "path = [\"/run/x.sock\"]" };
-                let wide = if self.may_be_ip() { "cidr = [\"*\"]" } else { "path = [\"/**\"]" };
+                let example = if self.may_be_ip() {
+                    "cidr = [\"10.0.0.0/8\"]"
+                } else {
+                    "path = [\"/run/x.sock\"]"
+                };
+                let wide = if self.may_be_ip() {
+                    "cidr = [\"*\"]"
+                } else {
+                    "path = [\"/**\"]"
+                };
                 let message = format!("`{}` without a {word}", needing.join("`, `"));
-                self.fault(None, message, format!("say which: `{example}`, or `{wide}` for all"));
+                self.fault(
+                    None,
+                    message,
+                    format!("say which: `{example}`, or `{wide}` for all"),
+                );
             }
         }
     }
 
     fn pin(&mut self) -> Duration {
-        let Some(text) = &self.rule.pin else { return DEFAULT_PIN };
+        let Some(text) = &self.rule.pin else {
+            return DEFAULT_PIN;
+        };
         duration(&text.value).unwrap_or_else(|| {
             let message = format!("`{}` is no duration up to a day", text.value);
             self.fault(text.at.clone(), message, "write `30s`, `5m` or `1h`");
@@ -497,10 +522,16 @@ impl Compiler<'_> {
 
     fn mode(&mut self) -> Option<u32> {
         let text = self.rule.mode.as_ref()?;
-        let bits = u32::from_str_radix(text.value.trim_start_matches("0o"), 8).ok().filter(|bits| *bits <= 0o777);
+        let bits = u32::from_str_radix(text.value.trim_start_matches("0o"), 8)
+            .ok()
+            .filter(|bits| *bits <= 0o777);
         if bits.is_none() {
             let message = format!("`{}` is no mode", text.value);
-            self.fault(text.at.clone(), message, "write permission bits in octal: `mode = \"0660\"`");
+            self.fault(
+                text.at.clone(),
+                message,
+                "write permission bits in octal: `mode = \"0660\"`",
+            );
         }
         bits
     }
@@ -508,7 +539,12 @@ impl Compiler<'_> {
     fn peer_uids(&mut self) -> crate::model::UserSet {
         let list = self.rule.peer_uid.as_ref()?;
         let users = each(list, self.faults, |word| {
-            word.parse::<u32>().map_err(|_| (format!("`{word}` is no user id"), "write the number: `peer-uid = [1000]`".to_owned()))
+            word.parse::<u32>().map_err(|_| {
+                (
+                    format!("`{word}` is no user id"),
+                    "write the number: `peer-uid = [1000]`".to_owned(),
+                )
+            })
         });
         Some(users.into())
     }
@@ -518,35 +554,38 @@ impl Compiler<'_> {
             return GroupPattern::default();
         }
         let rule = self.rule;
-        let group = rule.top.group.as_ref().map(|list| ends::multicast_groups(list, rule, self.faults));
+        let group = rule
+            .top
+            .group
+            .as_ref()
+            .map(|list| ends::multicast_groups(list, rule, self.faults));
         if group.is_none() && !rule.deny {
-            self.fault(None, "`join-group` without `group`", "say which: `group = [\"239.1.1.1\"]`, or `[\"*\"]` for all");
+            self.fault(
+                None,
+                "`join-group` without `group`",
+                "say which: `group = [\"239.1.1.1\"]`, or `[\"*\"]` for all",
+            );
         }
         let interfaces = |list: &Listing, faults: &mut Vec<Fault>| {
             each(list, faults, |word| {
-                NamePattern::parse(word)
-                    .map_err(|problem| (format!("the interface `{word}` {problem}"), "write `eth0` or `eth*`".to_owned()))
+                NamePattern::parse(word).map_err(|problem| {
+                    (
+                        format!("the interface `{word}` {problem}"),
+                        "write `eth0` or `eth*`".to_owned(),
+                    )
+                })
             })
         };
         GroupPattern {
             group,
-            source: rule.source.as_ref().map(|list| ends::networks(list, self.faults)),
-            interface: rule.interface.as_ref().map(|list| interfaces(list, self.faults)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_a_unit_and_an_end() {
-        assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
-        assert_eq!(duration("10 ms"), Some(Duration::from_millis(10)));
-        assert_eq!(duration("24h"), Some(LONGEST_PIN));
-        for wrong in ["5", "0s", "25h", "m", "", "99999999999999999999h"] {
-            assert_eq!(duration(wrong), None, "{wrong}");
+            source: rule
+                .source
+                .as_ref()
+                .map(|list| ends::networks(list, self.faults)),
+            interface: rule
+                .interface
+                .as_ref()
+                .map(|list| interfaces(list, self.faults)),
         }
     }
 }

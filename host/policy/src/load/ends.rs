@@ -10,7 +10,8 @@ use super::rule::{Ends, Listing, Rule, Span, Text};
 use crate::address::ipv4_inside;
 use crate::class::{CLASSES, ClassSet};
 use crate::model::{
-    AbstractPattern, AddressPattern, HostPattern, IpPattern, NamePattern, PathPattern, PortRange, UnixPattern,
+    AbstractPattern, AddressPattern, HostPattern, IpPattern, NamePattern, PathPattern, PortRange,
+    UnixPattern,
 };
 
 /// Reads each word of a list; what is wrong with one goes to the faults.
@@ -35,7 +36,12 @@ pub(crate) fn classes(list: &Listing, faults: &mut Vec<Fault>) -> ClassSet {
             .iter()
             .find(|(name, _)| *name == word)
             .map(|(_, class)| *class)
-            .ok_or_else(|| (format!("`{word}` is no class of addresses"), suggest(word, CLASSES.iter().map(|(name, _)| *name))))
+            .ok_or_else(|| {
+                (
+                    format!("`{word}` is no class of addresses"),
+                    suggest(word, CLASSES.iter().map(|(name, _)| *name)),
+                )
+            })
     })
     .into_iter()
     .fold(ClassSet::empty(), |set, class| set | class)
@@ -43,18 +49,31 @@ pub(crate) fn classes(list: &Listing, faults: &mut Vec<Fault>) -> ClassSet {
 
 /// A network, or one address.
 pub(crate) fn network(word: &str) -> Result<IpNet, (String, String)> {
-    let net = word.parse::<IpNet>().or_else(|_| word.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
-        (format!("`{word}` is no network"), "write `10.0.0.0/8`, `2001:db8::/32`, one address, or `*`".to_owned())
-    })?;
+    let net = word
+        .parse::<IpNet>()
+        .or_else(|_| word.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| {
+            (
+                format!("`{word}` is no network"),
+                "write `10.0.0.0/8`, `2001:db8::/32`, one address, or `*`".to_owned(),
+            )
+        })?;
     if let IpNet::V6(six) = net
         && six.prefix_len() >= 96
         && let Some(four) = ipv4_inside(six.network())
     {
-        let help = format!("write `{four}/{}`: such addresses are judged as IPv4", six.prefix_len() - 96);
+        let help = format!(
+            "write `{four}/{}`: such addresses are judged as IPv4",
+            six.prefix_len() - 96
+        );
         return Err((format!("`{word}` is an IPv4 network in IPv6 form"), help));
     }
     if net.trunc() != net {
-        let help = format!("write `{}`, or `{}` for the one address", net.trunc(), net.addr());
+        let help = format!(
+            "write `{}`, or `{}` for the one address",
+            net.trunc(),
+            net.addr()
+        );
         return Err((format!("`{word}` has bits set behind its prefix"), help));
     }
     Ok(net)
@@ -64,7 +83,11 @@ pub(crate) fn network(word: &str) -> Result<IpNet, (String, String)> {
 pub(crate) fn networks(list: &Listing, faults: &mut Vec<Fault>) -> IpPattern {
     if list.has("*") {
         if list.items.len() > 1 {
-            faults.push(Fault::new(list.at.clone(), "`*` beside networks", "`*` is every address: leave the others out"));
+            faults.push(Fault::new(
+                list.at.clone(),
+                "`*` beside networks",
+                "`*` is every address: leave the others out",
+            ));
         }
         return IpPattern::Any;
     }
@@ -100,7 +123,14 @@ pub(crate) fn multicast_groups(list: &Listing, rule: &Rule, faults: &mut Vec<Fau
     for item in &list.items {
         match rule.groups.get(&item.value) {
             Some(members) => nets.extend(each(members, faults, network)),
-            None => nets.extend(each(&Listing { items: vec![item.clone()], at: None }, faults, network)),
+            None => nets.extend(each(
+                &Listing {
+                    items: vec![item.clone()],
+                    at: None,
+                },
+                faults,
+                network,
+            )),
         }
     }
     for net in &nets {
@@ -135,10 +165,14 @@ fn port_range(word: &str) -> Result<PortRange, (String, String)> {
     let (first, last) = word.split_once('-').unwrap_or((word, word));
     match (first.trim().parse::<u16>(), last.trim().parse::<u16>()) {
         (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
-        (Ok(first), Ok(last)) => {
-            Err((format!("the range `{word}` runs backwards"), format!("write `{last}-{first}`")))
-        }
-        _ => Err((format!("`{word}` is no port"), "write `443`, `8000-9000` or `*`; ports go from 0 to 65535".to_owned())),
+        (Ok(first), Ok(last)) => Err((
+            format!("the range `{word}` runs backwards"),
+            format!("write `{last}-{first}`"),
+        )),
+        _ => Err((
+            format!("`{word}` is no port"),
+            "write `443`, `8000-9000` or `*`; ports go from 0 to 65535".to_owned(),
+        )),
     }
 }
 
@@ -146,11 +180,22 @@ fn ports(list: &Listing, faults: &mut Vec<Fault>) -> Vec<PortRange> {
     each(list, faults, port_range)
 }
 
-fn ip_pattern(ends: &Ends, rule: &Rule, group_is_multicast: bool, faults: &mut Vec<Fault>) -> Option<IpPattern> {
+fn ip_pattern(
+    ends: &Ends,
+    rule: &Rule,
+    group_is_multicast: bool,
+    faults: &mut Vec<Fault>,
+) -> Option<IpPattern> {
     let group = ends.group.as_ref().filter(|_| !group_is_multicast);
-    let ways = [("cidr", &ends.cidr), ("host", &ends.host), ("class", &ends.class)];
-    let mut given: Vec<(&str, &Span)> =
-        ways.into_iter().filter_map(|(name, list)| list.as_ref().map(|list| (name, &list.at))).collect();
+    let ways = [
+        ("cidr", &ends.cidr),
+        ("host", &ends.host),
+        ("class", &ends.class),
+    ];
+    let mut given: Vec<(&str, &Span)> = ways
+        .into_iter()
+        .filter_map(|(name, list)| list.as_ref().map(|list| (name, &list.at)))
+        .collect();
     given.extend(group.map(|list| ("group", &list.at)));
     if let [(first, _), .., (last, at)] = given.as_slice() {
         faults.push(Fault::new(
@@ -171,7 +216,12 @@ fn ip_pattern(ends: &Ends, rule: &Rule, group_is_multicast: bool, faults: &mut V
     group.map(|list| named_lists(list, rule, faults))
 }
 
-fn paths(list: &Listing, root: Option<&Text>, base: &Path, faults: &mut Vec<Fault>) -> Vec<PathPattern> {
+fn paths(
+    list: &Listing,
+    root: Option<&Text>,
+    base: &Path,
+    faults: &mut Vec<Fault>,
+) -> Vec<PathPattern> {
     each(list, faults, |word| {
         let pattern = match root {
             Some(root) => PathPattern::new(&base.join(&root.value), word),
@@ -179,7 +229,8 @@ fn paths(list: &Listing, root: Option<&Text>, base: &Path, faults: &mut Vec<Faul
         };
         let help = match root {
             Some(root) => format!("write the path beneath `{}`, like `app/*.sock`", root.value),
-            None => "write an absolute path like `/run/app/*.sock`, or give the rule a `root`".to_owned(),
+            None => "write an absolute path like `/run/app/*.sock`, or give the rule a `root`"
+                .to_owned(),
         };
         pattern.map_err(|problem| (format!("the path `{word}` {problem}"), help))
     })
@@ -191,11 +242,19 @@ fn abstracts(list: &Listing, faults: &mut Vec<Fault>) -> Vec<AbstractPattern> {
             return Ok(AbstractPattern::Auto);
         }
         if let Some(name) = word.strip_prefix('@') {
-            return Err((format!("the abstract name `{word}` begins with `@`"), format!("write `{name}`")));
+            return Err((
+                format!("the abstract name `{word}` begins with `@`"),
+                format!("write `{name}`"),
+            ));
         }
         NamePattern::parse(word)
             .map(AbstractPattern::Name)
-            .map_err(|problem| (format!("the abstract name `{word}` {problem}"), "write `name`, `app-*` or `auto`".to_owned()))
+            .map_err(|problem| {
+                (
+                    format!("the abstract name `{word}` {problem}"),
+                    "write `name`, `app-*` or `auto`".to_owned(),
+                )
+            })
     })
 }
 
@@ -208,14 +267,26 @@ fn unix_pattern(ends: &Ends, base: &Path, faults: &mut Vec<Fault>) -> Option<Uni
         ));
     }
     if let Some(flag) = ends.unnamed.as_ref().filter(|flag| !flag.value) {
-        faults.push(Fault::new(flag.at.clone(), "`unnamed = false` says nothing", "take it out"));
+        faults.push(Fault::new(
+            flag.at.clone(),
+            "`unnamed = false` says nothing",
+            "take it out",
+        ));
     }
     if ends.path.is_none() && ends.abstract_name.is_none() && ends.unnamed.is_none() {
         return None;
     }
     Some(UnixPattern {
-        paths: ends.path.as_ref().map(|list| paths(list, ends.root.as_ref(), base, faults)).unwrap_or_default(),
-        abstracts: ends.abstract_name.as_ref().map(|list| abstracts(list, faults)).unwrap_or_default(),
+        paths: ends
+            .path
+            .as_ref()
+            .map(|list| paths(list, ends.root.as_ref(), base, faults))
+            .unwrap_or_default(),
+        abstracts: ends
+            .abstract_name
+            .as_ref()
+            .map(|list| abstracts(list, faults))
+            .unwrap_or_default(),
         unnamed: ends.unnamed.as_ref().is_some_and(|flag| flag.value),
     })
 }
@@ -234,6 +305,9 @@ pub(crate) fn pattern(
         ports: ends.port.as_ref().map(|list| ports(list, faults)),
         unix: unix_pattern(ends, base, faults),
     };
-    let given = compiled.any || compiled.ip.is_some() || compiled.ports.is_some() || compiled.unix.is_some();
+    let given = compiled.any
+        || compiled.ip.is_some()
+        || compiled.ports.is_some()
+        || compiled.unix.is_some();
     given.then_some(compiled)
 }

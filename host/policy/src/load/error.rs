@@ -31,7 +31,10 @@ impl Origin {
 fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    (
+        before.matches('\n').count() + 1,
+        before[line_start..].chars().count() + 1,
+    )
 }
 
 /// One thing that is wrong, before it is known where its text comes from.
@@ -44,7 +47,11 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(at: Span, message: impl Into<String>, help: impl Into<String>) -> Fault {
-        Fault { at, message: message.into(), help: help.into() }
+        Fault {
+            at,
+            message: message.into(),
+            help: help.into(),
+        }
     }
 }
 
@@ -86,13 +93,18 @@ impl fmt::Display for LoadError {
             let (line, column) = position(text, at.start);
             let shown = text.lines().nth(line - 1).unwrap_or_default();
             let left = shown.chars().count().saturating_sub(column - 1).max(1);
-            let width = text.get(at.clone()).map_or(1, |slice| slice.lines().next().unwrap_or("").chars().count());
+            let width = text.get(at.clone()).map_or(1, |slice| {
+                slice.lines().next().unwrap_or("").chars().count()
+            });
             writeln!(f, "{name}:{line}:{column}: error: {}", self.message)?;
             let margin = line.to_string();
             writeln!(f, "{margin} | {shown}")?;
             let blank = " ".repeat(margin.len());
-            let indent: String =
-                shown.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let indent: String = shown
+                .chars()
+                .take(column - 1)
+                .map(|c| if c == '\t' { '\t' } else { ' ' })
+                .collect();
             writeln!(f, "{blank} | {indent}{}", "^".repeat(width.clamp(1, left)))?;
             return write!(f, "{blank} = help: {}", self.help);
         }
@@ -114,14 +126,23 @@ impl LoadErrors {
         self.0.iter()
     }
 
-    pub(crate) fn unless_empty<T>(origin: &Arc<Origin>, mut faults: Vec<Fault>, whole: T) -> Result<T, LoadErrors> {
+    pub(crate) fn unless_empty<T>(
+        origin: &Arc<Origin>,
+        mut faults: Vec<Fault>,
+        whole: T,
+    ) -> Result<T, LoadErrors> {
         if faults.is_empty() {
             return Ok(whole);
         }
         faults.sort_by_key(|fault| fault.at.as_ref().map_or(0, |at| at.start));
         let errors = faults
             .into_iter()
-            .map(|Fault { at, message, help }| LoadError { origin: origin.clone(), at, message, help })
+            .map(|Fault { at, message, help }| LoadError {
+                origin: origin.clone(),
+                at,
+                message,
+                help,
+            })
             .collect();
         Err(LoadErrors(errors))
     }

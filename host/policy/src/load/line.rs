@@ -15,16 +15,66 @@ pub(crate) struct Transport {
 }
 
 const TRANSPORTS: &[Transport] = &[
-    Transport { word: "tcp", families: &["inet", "inet6"], types: &["stream"], protocol: Some("tcp") },
-    Transport { word: "tcp4", families: &["inet"], types: &["stream"], protocol: Some("tcp") },
-    Transport { word: "tcp6", families: &["inet6"], types: &["stream"], protocol: Some("tcp") },
-    Transport { word: "udp", families: &["inet", "inet6"], types: &["datagram"], protocol: Some("udp") },
-    Transport { word: "udp4", families: &["inet"], types: &["datagram"], protocol: Some("udp") },
-    Transport { word: "udp6", families: &["inet6"], types: &["datagram"], protocol: Some("udp") },
-    Transport { word: "unix", families: &["unix"], types: &[], protocol: None },
-    Transport { word: "unix-stream", families: &["unix"], types: &["stream"], protocol: None },
-    Transport { word: "unix-datagram", families: &["unix"], types: &["datagram"], protocol: None },
-    Transport { word: "unix-seqpacket", families: &["unix"], types: &["seqpacket"], protocol: None },
+    Transport {
+        word: "tcp",
+        families: &["inet", "inet6"],
+        types: &["stream"],
+        protocol: Some("tcp"),
+    },
+    Transport {
+        word: "tcp4",
+        families: &["inet"],
+        types: &["stream"],
+        protocol: Some("tcp"),
+    },
+    Transport {
+        word: "tcp6",
+        families: &["inet6"],
+        types: &["stream"],
+        protocol: Some("tcp"),
+    },
+    Transport {
+        word: "udp",
+        families: &["inet", "inet6"],
+        types: &["datagram"],
+        protocol: Some("udp"),
+    },
+    Transport {
+        word: "udp4",
+        families: &["inet"],
+        types: &["datagram"],
+        protocol: Some("udp"),
+    },
+    Transport {
+        word: "udp6",
+        families: &["inet6"],
+        types: &["datagram"],
+        protocol: Some("udp"),
+    },
+    Transport {
+        word: "unix",
+        families: &["unix"],
+        types: &[],
+        protocol: None,
+    },
+    Transport {
+        word: "unix-stream",
+        families: &["unix"],
+        types: &["stream"],
+        protocol: None,
+    },
+    Transport {
+        word: "unix-datagram",
+        families: &["unix"],
+        types: &["datagram"],
+        protocol: None,
+    },
+    Transport {
+        word: "unix-seqpacket",
+        families: &["unix"],
+        types: &["seqpacket"],
+        protocol: None,
+    },
 ];
 
 /// The transport that a word stands for.
@@ -33,16 +83,29 @@ pub(crate) fn transport(word: &str) -> Option<&'static Transport> {
 }
 
 fn listing(words: &[&str], at: &Span) -> Option<Listing> {
-    let items: Vec<Text> = words.iter().map(|word| Text { value: (*word).to_owned(), at: at.clone() }).collect();
-    (!items.is_empty()).then(|| Listing { items, at: at.clone() })
+    let items: Vec<Text> = words
+        .iter()
+        .map(|word| Text {
+            value: (*word).to_owned(),
+            at: at.clone(),
+        })
+        .collect();
+    (!items.is_empty()).then(|| Listing {
+        items,
+        at: at.clone(),
+    })
 }
 
 /// Gives the rule a transport; false if the word is none.
 pub(crate) fn apply_transport(rule: &mut Rule, word: &str, at: &Span) -> bool {
-    let Some(transport) = transport(word) else { return false };
+    let Some(transport) = transport(word) else {
+        return false;
+    };
     rule.family = listing(transport.families, at);
     rule.socket_type = listing(transport.types, at);
-    rule.protocol = transport.protocol.and_then(|protocol| listing(&[protocol], at));
+    rule.protocol = transport
+        .protocol
+        .and_then(|protocol| listing(&[protocol], at));
     true
 }
 
@@ -64,9 +127,14 @@ impl Iterator for Words<'_> {
     fn next(&mut self) -> Option<Text> {
         let rest = &self.line[self.at..];
         let start = self.at + rest.find(|c: char| !c.is_whitespace())?;
-        let end = self.line[start..].find(char::is_whitespace).map_or(self.line.len(), |length| start + length);
+        let end = self.line[start..]
+            .find(char::is_whitespace)
+            .map_or(self.line.len(), |length| start + length);
         self.at = end;
-        Some(Text { value: self.line[start..end].to_owned(), at: Some(start..end) })
+        Some(Text {
+            value: self.line[start..end].to_owned(),
+            at: Some(start..end),
+        })
     }
 }
 
@@ -79,10 +147,16 @@ fn divide(text: &Text) -> Listing {
         .map(|part| {
             let at = text.at.as_ref().map(|_| start..start + part.len());
             start += part.len() + 1;
-            Text { value: part.to_owned(), at }
+            Text {
+                value: part.to_owned(),
+                at,
+            }
         })
         .collect();
-    Listing { items, at: text.at.clone() }
+    Listing {
+        items,
+        at: text.at.clone(),
+    }
 }
 
 /// Reads a line into a rule; `None` if there is not even an operation.
@@ -90,7 +164,10 @@ pub(crate) fn read(line: &str, faults: &mut Vec<Fault>) -> Option<Rule> {
     let mut words = Words::new(line);
     let mut rule = Rule {
         at: Some(0..line.len()),
-        id: Some(Text::new(&format!("allow:{}", line.split_whitespace().collect::<Vec<_>>().join(" ")))),
+        id: Some(Text::new(&format!(
+            "allow:{}",
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        ))),
         from_line: true,
         ..Rule::default()
     };
@@ -109,9 +186,22 @@ pub(crate) fn read(line: &str, faults: &mut Vec<Fault>) -> Option<Rule> {
         return None;
     };
     let names = divide(&ops);
-    if names.items.iter().all(|item| OpSet::from_policy_name(&item.value).is_none()) && rule.family.is_none() {
-        let known: Vec<&str> = TRANSPORTS.iter().map(|transport| transport.word).chain(OpSet::policy_names()).collect();
-        faults.push(Fault::new(ops.at, format!("`{}` is no transport and no operation", ops.value), suggest(&ops.value, known)));
+    if names
+        .items
+        .iter()
+        .all(|item| OpSet::from_policy_name(&item.value).is_none())
+        && rule.family.is_none()
+    {
+        let known: Vec<&str> = TRANSPORTS
+            .iter()
+            .map(|transport| transport.word)
+            .chain(OpSet::policy_names())
+            .collect();
+        faults.push(Fault::new(
+            ops.at,
+            format!("`{}` is no transport and no operation", ops.value),
+            suggest(&ops.value, known),
+        ));
         return None;
     }
     rule.ops = Some(names);
@@ -125,15 +215,25 @@ fn tail(words: &mut Words<'_>, rule: &mut Rule, faults: &mut Vec<Fault>) {
             "from" | "local" | "peer" | "to" => {
                 let Some(text) = words.next() else {
                     let help = format!("write `{} 10.0.0.1:80`", word.value);
-                    faults.push(Fault::new(word.at, format!("`{}` without an address", word.value), help));
+                    faults.push(Fault::new(
+                        word.at,
+                        format!("`{}` without an address", word.value),
+                        help,
+                    ));
                     return;
                 };
                 let local = matches!(word.value.as_str(), "from" | "local");
-                let ends = if local { &mut rule.local } else { &mut rule.peer };
+                let ends = if local {
+                    &mut rule.local
+                } else {
+                    &mut rule.peer
+                };
                 address(ends.get_or_insert_default(), &text, faults);
             }
             _ if is_key_value(&word.value) => key_value(&word, rule, faults),
-            _ if rule.ops.as_ref().is_some_and(|ops| ops.has("join-group")) && rule.top.group.is_none() => {
+            _ if rule.ops.as_ref().is_some_and(|ops| ops.has("join-group"))
+                && rule.top.group.is_none() =>
+            {
                 rule.top.group = Some(divide(&word));
                 rule.top.at = word.at;
             }
@@ -144,32 +244,69 @@ fn tail(words: &mut Words<'_>, rule: &mut Rule, faults: &mut Vec<Fault>) {
 
 /// The address of a line belongs to the local side if an operation on that side is granted.
 fn plain_address(word: &Text, rule: &mut Rule, faults: &mut Vec<Fault>) {
-    let ops: Vec<OpSet> =
-        rule.ops.iter().flat_map(|ops| &ops.items).filter_map(|item| OpSet::from_policy_name(&item.value)).collect();
+    let ops: Vec<OpSet> = rule
+        .ops
+        .iter()
+        .flat_map(|ops| &ops.items)
+        .filter_map(|item| OpSet::from_policy_name(&item.value))
+        .collect();
     let local = ops.iter().any(|op| OpSet::LOCAL_KIND.contains(*op));
-    let ends = if local { &mut rule.local } else { &mut rule.peer };
+    let ends = if local {
+        &mut rule.local
+    } else {
+        &mut rule.peer
+    };
     if ends.is_some() {
-        faults.push(Fault::new(word.at.clone(), "one address too many", "write `from LOCAL` or `peer PEER` for the other side"));
+        faults.push(Fault::new(
+            word.at.clone(),
+            "one address too many",
+            "write `from LOCAL` or `peer PEER` for the other side",
+        ));
         return;
     }
     address(ends.get_or_insert_default(), word, faults);
 }
 
 fn is_key_value(word: &str) -> bool {
-    word.split_once('=').is_some_and(|(key, _)| !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+    word.split_once('=').is_some_and(|(key, _)| {
+        !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    })
 }
 
 const LINE_KEYS: &[&str] = &[
-    "set", "get", "flags", "kinds", "ioctl", "interface", "source", "host-may-be", "peer-uid", "send-ancillary",
-    "receive-ancillary", "pin", "mode", "replace-stale", "class", "id",
+    "set",
+    "get",
+    "flags",
+    "kinds",
+    "ioctl",
+    "interface",
+    "source",
+    "host-may-be",
+    "peer-uid",
+    "send-ancillary",
+    "receive-ancillary",
+    "pin",
+    "mode",
+    "replace-stale",
+    "class",
+    "id",
 ];
 
 fn key_value(word: &Text, rule: &mut Rule, faults: &mut Vec<Fault>) {
-    let Some((key, value)) = word.value.split_once('=') else { return };
+    let Some((key, value)) = word.value.split_once('=') else {
+        return;
+    };
     let at = word.at.as_ref().map(|at| at.start + key.len() + 1..at.end);
-    let value = Text { value: value.to_owned(), at };
+    let value = Text {
+        value: value.to_owned(),
+        at,
+    };
     if value.value.is_empty() {
-        faults.push(Fault::new(word.at.clone(), format!("`{key}` is empty"), format!("write `{key}=VALUE`, or take it out")));
+        faults.push(Fault::new(
+            word.at.clone(),
+            format!("`{key}` is empty"),
+            format!("write `{key}=VALUE`, or take it out"),
+        ));
         return;
     }
     let list = match key {
@@ -192,11 +329,18 @@ fn key_value(word: &Text, rule: &mut Rule, faults: &mut Vec<Fault>) {
         "mode" => return rule.mode = Some(value),
         "id" => return rule.id = Some(value),
         "replace-stale" => {
-            rule.replace_stale = Some(Flag { value: value.value == "true", at: value.at });
+            rule.replace_stale = Some(Flag {
+                value: value.value == "true",
+                at: value.at,
+            });
             return;
         }
         _ => {
-            faults.push(Fault::new(word.at.clone(), format!("unknown key `{key}`"), suggest(key, LINE_KEYS.iter().copied())));
+            faults.push(Fault::new(
+                word.at.clone(),
+                format!("unknown key `{key}`"),
+                suggest(key, LINE_KEYS.iter().copied()),
+            ));
             return;
         }
     };
@@ -207,7 +351,15 @@ fn key_value(word: &Text, rule: &mut Rule, faults: &mut Vec<Fault>) {
 pub(crate) fn address(ends: &mut Ends, text: &Text, faults: &mut Vec<Fault>) {
     ends.at.clone_from(&text.at);
     let word = text.value.as_str();
-    let one = |value: &str| Some(Listing { items: vec![Text { value: value.to_owned(), at: text.at.clone() }], at: text.at.clone() });
+    let one = |value: &str| {
+        Some(Listing {
+            items: vec![Text {
+                value: value.to_owned(),
+                at: text.at.clone(),
+            }],
+            at: text.at.clone(),
+        })
+    };
     if word == "*" {
         ends.any = true;
     } else if word.starts_with('/') {
@@ -215,7 +367,10 @@ pub(crate) fn address(ends: &mut Ends, text: &Text, faults: &mut Vec<Fault>) {
     } else if let Some(name) = word.strip_prefix('@') {
         ends.abstract_name = one(name);
     } else if matches!(word, "unnamed" | "(unnamed)") {
-        ends.unnamed = Some(Flag { value: true, at: text.at.clone() });
+        ends.unnamed = Some(Flag {
+            value: true,
+            at: text.at.clone(),
+        });
     } else if let Some((inner, port)) = bracketed(word) {
         ends.cidr = one(inner);
         ends.port = port.map(|port| ports(port, text));
@@ -224,7 +379,11 @@ pub(crate) fn address(ends: &mut Ends, text: &Text, faults: &mut Vec<Fault>) {
             ends.cidr = one(word);
         } else {
             let help = "write `[2001:db8::/32]:443`".to_owned();
-            faults.push(Fault::new(text.at.clone(), format!("`{word}` is no address"), help));
+            faults.push(Fault::new(
+                text.at.clone(),
+                format!("`{word}` is no address"),
+                help,
+            ));
         }
     } else {
         let (host, port) = match word.split_once(':') {
@@ -252,5 +411,8 @@ fn bracketed(word: &str) -> Option<(&str, Option<&str>)> {
 
 fn ports(port: &str, text: &Text) -> Listing {
     let end = text.at.as_ref().map(|at| at.end);
-    divide(&Text { value: port.to_owned(), at: end.map(|end| end - port.len()..end) })
+    divide(&Text {
+        value: port.to_owned(),
+        at: end.map(|end| end - port.len()..end),
+    })
 }

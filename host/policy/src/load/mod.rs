@@ -8,6 +8,7 @@ mod error;
 mod line;
 mod reader;
 mod rule;
+mod vocabulary;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -39,7 +40,12 @@ impl Source {
     /// A source without variables, whose relative roots begin at `/`.
     #[must_use]
     pub fn new(name: &str, text: &str) -> Source {
-        Source { name: name.to_owned(), text: text.to_owned(), base: PathBuf::from("/"), variables: HashMap::new() }
+        Source {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            base: PathBuf::from("/"),
+            variables: HashMap::new(),
+        }
     }
 
     /// The same source with one more variable.
@@ -78,7 +84,9 @@ fn stricter<T>(one: Option<T>, other: Option<T>, choose: impl Fn(T, T) -> T) -> 
 impl Settings {
     fn merge(self, other: Settings) -> Settings {
         Settings {
-            mode: stricter(self.mode, other.mode, |one, other| if one == other { one } else { Mode::Enforce }),
+            mode: stricter(self.mode, other.mode, |one, other| {
+                if one == other { one } else { Mode::Enforce }
+            }),
             on_reload: stricter(self.on_reload, other.on_reload, |one, other| {
                 if one == other { one } else { OnReload::Close }
             }),
@@ -95,7 +103,10 @@ impl Policy {
     /// # Errors
     /// Everything that is wrong with it, at once.
     pub fn from_toml(source: &Source) -> Result<Policy, LoadErrors> {
-        let origin = Arc::new(Origin::Text { name: source.name.clone(), text: source.text.clone() });
+        let origin = Arc::new(Origin::Text {
+            name: source.name.clone(),
+            text: source.text.clone(),
+        });
         let (settings, rules, mut faults) = reader::read(source);
         let policy = assemble(settings, rules, &source.base, &origin, &mut faults);
         LoadErrors::unless_empty(&origin, faults, policy)
@@ -110,10 +121,19 @@ impl Policy {
     /// # Errors
     /// Everything that is wrong with the line, at once.
     pub fn allow_line(line: &str) -> Result<Policy, LoadErrors> {
-        let origin = Arc::new(Origin::Text { name: "--allow".to_owned(), text: line.to_owned() });
+        let origin = Arc::new(Origin::Text {
+            name: "--allow".to_owned(),
+            text: line.to_owned(),
+        });
         let mut faults = Vec::new();
         let rules: Vec<Rule> = line::read(line, &mut faults).into_iter().collect();
-        let policy = assemble(Settings::default(), rules, std::path::Path::new("/"), &origin, &mut faults);
+        let policy = assemble(
+            Settings::default(),
+            rules,
+            std::path::Path::new("/"),
+            &origin,
+            &mut faults,
+        );
         LoadErrors::unless_empty(&origin, faults, policy)
     }
 
@@ -132,14 +152,25 @@ impl Policy {
         let mut faults = Vec::new();
         let mut allow: Vec<Arc<Clause>> = self.allow.all().to_vec();
         let mut deny: Vec<Arc<Clause>> = self.deny.all().to_vec();
-        for (ours, theirs) in [(&mut allow, other.allow.all()), (&mut deny, other.deny.all())] {
+        for (ours, theirs) in [
+            (&mut allow, other.allow.all()),
+            (&mut deny, other.deny.all()),
+        ] {
             for clause in theirs {
-                let known = self.allow.all().iter().chain(self.deny.all()).find(|known| known.id == clause.id);
+                let known = self
+                    .allow
+                    .all()
+                    .iter()
+                    .chain(self.deny.all())
+                    .find(|known| known.id == clause.id);
                 match known {
                     Some(known) if known.from_line && clause.from_line => {}
                     Some(known) => faults.push(Fault::new(
                         None,
-                        format!("the id `{}` stands at {} and at {}", clause.id, known.place, clause.place),
+                        format!(
+                            "the id `{}` stands at {} and at {}",
+                            clause.id, known.place, clause.place
+                        ),
                         "give one of them another `id`",
                     )),
                     None => ours.push(clause.clone()),

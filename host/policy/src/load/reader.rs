@@ -19,13 +19,41 @@ struct Reader<'s> {
     faults: Vec<Fault>,
 }
 
-const TOP_KEYS: &[&str] = &["version", "mode", "on-reload", "reveal", "limits", "groups", "allow", "deny"];
+const TOP_KEYS: &[&str] = &[
+    "version",
+    "mode",
+    "on-reload",
+    "reveal",
+    "limits",
+    "groups",
+    "allow",
+    "deny",
+];
 const LIMIT_KEYS: &[&str] = &["sockets", "buffer-bytes"];
 const RULE_KEYS: &[&str] = &[
-    "id", "family", "type", "protocol", "ops", "local", "peer", "host-may-be", "pin", "options", "ancillary", "flags",
-    "kinds", "source", "interface", "ioctl", "mode", "replace-stale", "peer-uid",
+    "id",
+    "family",
+    "type",
+    "protocol",
+    "ops",
+    "local",
+    "peer",
+    "host-may-be",
+    "pin",
+    "options",
+    "ancillary",
+    "flags",
+    "kinds",
+    "source",
+    "interface",
+    "ioctl",
+    "mode",
+    "replace-stale",
+    "peer-uid",
 ];
-const ADDRESS_KEYS: &[&str] = &["cidr", "host", "class", "group", "port", "path", "abstract", "unnamed", "root"];
+const ADDRESS_KEYS: &[&str] = &[
+    "cidr", "host", "class", "group", "port", "path", "abstract", "unnamed", "root",
+];
 
 /// Keys of families that a later version will know.
 const LATER_KEYS: &[(&str, &str)] = &[
@@ -61,11 +89,20 @@ pub(crate) fn read(source: &Source) -> (Settings, Vec<Rule>, Vec<Fault>) {
     if !errors.is_empty() {
         let faults = errors
             .iter()
-            .map(|error| Fault::new(error.span(), error.message(), "this is no TOML; see https://toml.io/en/v1.0.0"))
+            .map(|error| {
+                Fault::new(
+                    error.span(),
+                    error.message(),
+                    "this is no TOML; see https://toml.io/en/v1.0.0",
+                )
+            })
             .collect();
         return (Settings::default(), Vec::new(), faults);
     }
-    let mut reader = Reader { variables: &source.variables, faults: Vec::new() };
+    let mut reader = Reader {
+        variables: &source.variables,
+        faults: Vec::new(),
+    };
     let (settings, rules) = reader.document(document.get_ref());
     (settings, rules, reader.faults)
 }
@@ -88,7 +125,9 @@ impl Reader<'_> {
                 "version" => self.version(value),
                 "mode" => settings.mode = self.mode(value),
                 "on-reload" => settings.on_reload = self.on_reload(value),
-                "reveal" => settings.reveal = self.flag(key.get_ref(), value).map(|flag| flag.value),
+                "reveal" => {
+                    settings.reveal = self.flag(key.get_ref(), value).map(|flag| flag.value)
+                }
                 "limits" => self.limits(value, &mut settings),
                 "groups" => {}
                 "allow" => self.rules(value, false, &groups, &mut rules),
@@ -101,14 +140,22 @@ impl Reader<'_> {
             }
         }
         if !document.keys().any(|key| key.get_ref() == "version") {
-            self.fault(0..0, "the policy has no `version`", "begin the file with `version = 1`");
+            self.fault(
+                0..0,
+                "the policy has no `version`",
+                "begin the file with `version = 1`",
+            );
         }
         (settings, rules)
     }
 
     fn version(&mut self, value: &Value<'_>) {
         if !matches!(value.get_ref(), DeValue::Integer(number) if number.as_str() == "1") {
-            self.fault(value.span(), "this version of policies is not known", "write `version = 1`");
+            self.fault(
+                value.span(),
+                "this version of policies is not known",
+                "write `version = 1`",
+            );
         }
     }
 
@@ -119,7 +166,11 @@ impl Reader<'_> {
             "audit" => Some(Mode::Audit),
             "learn" => Some(Mode::Learn),
             other => {
-                self.fault(value.span(), format!("`{other}` is no mode"), suggest(other, ["enforce", "audit", "learn"]));
+                self.fault(
+                    value.span(),
+                    format!("`{other}` is no mode"),
+                    suggest(other, ["enforce", "audit", "learn"]),
+                );
                 None
             }
         }
@@ -131,14 +182,20 @@ impl Reader<'_> {
             "close" => Some(OnReload::Close),
             "keep" => Some(OnReload::Keep),
             other => {
-                self.fault(value.span(), format!("`on-reload` cannot be `{other}`"), suggest(other, ["close", "keep"]));
+                self.fault(
+                    value.span(),
+                    format!("`on-reload` cannot be `{other}`"),
+                    suggest(other, ["close", "keep"]),
+                );
                 None
             }
         }
     }
 
     fn limits(&mut self, value: &Value<'_>, settings: &mut Settings) {
-        let Some(table) = self.table("limits", value) else { return };
+        let Some(table) = self.table("limits", value) else {
+            return;
+        };
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "sockets" => settings.sockets = self.amount("sockets", value),
@@ -148,7 +205,11 @@ impl Reader<'_> {
                         Some(near) => format!("did you mean `{near}`?"),
                         None => "take it out; there are `sockets` and `buffer-bytes`".to_owned(),
                     };
-                    self.fault(key.span(), format!("limit `{other}` is not supported by this version yet"), help);
+                    self.fault(
+                        key.span(),
+                        format!("limit `{other}` is not supported by this version yet"),
+                        help,
+                    );
                 }
             }
         }
@@ -165,14 +226,18 @@ impl Reader<'_> {
             _ => None,
         };
         if read.is_none() {
-            let help = format!("write `{key} = 64` or, for bytes, `{key} = \"10 MiB\"` (KiB, MiB, GiB, kB, MB, GB)");
+            let help = format!(
+                "write `{key} = 64` or, for bytes, `{key} = \"10 MiB\"` (KiB, MiB, GiB, kB, MB, GB)"
+            );
             self.fault(value.span(), format!("`{key}` is no amount"), help);
         }
         read
     }
 
     fn groups(&mut self, value: &Value<'_>) -> HashMap<String, Listing> {
-        let Some(table) = self.table("groups", value) else { return HashMap::new() };
+        let Some(table) = self.table("groups", value) else {
+            return HashMap::new();
+        };
         let mut groups = HashMap::new();
         for (key, value) in table {
             if let Some(list) = self.list(key.get_ref(), value) {
@@ -191,20 +256,32 @@ impl Reader<'_> {
     ) {
         let word = if deny { "deny" } else { "allow" };
         let DeValue::Array(array) = value.get_ref() else {
-            self.fault(value.span(), format!("`{word}` is no list of rules"), format!("write `[[{word}]]`"));
+            self.fault(
+                value.span(),
+                format!("`{word}` is no list of rules"),
+                format!("write `[[{word}]]`"),
+            );
             return;
         };
         for entry in array {
             match entry.get_ref() {
                 DeValue::Table(table) => {
-                    let mut rule =
-                        Rule { at: Some(entry.span()), deny, groups: groups.clone(), ..Rule::default() };
+                    let mut rule = Rule {
+                        at: Some(entry.span()),
+                        deny,
+                        groups: groups.clone(),
+                        ..Rule::default()
+                    };
                     let before = self.faults.len();
                     self.rule(table, &mut rule);
                     rule.broken = self.faults.len() > before;
                     rules.push(rule);
                 }
-                _ => self.fault(entry.span(), "a rule is a table", format!("write `[[{word}]]` and its keys below")),
+                _ => self.fault(
+                    entry.span(),
+                    "a rule is a table",
+                    format!("write `[[{word}]]` and its keys below"),
+                ),
             }
         }
     }
@@ -224,7 +301,8 @@ impl Reader<'_> {
                 "pin" => rule.pin = self.text(name, value),
                 "options" => (rule.get, rule.set) = self.two_lists(name, ["get", "set"], value),
                 "ancillary" => {
-                    (rule.ancillary_send, rule.ancillary_receive) = self.two_lists(name, ["send", "receive"], value);
+                    (rule.ancillary_send, rule.ancillary_receive) =
+                        self.two_lists(name, ["send", "receive"], value);
                 }
                 "flags" => rule.flags = self.list(name, value),
                 "kinds" => rule.kinds = self.list(name, value),
@@ -240,17 +318,35 @@ impl Reader<'_> {
         }
     }
 
-    fn unknown_key<'k>(&mut self, name: &str, at: Range<usize>, known: impl Iterator<Item = &'k &'k str> + Clone) {
+    fn unknown_key<'k>(
+        &mut self,
+        name: &str,
+        at: Range<usize>,
+        known: impl Iterator<Item = &'k &'k str> + Clone,
+    ) {
         if let Some((_, family)) = LATER_KEYS.iter().find(|(later, _)| *later == name) {
-            let message = format!("key `{name}` belongs to family `{family}`, which is not supported by this version yet");
-            return self.fault(at, message, "there are the families `inet`, `inet6` and `unix`");
+            let message = format!(
+                "key `{name}` belongs to family `{family}`, which is not supported by this version yet"
+            );
+            return self.fault(
+                at,
+                message,
+                "there are the families `inet`, `inet6` and `unix`",
+            );
         }
-        self.fault(at, format!("unknown key `{name}`"), suggest(name, known.copied()));
+        self.fault(
+            at,
+            format!("unknown key `{name}`"),
+            suggest(name, known.copied()),
+        );
     }
 
     /// `local = { ... }`, or `"*"`.
     fn ends(&mut self, name: &str, value: &Value<'_>) -> Option<Ends> {
-        let mut ends = Ends { at: Some(value.span()), ..Ends::default() };
+        let mut ends = Ends {
+            at: Some(value.span()),
+            ..Ends::default()
+        };
         match value.get_ref() {
             DeValue::Table(table) => {
                 for (key, value) in table {
@@ -269,8 +365,14 @@ impl Reader<'_> {
                 Some(ends)
             }
             _ => {
-                let help = format!("write `{name} = {{ cidr = [\"10.0.0.0/8\"], port = [\"443\"] }}`, or `{name} = \"*\"`");
-                self.fault(value.span(), format!("`{name}` is no table of addresses"), help);
+                let help = format!(
+                    "write `{name} = {{ cidr = [\"10.0.0.0/8\"], port = [\"443\"] }}`, or `{name} = \"*\"`"
+                );
+                self.fault(
+                    value.span(),
+                    format!("`{name}` is no table of addresses"),
+                    help,
+                );
                 None
             }
         }
@@ -303,9 +405,16 @@ impl Reader<'_> {
         true
     }
 
-    fn two_lists(&mut self, name: &str, keys: [&str; 2], value: &Value<'_>) -> (Option<Listing>, Option<Listing>) {
+    fn two_lists(
+        &mut self,
+        name: &str,
+        keys: [&str; 2],
+        value: &Value<'_>,
+    ) -> (Option<Listing>, Option<Listing>) {
         let mut lists = [None, None];
-        let Some(table) = self.table(name, value) else { return (None, None) };
+        let Some(table) = self.table(name, value) else {
+            return (None, None);
+        };
         for (key, value) in table {
             match keys.iter().position(|known| known == key.get_ref()) {
                 Some(place) => lists[place] = self.list(key.get_ref(), value),
@@ -324,7 +433,11 @@ impl Reader<'_> {
         match value.get_ref() {
             DeValue::Table(table) => Some(table),
             _ => {
-                self.fault(value.span(), format!("`{name}` is no table"), format!("write `{name} = {{ ... }}`"));
+                self.fault(
+                    value.span(),
+                    format!("`{name}` is no table"),
+                    format!("write `{name} = {{ ... }}`"),
+                );
                 None
             }
         }
@@ -338,7 +451,11 @@ impl Reader<'_> {
                 DeValue::Integer(number) => format!("\"{number}\""),
                 _ => "\"...\"".to_owned(),
             };
-            self.fault(value.span(), format!("`{name}` is no list"), format!("write `{name} = [{shown}]`"));
+            self.fault(
+                value.span(),
+                format!("`{name}` is no list"),
+                format!("write `{name} = [{shown}]`"),
+            );
             return None;
         };
         if array.is_empty() {
@@ -354,19 +471,36 @@ impl Reader<'_> {
             match entry.get_ref() {
                 DeValue::String(_) => items.extend(self.text(name, entry)),
                 DeValue::Integer(number) => {
-                    items.push(Text { value: number.to_string(), at: Some(entry.span()) });
+                    items.push(Text {
+                        value: number.to_string(),
+                        at: Some(entry.span()),
+                    });
                 }
-                _ => self.fault(entry.span(), format!("`{name}` holds words"), "put it in quotes"),
+                _ => self.fault(
+                    entry.span(),
+                    format!("`{name}` holds words"),
+                    "put it in quotes",
+                ),
             }
         }
-        Some(Listing { items, at: Some(value.span()) })
+        Some(Listing {
+            items,
+            at: Some(value.span()),
+        })
     }
 
     fn flag(&mut self, name: &str, value: &Value<'_>) -> Option<Flag> {
         match value.get_ref() {
-            DeValue::Boolean(flag) => Some(Flag { value: *flag, at: Some(value.span()) }),
+            DeValue::Boolean(flag) => Some(Flag {
+                value: *flag,
+                at: Some(value.span()),
+            }),
             _ => {
-                self.fault(value.span(), format!("`{name}` is `true` or `false`"), format!("write `{name} = true`"));
+                self.fault(
+                    value.span(),
+                    format!("`{name}` is `true` or `false`"),
+                    format!("write `{name} = true`"),
+                );
                 None
             }
         }
@@ -374,11 +508,19 @@ impl Reader<'_> {
 
     fn text(&mut self, name: &str, value: &Value<'_>) -> Option<Text> {
         let DeValue::String(text) = value.get_ref() else {
-            self.fault(value.span(), format!("`{name}` is no text"), format!("write `{name} = \"...\"`"));
+            self.fault(
+                value.span(),
+                format!("`{name}` is no text"),
+                format!("write `{name} = \"...\"`"),
+            );
             return None;
         };
         if text.is_empty() {
-            self.fault(value.span(), format!("`{name}` has an empty text"), "write what is meant, or take it out");
+            self.fault(
+                value.span(),
+                format!("`{name}` has an empty text"),
+                "write what is meant, or take it out",
+            );
             return None;
         }
         let value = self.expand(text, value.span())?;
@@ -405,7 +547,10 @@ impl Reader<'_> {
             rest = behind;
         }
         whole.push_str(rest);
-        Some(Text { value: whole, at: Some(at) })
+        Some(Text {
+            value: whole,
+            at: Some(at),
+        })
     }
 }
 

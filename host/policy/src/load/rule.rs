@@ -14,7 +14,10 @@ pub(crate) struct Text {
 
 impl Text {
     pub(crate) fn new(value: &str) -> Text {
-        Text { value: value.to_owned(), at: None }
+        Text {
+            value: value.to_owned(),
+            at: None,
+        }
     }
 }
 
@@ -60,9 +63,17 @@ impl Ends {
         !self.any
             && self.unnamed.is_none()
             && self.root.is_none()
-            && [&self.cidr, &self.host, &self.class, &self.group, &self.port, &self.path, &self.abstract_name]
-                .into_iter()
-                .all(Option::is_none)
+            && [
+                &self.cidr,
+                &self.host,
+                &self.class,
+                &self.group,
+                &self.port,
+                &self.path,
+                &self.abstract_name,
+            ]
+            .into_iter()
+            .all(Option::is_none)
     }
 }
 

@@ -55,7 +55,8 @@ impl IpPattern {
         match self {
             IpPattern::Any => true,
             IpPattern::Nets(nets) => {
-                IpPattern::holds(nets, ip) && embedded(ip).all(|inner| IpPattern::holds(nets, inner))
+                IpPattern::holds(nets, ip)
+                    && embedded(ip).all(|inner| IpPattern::holds(nets, inner))
             }
             IpPattern::Classes(allowed) => allowed.contains(classes(ip)),
             IpPattern::Hosts(_) => false,
@@ -67,7 +68,8 @@ impl IpPattern {
         match self {
             IpPattern::Any => true,
             IpPattern::Nets(nets) => {
-                IpPattern::holds(nets, ip) || embedded(ip).any(|inner| IpPattern::holds(nets, inner))
+                IpPattern::holds(nets, ip)
+                    || embedded(ip).any(|inner| IpPattern::holds(nets, inner))
             }
             IpPattern::Classes(denied) => denied.intersects(classes(ip)),
             IpPattern::Hosts(_) => false,
@@ -88,12 +90,17 @@ pub(crate) struct AddressPattern {
 impl AddressPattern {
     /// Whether the pattern covers every address there is, so that it covers an unknown one.
     pub(crate) fn is_any(&self) -> bool {
-        let ports = self.ports.as_ref().is_none_or(|ports| ports.contains(&(0..=u16::MAX)));
+        let ports = self
+            .ports
+            .as_ref()
+            .is_none_or(|ports| ports.contains(&(0..=u16::MAX)));
         self.any || (ports && self.unix.is_none() && self.ip.as_ref().is_none_or(IpPattern::is_any))
     }
 
     fn covers_port(&self, port: u16, side: Side) -> bool {
-        let Some(ports) = &self.ports else { return true };
+        let Some(ports) = &self.ports else {
+            return true;
+        };
         if ports.iter().any(|range| range.contains(&port)) {
             return true;
         }
@@ -102,7 +109,10 @@ impl AddressPattern {
             Side::LocalChosen => port >= FIRST_CHOSEN_PORT && ports.contains(&(0..=0)),
             // A range grants port 0: the port chosen is judged again.
             Side::Local => {
-                port == 0 && ports.iter().any(|range| range.start() != range.end() && *range.end() >= FIRST_CHOSEN_PORT)
+                port == 0
+                    && ports.iter().any(|range| {
+                        range.start() != range.end() && *range.end() >= FIRST_CHOSEN_PORT
+                    })
             }
             Side::Peer => false,
         }
@@ -120,7 +130,9 @@ impl AddressPattern {
             Address::Unix(unix) => {
                 return match (&self.unix, unix) {
                     (Some(pattern), _) => pattern.covers(unix, side),
-                    (None, UnixAddress::Pathname(path)) => self.any && clean_components(path).is_some(),
+                    (None, UnixAddress::Pathname(path)) => {
+                        self.any && clean_components(path).is_some()
+                    }
                     (None, _) => self.any,
                 };
             }
@@ -155,7 +167,11 @@ impl AddressPattern {
             None => self.unix.is_none() || self.ports.is_some(),
             Some(pattern) => (wide && ip.is_unspecified()) || pattern.touches_plain(ip),
         };
-        touched && self.ports.as_ref().is_none_or(|ports| ports.iter().any(|range| range.contains(&port)))
+        touched
+            && self
+                .ports
+                .as_ref()
+                .is_none_or(|ports| ports.iter().any(|range| range.contains(&port)))
     }
 
     /// Whether IP addresses are named by class.
@@ -165,12 +181,20 @@ impl AddressPattern {
 
     /// Whether an allow rule covers the IP address, for what has no port.
     pub(crate) fn covers_ip(&self, ip: IpAddr) -> bool {
-        self.any || self.ip.as_ref().is_some_and(|pattern| pattern.covers_plain(ip))
+        self.any
+            || self
+                .ip
+                .as_ref()
+                .is_some_and(|pattern| pattern.covers_plain(ip))
     }
 
     /// Whether a deny rule touches the IP address, for what has no port.
     pub(crate) fn touches_ip(&self, ip: IpAddr) -> bool {
-        self.any || self.ip.as_ref().is_some_and(|pattern| pattern.touches_plain(ip))
+        self.any
+            || self
+                .ip
+                .as_ref()
+                .is_some_and(|pattern| pattern.touches_plain(ip))
     }
 
     /// The Unix pattern that covers a pathname, with its place.
@@ -188,7 +212,9 @@ pub(crate) fn unbound(family: crate::kind::Family) -> Address {
     use std::net::{Ipv6Addr, SocketAddrV4, SocketAddrV6};
     match family {
         crate::kind::Family::Inet => Address::Inet(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
-        crate::kind::Family::Inet6 => Address::Inet6(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0)),
+        crate::kind::Family::Inet6 => {
+            Address::Inet6(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0))
+        }
         _ => Address::Unix(UnixAddress::Unnamed),
     }
 }

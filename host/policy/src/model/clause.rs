@@ -66,8 +66,10 @@ impl OpSet {
     /// Operations whose address at the top of a rule is the local one.
     pub(crate) const LOCAL_KIND: OpSet = OpSet::BIND.union(OpSet::LISTEN);
     /// Operations whose address at the top of a rule is the peer's.
-    pub(crate) const PEER_KIND: OpSet =
-        OpSet::CONNECT.union(OpSet::SEND_TO).union(OpSet::RECEIVE).union(OpSet::REVERSE_RESOLVE);
+    pub(crate) const PEER_KIND: OpSet = OpSet::CONNECT
+        .union(OpSet::SEND_TO)
+        .union(OpSet::RECEIVE)
+        .union(OpSet::REVERSE_RESOLVE);
     /// Operations that make a socket what it is.
     pub(crate) const MAKING: OpSet = OpSet::CONNECT
         .union(OpSet::BIND)
@@ -90,11 +92,17 @@ impl OpSet {
         .union(OpSet::SET_HOSTNAME);
 
     pub(crate) fn from_policy_name(name: &str) -> Option<OpSet> {
-        OPERATIONS.iter().find(|(known, _)| *known == name).map(|(_, op)| *op)
+        OPERATIONS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, op)| *op)
     }
 
     pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
-        OPERATIONS.iter().filter(move |(_, op)| self.contains(*op)).map(|(name, _)| *name)
+        OPERATIONS
+            .iter()
+            .filter(move |(_, op)| self.contains(*op))
+            .map(|(name, _)| *name)
     }
 
     pub(crate) fn policy_names() -> impl Iterator<Item = &'static str> {
@@ -116,20 +124,25 @@ impl KindPattern {
     }
 
     pub(crate) fn lists_family(&self, family: Family) -> bool {
-        self.families.as_ref().is_none_or(|families| families.contains(&family))
+        self.families
+            .as_ref()
+            .is_none_or(|families| families.contains(&family))
     }
 
     fn lists_type(&self, kind: Kind) -> bool {
-        self.types.as_ref().is_none_or(|types| types.contains(&kind.socket_type))
+        self.types
+            .as_ref()
+            .is_none_or(|types| types.contains(&kind.socket_type))
     }
 
     /// Whether an allow rule covers the kind. Families and types that no rule can name yet are covered
     /// by none, and ping sockets only by a rule that names their protocol.
     pub(crate) fn allows(&self, kind: Kind) -> bool {
         let family = !matches!(kind.family, Family::Other(_)) && self.lists_family(kind.family);
-        let socket_type =
-            matches!(kind.socket_type, SocketType::Stream | SocketType::Datagram | SocketType::SeqPacket)
-                && self.lists_type(kind);
+        let socket_type = matches!(
+            kind.socket_type,
+            SocketType::Stream | SocketType::Datagram | SocketType::SeqPacket
+        ) && self.lists_type(kind);
         let protocol = match &self.protocols {
             Some(protocols) => protocols.contains(&kind.protocol),
             None => kind.family == Family::Unix || !matches!(kind.protocol, ICMP | ICMPV6),
@@ -140,7 +153,10 @@ impl KindPattern {
     /// Whether a deny rule covers the kind.
     pub(crate) fn denies(&self, kind: Kind) -> bool {
         self.lists_type(kind)
-            && self.protocols.as_ref().is_none_or(|protocols| protocols.contains(&kind.protocol))
+            && self
+                .protocols
+                .as_ref()
+                .is_none_or(|protocols| protocols.contains(&kind.protocol))
     }
 }
 
@@ -165,7 +181,9 @@ impl GroupPattern {
         };
         let interface = match (&self.interface, &request.interface) {
             (None, _) => true,
-            (Some(patterns), Some(name)) => patterns.iter().any(|pattern| pattern.matches(name.as_bytes())),
+            (Some(patterns), Some(name)) => patterns
+                .iter()
+                .any(|pattern| pattern.matches(name.as_bytes())),
             (Some(patterns), None) => deny || patterns.iter().any(NamePattern::is_everything),
         };
         ip(&self.group, Some(request.group)) && ip(&self.source, request.source) && interface
@@ -214,7 +232,9 @@ impl Clause {
     }
 
     pub(crate) fn names_host(&self, host: &str) -> bool {
-        self.hosts.as_ref().is_some_and(|hosts| hosts.iter().any(|pattern| pattern.matches(host)))
+        self.hosts
+            .as_ref()
+            .is_some_and(|hosts| hosts.iter().any(|pattern| pattern.matches(host)))
     }
 }
 
@@ -222,7 +242,11 @@ impl Clause {
     /// Whether a name may resolve to the address under this rule: a family that the rule lists, and
     /// global, or of a class that `host-may-be` accepts, for the address and every one inside it.
     pub(crate) fn accepts_answer(&self, ip: IpAddr) -> bool {
-        let family = if ip.is_ipv4() { Family::Inet } else { Family::Inet6 };
+        let family = if ip.is_ipv4() {
+            Family::Inet
+        } else {
+            Family::Inet6
+        };
         self.kind.lists_family(family)
             && (self.host_may_be | ClassSet::GLOBAL).contains(crate::class::classes(ip))
     }

@@ -24,7 +24,10 @@ impl HostPattern {
             return Ok(HostPattern::Any);
         }
         if let Some(suffix) = text.strip_prefix("*.") {
-            return Ok(HostPattern::Suffix(format!(".{}", fold(suffix.as_bytes())?)));
+            return Ok(HostPattern::Suffix(format!(
+                ".{}",
+                fold(suffix.as_bytes())?
+            )));
         }
         Ok(HostPattern::Exact(fold(text.as_bytes())?))
     }
@@ -34,7 +37,9 @@ impl HostPattern {
         match self {
             HostPattern::Any => true,
             HostPattern::Exact(exact) => name == exact,
-            HostPattern::Suffix(suffix) => name.len() > suffix.len() && name.ends_with(suffix.as_str()),
+            HostPattern::Suffix(suffix) => {
+                name.len() > suffix.len() && name.ends_with(suffix.as_str())
+            }
         }
     }
 }
@@ -75,7 +80,10 @@ pub(crate) fn fold(name: &[u8]) -> Result<String, &'static str> {
         if label.len() > LONGEST_LABEL {
             return Err("has a label longer than 63 bytes");
         }
-        if !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+        if !label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        {
             return Err("has a character that host names do not have");
         }
     }
@@ -89,7 +97,9 @@ pub(crate) fn fold(name: &[u8]) -> Result<String, &'static str> {
 /// address (inet_aton(3)): 127.1, 0x7f.1, 2130706433.
 fn ends_in_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
-    let hexadecimal = last.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let hexadecimal = last
+        .strip_prefix("0x")
+        .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
     hexadecimal || last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
@@ -101,15 +111,36 @@ mod tests {
     #[test]
     fn one_form_of_each_name() {
         assert_eq!(fold(b"DB.Example.COM.").unwrap(), "db.example.com");
-        assert_eq!(fold("Bücher.example".as_bytes()).unwrap(), "xn--bcher-kva.example");
-        assert_eq!(fold("xn--BCHER-kva.example".as_bytes()).unwrap(), "xn--bcher-kva.example");
+        assert_eq!(
+            fold("Bücher.example".as_bytes()).unwrap(),
+            "xn--bcher-kva.example"
+        );
+        assert_eq!(
+            fold("xn--BCHER-kva.example".as_bytes()).unwrap(),
+            "xn--bcher-kva.example"
+        );
         assert_eq!(fold("db。example".as_bytes()).unwrap(), "db.example");
         assert_eq!(fold(b"_srv._tcp.example").unwrap(), "_srv._tcp.example");
     }
 
     #[test]
     fn what_is_no_name() {
-        for name in ["", ".", "a..b", "..", "a b", "a\0b", "127.0.0.1", "127.1", "0x7f.1", "0x", "2130706433", "[::1]", "::1", "a/b"] {
+        for name in [
+            "",
+            ".",
+            "a..b",
+            "..",
+            "a b",
+            "a\0b",
+            "127.0.0.1",
+            "127.1",
+            "0x7f.1",
+            "0x",
+            "2130706433",
+            "[::1]",
+            "::1",
+            "a/b",
+        ] {
             assert!(fold(name.as_bytes()).is_err(), "{name:?}");
         }
         assert!(fold(&[0xff]).is_err());

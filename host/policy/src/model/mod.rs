@@ -52,7 +52,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { sockets: 256, buffer_bytes: 16 << 20 }
+        Limits {
+            sockets: 256,
+            buffer_bytes: 16 << 20,
+        }
     }
 }
 
@@ -120,7 +123,11 @@ impl Policy {
 
     /// The ids of all rules, allow rules first.
     pub fn rule_ids(&self) -> impl Iterator<Item = &str> {
-        self.allow.all().iter().chain(self.deny.all()).map(|clause| clause.id.as_str())
+        self.allow
+            .all()
+            .iter()
+            .chain(self.deny.all())
+            .map(|clause| clause.id.as_str())
     }
 }
 
@@ -148,7 +155,15 @@ impl ClauseTable {
         let operations = OpSet::all().bits().count_ones() as usize;
         let mut index = vec![Vec::new(); FAMILY_ROWS * operations];
         for (place, clause) in (0u32..).zip(&clauses) {
-            for (row, family) in [Some(Family::Inet), Some(Family::Inet6), Some(Family::Unix), None].iter().enumerate() {
+            for (row, family) in [
+                Some(Family::Inet),
+                Some(Family::Inet6),
+                Some(Family::Unix),
+                None,
+            ]
+            .iter()
+            .enumerate()
+            {
                 if family.is_some_and(|family| !clause.kind.lists_family(family)) {
                     continue;
                 }
@@ -166,7 +181,11 @@ impl ClauseTable {
 
     /// The clauses that list one of `ops` and could cover a socket of `family`. A clause may come more
     /// than once if `ops` has several operations.
-    pub(crate) fn candidates(&self, family: Option<Family>, ops: OpSet) -> impl Iterator<Item = &Clause> {
+    pub(crate) fn candidates(
+        &self,
+        family: Option<Family>,
+        ops: OpSet,
+    ) -> impl Iterator<Item = &Clause> {
         let operations = OpSet::all().bits().count_ones() as usize;
         let row = family_row(family) * operations;
         ops.into_iter()

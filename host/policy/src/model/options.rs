@@ -30,10 +30,16 @@ impl OptionPatterns {
             OptionPattern::Level(level) => wildcard && *level == option.level,
             OptionPattern::Option(named) => *named == option,
             OptionPattern::Number(named, number) => {
-                *named == option && value.and_then(number_of).is_some_and(|value| value == *number)
+                *named == option
+                    && value
+                        .and_then(number_of)
+                        .is_some_and(|value| value == *number)
             }
             OptionPattern::Text(named, text) => {
-                *named == option && value.map(text_of).is_some_and(|value| value == text.as_bytes())
+                *named == option
+                    && value
+                        .map(text_of)
+                        .is_some_and(|value| value == text.as_bytes())
             }
         })
     }
@@ -85,22 +91,30 @@ impl OptionPattern {
             Some((name, value)) => (name, Some(value)),
             None => (text, None),
         };
-        let option = OptionName::from_policy_name(name).ok_or_else(|| format!("`{name}` is no socket option"))?;
-        let Some(value) = value else { return Ok(OptionPattern::Option(option)) };
+        let option = OptionName::from_policy_name(name)
+            .ok_or_else(|| format!("`{name}` is no socket option"))?;
+        let Some(value) = value else {
+            return Ok(OptionPattern::Option(option));
+        };
         match option.known().map_or(ValueForm::Int, |known| known.form) {
             ValueForm::Int => value
                 .parse()
                 .map(|number| OptionPattern::Number(option, number))
                 .map_err(|_| format!("`{value}` is no number, which is what `{option}` takes")),
             ValueForm::Text => Ok(OptionPattern::Text(option, value.to_owned())),
-            ValueForm::Bytes => Err(format!("`{option}` takes a structure, so that no value can be bound to it")),
+            ValueForm::Bytes => Err(format!(
+                "`{option}` takes a structure, so that no value can be bound to it"
+            )),
         }
     }
 }
 
 fn level_number(level: &str) -> Option<i32> {
     let start = format!("{level}.");
-    crate::option::OPTIONS.iter().find(|known| known.readable.starts_with(&start)).map(|known| known.option.level)
+    crate::option::OPTIONS
+        .iter()
+        .find(|known| known.readable.starts_with(&start))
+        .map(|known| known.option.level)
 }
 
 #[cfg(test)]
@@ -108,7 +122,12 @@ mod tests {
     use super::*;
 
     fn set(texts: &[&str]) -> OptionPatterns {
-        OptionPatterns(texts.iter().map(|text| OptionPattern::parse(text).unwrap()).collect())
+        OptionPatterns(
+            texts
+                .iter()
+                .map(|text| OptionPattern::parse(text).unwrap())
+                .collect(),
+        )
     }
 
     fn name(text: &str) -> OptionName {

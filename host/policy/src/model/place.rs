@@ -28,7 +28,10 @@ impl NamePattern {
         if text.is_empty() {
             return Err("is empty".to_owned());
         }
-        text.split('/').map(Part::parse).collect::<Result<Vec<Part>, String>>().map(NamePattern)
+        text.split('/')
+            .map(Part::parse)
+            .collect::<Result<Vec<Part>, String>>()
+            .map(NamePattern)
     }
 
     pub(crate) fn matches(&self, name: &[u8]) -> bool {
@@ -51,14 +54,18 @@ impl NamePattern {
                     part += 1;
                 }
                 _ => {
-                    let Some((taken, any)) = retry else { return false };
+                    let Some((taken, any)) = retry else {
+                        return false;
+                    };
                     retry = Some((taken + 1, any));
                     at = taken + 1;
                     part = any + 1;
                 }
             }
         }
-        self.0[part..].iter().all(|part| matches!(part, Part::AnyParts))
+        self.0[part..]
+            .iter()
+            .all(|part| matches!(part, Part::AnyParts))
     }
 
     /// Whether every name matches.
@@ -108,14 +115,22 @@ pub(crate) fn clean_components(path: &[u8]) -> Option<Vec<&[u8]>> {
         return None;
     }
     let components: Vec<&[u8]> = rest.split(|byte| *byte == b'/').collect();
-    let clean = components.iter().all(|component| !matches!(*component, b"" | b"." | b".."));
+    let clean = components
+        .iter()
+        .all(|component| !matches!(*component, b"" | b"." | b".."));
     clean.then_some(components)
 }
 
 /// The place of a clean path beneath `/`.
 pub(crate) fn whole_place(path: &[u8]) -> Option<UnixPlace> {
-    let beneath = clean_components(path)?.into_iter().map(OsStr::from_bytes).collect();
-    Some(UnixPlace { root: PathBuf::from("/"), beneath })
+    let beneath = clean_components(path)?
+        .into_iter()
+        .map(OsStr::from_bytes)
+        .collect();
+    Some(UnixPlace {
+        root: PathBuf::from("/"),
+        beneath,
+    })
 }
 
 /// Paths beneath one root.
@@ -140,12 +155,21 @@ impl PathPattern {
             Vec::new()
         } else {
             clean_components(bytes)
-                .ok_or_else(|| format!("lies beneath `{}`, which is no clean absolute path", root.display()))?
+                .ok_or_else(|| {
+                    format!(
+                        "lies beneath `{}`, which is no clean absolute path",
+                        root.display()
+                    )
+                })?
                 .into_iter()
                 .map(<[u8]>::to_vec)
                 .collect()
         };
-        Ok(PathPattern { root: root.to_owned(), root_parts, beneath: NamePattern::parse(glob)? })
+        Ok(PathPattern {
+            root: root.to_owned(),
+            root_parts,
+            beneath: NamePattern::parse(glob)?,
+        })
     }
 
     /// An absolute glob without a root: the longest start without wildcards is the root.
@@ -155,7 +179,10 @@ impl PathPattern {
         };
         let parts: Vec<&str> = rest.split('/').collect();
         let last = parts.len() - 1;
-        let literal = parts[..last].iter().take_while(|part| NamePattern::is_literal(part)).count();
+        let literal = parts[..last]
+            .iter()
+            .take_while(|part| NamePattern::is_literal(part))
+            .count();
         let root = PathBuf::from(format!("/{}", parts[..literal].join("/")));
         PathPattern::new(&root, &parts[literal..].join("/"))
     }
@@ -163,12 +190,22 @@ impl PathPattern {
     fn place_of(&self, path: &[u8]) -> Option<UnixPlace> {
         let components = clean_components(path)?;
         let depth = self.root_parts.len();
-        let inside = components.len() > depth && components.iter().zip(&self.root_parts).all(|(a, b)| *a == b);
+        let inside = components.len() > depth
+            && components
+                .iter()
+                .zip(&self.root_parts)
+                .all(|(a, b)| *a == b);
         if !inside || !self.beneath.matches_parts(&components[depth..]) {
             return None;
         }
-        let beneath = components[depth..].iter().map(|part| OsStr::from_bytes(part)).collect();
-        Some(UnixPlace { root: self.root.clone(), beneath })
+        let beneath = components[depth..]
+            .iter()
+            .map(|part| OsStr::from_bytes(part))
+            .collect();
+        Some(UnixPlace {
+            root: self.root.clone(),
+            beneath,
+        })
     }
 }
 
@@ -219,7 +256,8 @@ impl UnixPattern {
         match address {
             UnixAddress::Unnamed => self.unnamed,
             UnixAddress::Pathname(path) => {
-                !self.paths.is_empty() && (clean_components(path).is_none() || self.place_of(path).is_some())
+                !self.paths.is_empty()
+                    && (clean_components(path).is_none() || self.place_of(path).is_some())
             }
             UnixAddress::Abstract(name) => self.abstracts.iter().any(|pattern| match pattern {
                 AbstractPattern::Auto => name.is_empty() || is_autobind_name(name),
@@ -240,7 +278,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn glob(pattern: &str, name: &str) -> bool {
-        NamePattern::parse(pattern).unwrap().matches(name.as_bytes())
+        NamePattern::parse(pattern)
+            .unwrap()
+            .matches(name.as_bytes())
     }
 
     #[test]
@@ -270,15 +310,33 @@ mod tests {
     fn a_root_is_split_off() {
         let pattern = PathPattern::absolute("/run/app/*.sock").unwrap();
         let place = pattern.place_of(b"/run/app/a.sock").unwrap();
-        assert_eq!((place.root, place.beneath), ("/run/app".into(), "a.sock".into()));
-        let whole = PathPattern::absolute("/x.sock").unwrap().place_of(b"/x.sock").unwrap();
+        assert_eq!(
+            (place.root, place.beneath),
+            ("/run/app".into(), "a.sock".into())
+        );
+        let whole = PathPattern::absolute("/x.sock")
+            .unwrap()
+            .place_of(b"/x.sock")
+            .unwrap();
         assert_eq!((whole.root, whole.beneath), ("/".into(), "x.sock".into()));
     }
 
     #[test]
     fn unclean_paths_never_match() {
         let pattern = PathPattern::new(Path::new("/run"), "**").unwrap();
-        for path in ["run/x", "/run/../etc/x", "/run/./x", "/run//x", "/run/x/", "//run/x", "/run", "/runx/y", "", "/", "/run/x\0y"] {
+        for path in [
+            "run/x",
+            "/run/../etc/x",
+            "/run/./x",
+            "/run//x",
+            "/run/x/",
+            "//run/x",
+            "/run",
+            "/runx/y",
+            "",
+            "/",
+            "/run/x\0y",
+        ] {
             assert!(pattern.place_of(path.as_bytes()).is_none(), "{path:?}");
         }
         assert!(pattern.place_of(b"/run/a/b").is_some());

@@ -1,0 +1,233 @@
+//! The words of a rule: families, types, operations, options, flags.
+
+use std::time::Duration;
+
+use super::ends::each;
+use super::error::{Fault, suggest};
+use super::rule::Listing;
+use crate::kind::{Family, PROTOCOLS, SocketType};
+use crate::message::{AncillaryKind, AncillarySet, DescriptorKinds, MessageFlags};
+use crate::model::{OpSet, OptionPattern, OptionPatterns};
+
+const FAMILIES: &[(&str, Family)] = &[
+    ("inet", Family::Inet),
+    ("inet6", Family::Inet6),
+    ("unix", Family::Unix),
+];
+const LATER_FAMILIES: &[&str] = &[
+    "alg",
+    "bluetooth",
+    "can",
+    "hyperv",
+    "netlink",
+    "packet",
+    "qipcrtr",
+    "rds",
+    "tipc",
+    "vsock",
+    "l2cap",
+    "rfcomm",
+    "sco",
+    "hci",
+    "xdp",
+];
+const TYPES: &[(&str, SocketType)] = &[
+    ("stream", SocketType::Stream),
+    ("datagram", SocketType::Datagram),
+    ("seqpacket", SocketType::SeqPacket),
+];
+const LATER_TYPES: &[&str] = &["raw", "rdm", "packet"];
+
+/// Longest `pin`: a day.
+const LONGEST_PIN: Duration = Duration::from_secs(86_400);
+
+fn names<T>(table: &'static [(&'static str, T)]) -> impl Iterator<Item = &'static str> + Clone {
+    table.iter().map(|(name, _)| *name)
+}
+
+pub(super) fn families(list: &Listing, faults: &mut Vec<Fault>) -> Vec<Family> {
+    each(list, faults, |word| {
+        match FAMILIES.iter().find(|(name, _)| *name == word) {
+            Some((_, family)) => Ok(*family),
+            None if LATER_FAMILIES.contains(&word) => Err((
+                format!("family `{word}` is not supported by this version yet"),
+                "there are `inet`, `inet6` and `unix`".to_owned(),
+            )),
+            None => Err((
+                format!("`{word}` is no address family"),
+                suggest(word, names(FAMILIES)),
+            )),
+        }
+    })
+}
+
+pub(super) fn types(list: &Listing, faults: &mut Vec<Fault>) -> Vec<SocketType> {
+    each(list, faults, |word| {
+        match (TYPES.iter().find(|(name, _)| *name == word), word) {
+            (Some((_, socket_type)), _) => Ok(*socket_type),
+            (None, "dgram") => Err((
+                "`dgram` is no socket type".to_owned(),
+                "did you mean `datagram`?".to_owned(),
+            )),
+            (None, _) if LATER_TYPES.contains(&word) => Err((
+                format!("type `{word}` is not supported by this version yet"),
+                "there are `stream`, `datagram` and `seqpacket`".to_owned(),
+            )),
+            (None, _) => Err((
+                format!("`{word}` is no socket type"),
+                suggest(word, names(TYPES)),
+            )),
+        }
+    })
+}
+
+pub(super) fn protocols(list: &Listing, faults: &mut Vec<Fault>) -> Vec<u32> {
+    each(list, faults, |word| {
+        if let Ok(number) = word.parse() {
+            return Ok(number);
+        }
+        PROTOCOLS
+            .iter()
+            .find(|(name, _)| *name == word)
+            .map(|(_, number)| *number)
+            .ok_or_else(|| {
+                (
+                    format!("`{word}` is no protocol"),
+                    suggest(word, names(PROTOCOLS)),
+                )
+            })
+    })
+}
+
+pub(super) fn operations(list: &Listing, faults: &mut Vec<Fault>) -> OpSet {
+    each(list, faults, |word| {
+        OpSet::from_policy_name(word).ok_or_else(|| {
+            let help = match word {
+                "accept" => "`listen` carries accepting".to_owned(),
+                "create" | "socket" => "every operation on a socket carries making it".to_owned(),
+                "send" => {
+                    "`connect` and `listen` carry sending; `send-to` is for datagrams with a name"
+                        .to_owned()
+                }
+                "recv" => "did you mean `receive`?".to_owned(),
+                "shutdown" => "`connect`, `listen` and `socketpair` carry it".to_owned(),
+                _ => suggest(word, OpSet::policy_names().collect::<Vec<_>>()),
+            };
+            (format!("`{word}` is no operation"), help)
+        })
+    })
+    .into_iter()
+    .fold(OpSet::empty(), |set, op| set | op)
+}
+
+pub(super) fn option_patterns(list: Option<&Listing>, faults: &mut Vec<Fault>) -> OptionPatterns {
+    let Some(list) = list else {
+        return OptionPatterns::default();
+    };
+    OptionPatterns(each(list, faults, |word| {
+        OptionPattern::parse(word).map_err(|message| {
+            let name = word.split('=').next().unwrap_or(word);
+            let near = super::error::nearest(
+                name,
+                crate::option::OPTIONS.iter().map(|known| known.readable),
+            );
+            let help = match near {
+                Some(near) if near != name => format!("did you mean `{near}`?"),
+                _ => "write `so.keepalive`, `so.bindtodevice=eth0`, or Linux's numbers: `6/1`"
+                    .to_owned(),
+            };
+            (message, help)
+        })
+    }))
+}
+
+pub(super) fn ancillary(list: Option<&Listing>, faults: &mut Vec<Fault>) -> AncillarySet {
+    let mut set = AncillarySet::default();
+    let Some(list) = list else { return set };
+    let kinds = each(list, faults, |word| {
+        match AncillaryKind::from_policy_name(word) {
+            Some(AncillaryKind::Rights) => Err((
+                "descriptors are not granted by `ancillary`".to_owned(),
+                "grant the operations `descriptor-send` and `descriptor-receive`, with `kinds`"
+                    .to_owned(),
+            )),
+            Some(kind) => Ok(kind),
+            None => Err((
+                format!("`{word}` is no kind of ancillary data"),
+                suggest(word, AncillaryKind::policy_names().collect::<Vec<_>>()),
+            )),
+        }
+    });
+    for kind in kinds {
+        set.insert(kind);
+    }
+    set
+}
+
+pub(super) fn message_flags(list: Option<&Listing>, faults: &mut Vec<Fault>) -> MessageFlags {
+    let Some(list) = list else {
+        return MessageFlags::empty();
+    };
+    let known: Vec<String> = (MessageFlags::all() - MessageFlags::ALWAYS)
+        .policy_names()
+        .collect();
+    each(list, faults, |word| {
+        match MessageFlags::from_policy_name(word) {
+            Some(flag) if MessageFlags::ALWAYS.contains(flag) => Err((
+                format!("the flag `{word}` is always allowed"),
+                "take it out".to_owned(),
+            )),
+            Some(flag) => Ok(flag),
+            None => Err((
+                format!("`{word}` is no message flag"),
+                suggest(word, known.iter().map(String::as_str)),
+            )),
+        }
+    })
+    .into_iter()
+    .fold(MessageFlags::empty(), |set, flag| set | flag)
+}
+
+pub(super) fn descriptor_kinds(list: Option<&Listing>, faults: &mut Vec<Fault>) -> DescriptorKinds {
+    let Some(list) = list else {
+        return DescriptorKinds::empty();
+    };
+    each(list, faults, |word| match word {
+        "socket" => Ok(DescriptorKinds::SOCKET),
+        "opaque" => Ok(DescriptorKinds::OPAQUE),
+        _ => Err((
+            format!("`{word}` is no kind of descriptor"),
+            suggest(word, ["socket", "opaque"]),
+        )),
+    })
+    .into_iter()
+    .fold(DescriptorKinds::empty(), |set, kind| set | kind)
+}
+
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let number: u64 = digits.parse().ok()?;
+    let duration = match text[digits.len()..].trim() {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.checked_mul(60)?),
+        "h" => Duration::from_secs(number.checked_mul(3600)?),
+        _ => return None,
+    };
+    (!duration.is_zero() && duration <= LONGEST_PIN).then_some(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit_and_an_end() {
+        assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
+        assert_eq!(duration("10 ms"), Some(Duration::from_millis(10)));
+        assert_eq!(duration("24h"), Some(LONGEST_PIN));
+        for wrong in ["5", "0s", "25h", "m", "", "99999999999999999999h"] {
+            assert_eq!(duration(wrong), None, "{wrong}");
+        }
+    }
+}

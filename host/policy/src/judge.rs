@@ -227,7 +227,8 @@ fn forbids(clause: &Clause, ask: &Ask<'_>) -> bool {
         Some(kind) => touches_socket(clause, kind, ask) && is_about(clause, &ask.what, true),
         None => {
             let socket_keys = !clause.kind.is_any()
-                || (clause.has_addresses() && !matches!(ask.what, What::Ip(_)));
+                || (clause.has_addresses() && !matches!(ask.what, What::Ip(_)))
+                || clause.local.is_some();
             !(clause.every_op && socket_keys) && is_about(clause, &ask.what, true)
         }
     }
@@ -244,6 +245,11 @@ fn denies_option(clause: &Clause, ask: &Ask<'_>) -> bool {
                 .set
                 .cover_set(*option, value.as_deref(), true)
         }
+        // An option that was set before the address was known counts against the address.
+        What::Nothing if ask.bound_by_options => ask
+            .options
+            .iter()
+            .any(|(option, value)| clause.options.set.cover_set(option, value, true)),
         _ => false,
     };
     listed && touches_socket(clause, kind, ask)

@@ -421,3 +421,81 @@ fn explain_ranks_the_rules() {
         sockgate_policy::Question::parse("tcp connect 10.1.2.3:443 from 127.0.0.1:1").unwrap();
     assert!(policy.explain(&granted).granted());
 }
+
+#[test]
+fn a_denied_option_counts_against_the_peer_that_came_later() {
+    let gate = gate(
+        "[[allow]]\nid='a'\nops=['connect']\ncidr=['*']\noptions={set=['so.mark']}\n[[deny]]\nid='d'\npeer={cidr=['10.0.0.0/8']}\noptions={set=['1/36']}",
+    );
+    let marked = with_option(fresh(TCP4), "so.mark", 1);
+    assert!(
+        gate.set_option(&fresh(TCP4), option("so.mark"), &ONE)
+            .is_ok()
+    );
+    assert!(gate.connect(&marked, &at("11.0.0.1:1")).is_ok());
+    assert!(gate.connect(&marked, &at("10.0.0.1:1")).is_err());
+    assert!(gate.connect(&fresh(TCP4), &at("10.0.0.1:1")).is_ok());
+}
+
+#[test]
+fn an_accepted_socket_has_the_options_of_listening_rules() {
+    let gate = gate(
+        "[[allow]]\nid='l'\nfamily=['inet']\nops=['listen']\ncidr=['127.0.0.1']\n[[allow]]\nid='c'\nfamily=['inet']\nops=['connect']\ncidr=['*']\noptions={set=['so.mark']}",
+    );
+    let socket = |origin| SocketFacts {
+        peer: Some(at("10.0.0.1:9")),
+        origin,
+        ..bound(TCP4, "127.0.0.1:80")
+    };
+    assert!(
+        gate.set_option(&socket(Origin::Accept), option("so.mark"), &ONE)
+            .is_err()
+    );
+    assert!(
+        gate.set_option(&socket(Origin::Socket), option("so.mark"), &ONE)
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_port_beside_a_path_names_no_ip_address() {
+    let gate = gate("[[allow]]\nid='a'\nops=['connect']\npath=['/run/x']\nport=['80']");
+    assert!(gate.connect(&fresh(UNIX), &at("/run/x")).is_ok());
+    assert!(gate.connect(&fresh(TCP4), &at("10.0.0.1:80")).is_err());
+}
+
+#[test]
+fn audit_names_the_rule_where_there_is_one() {
+    let gate = Gate::new(
+        Policy::allow_line("udp connect 10.0.0.1:53")
+            .unwrap()
+            .with_mode(Mode::Audit),
+    );
+    let socket = SocketFacts {
+        peer: Some(at("10.0.0.1:53")),
+        ..fresh(UDP4)
+    };
+    assert_eq!(
+        gate.receive(&socket).unwrap().rule(),
+        "allow:udp connect 10.0.0.1:53"
+    );
+    let other = SocketFacts {
+        peer: Some(at("10.0.0.2:53")),
+        ..fresh(UDP4)
+    };
+    assert_eq!(gate.receive(&other).unwrap().rule(), "(audit)");
+}
+
+#[test]
+fn a_granted_socket_does_not_begin_to_listen_by_itself() {
+    let socket = SocketFacts {
+        granted: true,
+        ..bound(TCP4, "127.0.0.1:80")
+    };
+    assert!(Gate::new(Policy::deny_all()).listen(&socket).is_err());
+    assert!(
+        Gate::new(Policy::deny_all())
+            .accept(&socket, &at("10.0.0.1:9"))
+            .is_ok()
+    );
+}

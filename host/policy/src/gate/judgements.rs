@@ -35,6 +35,31 @@ fn place(known: Option<UnixPlace>, address: &Address) -> Option<UnixPlace> {
     }
 }
 
+/// What grants talking to the socket's own peer, if it is the own peer.
+fn own(s: &SocketFacts, own_peer: bool) -> OpSet {
+    match s.origin {
+        _ if !own_peer => OpSet::empty(),
+        Origin::Socket => OpSet::CONNECT,
+        Origin::Accept => OpSet::LISTEN,
+        Origin::Pair => OpSet::SOCKETPAIR,
+    }
+}
+
+/// The first verdict if a rule granted it, else the second if a rule granted that; in audit mode one that
+/// no rule granted is the last resort.
+fn either(
+    first: Result<Verdict, Denial>,
+    second: impl FnOnce() -> Result<Verdict, Denial>,
+) -> Result<Verdict, Denial> {
+    match first {
+        Ok(verdict) if verdict.unguarded.is_none() => Ok(verdict),
+        first => match second() {
+            Ok(verdict) if verdict.unguarded.is_none() => Ok(verdict),
+            _ => first,
+        },
+    }
+}
+
 impl Gate {
     /// socket(2): some rule grants an operation on such a socket.
     ///
@@ -163,6 +188,7 @@ impl Gate {
             Side::Local
         };
         let ask = || Ask {
+            granted: false,
             peer: End::Open,
             ..Ask::socket(OpSet::LISTEN, s).with_local(&local, side)
         };
@@ -178,13 +204,15 @@ impl Gate {
     /// No rule grants `listen` with that peer, or a deny rule forbids it. The host resets the connection
     /// and accepts the next.
     pub fn accept(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::Converse>, Denial> {
+        Ok(self.judge_accept(s, peer)?.permit(peer.canonical()))
+    }
+
+    fn judge_accept(&self, s: &SocketFacts, peer: &Address) -> Result<Verdict, Denial> {
         let ask = Ask {
             via: OpSet::LISTEN,
             ..Ask::socket(OpSet::LISTEN, s).with_peer(peer)
         };
-        Ok(self
-            .judge(op::Converse::NAME, ask)?
-            .permit(peer.canonical()))
+        self.judge(op::Converse::NAME, ask)
     }
 
     /// Judges a connection again after a reload, by the way it came about ([`SocketFacts::origin`]). An
@@ -232,11 +260,7 @@ impl Gate {
             .peer
             .as_ref()
             .is_some_and(|own| own.canonical_destination() == peer.canonical_destination());
-        let ops = if own_peer {
-            OpSet::SEND_TO | OpSet::CONNECT
-        } else {
-            OpSet::SEND_TO
-        };
+        let ops = OpSet::SEND_TO | own(s, own_peer);
         let ask = Ask {
             denied_by: OpSet::SEND_TO,
             granted: false,
@@ -283,17 +307,17 @@ impl Gate {
             peer: End::Open,
             ..Ask::socket(OpSet::RECEIVE, s)
         };
-        let verdict = match (self.judge(op::Receive::NAME, open), &s.peer) {
-            (Err(_), Some(peer)) => {
-                let connected = Ask {
-                    denied_by: OpSet::RECEIVE | OpSet::CONNECT,
-                    expired_pins: true,
-                    ..Ask::socket(OpSet::CONNECT, s).with_peer(peer)
-                };
-                self.judge(op::Receive::NAME, connected)?
-            }
-            (verdict, _) => verdict?,
+        let Some(peer) = &s.peer else {
+            return Ok(self.judge(op::Receive::NAME, open)?.permit(()));
         };
+        let connected = Ask {
+            denied_by: OpSet::RECEIVE | own(s, true),
+            expired_pins: true,
+            ..Ask::socket(own(s, true), s).with_peer(peer)
+        };
+        let verdict = either(self.judge(op::Receive::NAME, connected), || {
+            self.judge(op::Receive::NAME, open)
+        })?;
         Ok(verdict.permit(()))
     }
 
@@ -310,11 +334,7 @@ impl Gate {
             .peer
             .as_ref()
             .is_some_and(|own| own.canonical() == sender.canonical());
-        let ops = if own_peer {
-            OpSet::RECEIVE | OpSet::CONNECT
-        } else {
-            OpSet::RECEIVE
-        };
+        let ops = OpSet::RECEIVE | own(s, own_peer);
         let ask = Ask {
             denied_by: ops,
             expired_pins: own_peer,
@@ -372,14 +392,10 @@ impl Gate {
         match state {
             AdoptedState::Connected => {
                 let peer = s.peer.clone().unwrap_or_else(|| unbound(s.kind.family));
-                let connected = self.connect_adopted(s, &peer);
-                match connected {
-                    Ok(permit) => Ok(Adopted::Connected(permit)),
-                    Err(denial) => self
-                        .accept(s, &peer)
-                        .map(Adopted::Connected)
-                        .map_err(|_| denial),
-                }
+                either(self.connect_adopted(s, &peer), || {
+                    self.judge_accept(s, &peer)
+                })
+                .map(|verdict| Adopted::Connected(verdict.permit(peer.canonical_destination())))
             }
             AdoptedState::Listening => self.listen(s).map(Adopted::Listening),
             AdoptedState::Bound => {
@@ -411,14 +427,8 @@ impl Gate {
         }
     }
 
-    fn connect_adopted(
-        &self,
-        s: &SocketFacts,
-        peer: &Address,
-    ) -> Result<Permit<op::Converse>, Denial> {
+    fn connect_adopted(&self, s: &SocketFacts, peer: &Address) -> Result<Verdict, Denial> {
         let ask = Ask::socket(OpSet::CONNECT, s).with_destination(peer);
-        Ok(self
-            .judge(op::Connect::NAME, ask)?
-            .permit(peer.canonical_destination()))
+        self.judge(op::Connect::NAME, ask)
     }
 }

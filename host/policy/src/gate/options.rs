@@ -11,13 +11,22 @@ use crate::model::{OpSet, Policy};
 use crate::option::{ALWAYS_READABLE, OptionName, V6ONLY};
 use crate::permit::{GroupRequest, IoctlName, Operation, Permit, op};
 
+/// The operations that can have made the socket what it is: a rule for others has no say in it.
+fn made_by(s: &SocketFacts) -> OpSet {
+    match s.origin {
+        Origin::Socket => OpSet::MAKING - OpSet::SOCKETPAIR,
+        Origin::Accept => OpSet::LISTEN,
+        Origin::Pair => OpSet::SOCKETPAIR,
+    }
+}
+
 /// A question about an option: any rule that is about the socket and lists it will do. What is not known
 /// of the socket's addresses is left open; what is known has to be covered.
 fn option_ask(s: &SocketFacts, what: What) -> Ask<'_> {
     let mut ask = Ask {
         bound_by_options: false,
         denied_by: OpSet::empty(),
-        ..Ask::socket(OpSet::MAKING, s)
+        ..Ask::socket(made_by(s), s)
     };
     if s.local.is_none() || s.origin == Origin::Pair {
         ask.local = End::Open;
@@ -141,11 +150,7 @@ impl Gate {
         s: &SocketFacts,
         kind: DescriptorKind,
     ) -> Result<Verdict, Denial> {
-        let via = match s.origin {
-            Origin::Socket => OpSet::MAKING - OpSet::SOCKETPAIR,
-            Origin::Accept => OpSet::LISTEN,
-            Origin::Pair => OpSet::SOCKETPAIR,
-        };
+        let via = made_by(s);
         let mut ask = Ask {
             via,
             granted: false,

@@ -141,8 +141,8 @@ impl AddressPattern {
         };
         let covered = match &self.ip {
             _ if self.any => true,
-            // A pattern of Unix names alone is about no IP address.
-            None => self.unix.is_none() || self.ports.is_some(),
+            // A pattern of Unix names is about no IP address, whatever its ports.
+            None => self.unix.is_none(),
             Some(IpPattern::Hosts(hosts)) => pinned(hosts, ip),
             Some(pattern) => pattern.covers_plain(ip),
         };

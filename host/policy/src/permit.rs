@@ -1,6 +1,6 @@
 //! Permits: the proof that a policy granted one operation on one subject.
 //!
-//! Every operation of the host demands its permit, and only a [`Gate`](crate::Gate) can make one. A
+//! Every operation of the host demands its permit, and only a [`Gate`] can make one. A
 //! permit tells its subject in canonical form; the host acts on that and not on what the guest wrote.
 //!
 //! Nobody else can make a permit:

@@ -2,7 +2,7 @@
 //! itself. It answers in capitals, one client after the other.
 //!
 //! ```sh
-//! sockgate run --policy examples/policies/socket-activation.toml --socket web=127.0.0.1:7007 \
+//! sockgate run --policy examples/policies/socket-activation.toml --socket web=tcp-listen:127.0.0.1:7007 \
 //!     target/wasm32-wasip2/debug/granted-server.wasm web
 //! ```
 //!

@@ -21,7 +21,9 @@ impl<W: Write + Send> Sink for JsonLines<W> {
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut line = match serde_json::to_vec(event) {
             Ok(line) => line,
-            Err(error) => return tracing::error!(%error, "an audit event could not be written as JSON"),
+            Err(error) => {
+                return tracing::error!(%error, "an audit event could not be written as JSON");
+            }
         };
         line.push(b'\n');
         if let Err(error) = out.write_all(&line).and_then(|()| out.flush()) {

@@ -181,7 +181,11 @@ pub(crate) struct Audit {
 
 impl Audit {
     pub(crate) fn new(guest: String, sinks: Vec<Box<dyn Sink>>) -> Audit {
-        Audit { guest, sinks, sequence: AtomicU64::new(0) }
+        Audit {
+            guest,
+            sinks,
+            sequence: AtomicU64::new(0),
+        }
     }
 
     /// Records what `make` makes, if anybody listens.
@@ -197,7 +201,9 @@ impl Audit {
         event.sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
         event.time_us = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX));
+            .map_or(0, |since| {
+                u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+            });
         event.guest.clone_from(&self.guest);
         for sink in &self.sinks {
             sink.record(&event);

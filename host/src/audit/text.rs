@@ -15,13 +15,20 @@ pub struct TextLines<W> {
 impl<W: Write + Send> TextLines<W> {
     /// Writes to `out`, with ANSI colours if asked: refusals red, other errors yellow, rules dim.
     pub fn new(out: W, colour: bool) -> TextLines<W> {
-        TextLines { out: Mutex::new(out), colour }
+        TextLines {
+            out: Mutex::new(out),
+            colour,
+        }
     }
 }
 
 impl<W: Write + Send> Sink for TextLines<W> {
     fn record(&self, event: &Event) {
-        let line = if self.colour { format!("{}\n", Coloured(event)) } else { format!("{}\n", Line(event)) };
+        let line = if self.colour {
+            format!("{}\n", Coloured(event))
+        } else {
+            format!("{}\n", Line(event))
+        };
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = out.write_all(line.as_bytes()) {
             tracing::error!(%error, "the trace could not be written");
@@ -67,7 +74,11 @@ impl fmt::Display for Call<'_> {
         let event = self.0;
         f.write_str(event.operation)?;
         let address = event.address.as_deref().unwrap_or_default();
-        let comma = if address.is_empty() || event.arguments.is_empty() { "" } else { ", " };
+        let comma = if address.is_empty() || event.arguments.is_empty() {
+            ""
+        } else {
+            ", "
+        };
         write!(f, "({address}{comma}{})", event.arguments)
     }
 }
@@ -126,7 +137,13 @@ mod tests {
         let mut event = Event::new("send").socket(2).arguments("64 bytes").bytes(64);
         event.verdict = Verdict::Allow;
         event.rule = Some("web".into());
-        assert_eq!(Line(&event).to_string(), "send(64 bytes) = 64  [rule web]  #2");
-        assert_eq!(Coloured(&event).to_string(), "send(64 bytes) = \x1b[32m64\x1b[0m  \x1b[2m[rule web]\x1b[0m  #2");
+        assert_eq!(
+            Line(&event).to_string(),
+            "send(64 bytes) = 64  [rule web]  #2"
+        );
+        assert_eq!(
+            Coloured(&event).to_string(),
+            "send(64 bytes) = \x1b[32m64\x1b[0m  \x1b[2m[rule web]\x1b[0m  #2"
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! The WIT package as Rust types and traits, generated.
-#![allow(missing_docs, reason = "generated; the WIT package documents every item")]
+#![allow(
+    missing_docs,
+    reason = "generated; the WIT package documents every item"
+)]
 
 wasmtime::component::bindgen!({
     path: "../wit",

@@ -36,7 +36,10 @@ impl SocketsCtx {
     /// Replaces this guest's policy from any thread, while it runs.
     #[must_use]
     pub fn policy_handle(&self) -> PolicyHandle {
-        PolicyHandle { gate: self.guest.gate().clone(), cancel: self.cancel_handle() }
+        PolicyHandle {
+            gate: self.guest.gate().clone(),
+            cancel: self.cancel_handle(),
+        }
     }
 
     pub(crate) fn guest(&self) -> &Arc<Guest> {
@@ -46,7 +49,9 @@ impl SocketsCtx {
 
 impl std::fmt::Debug for SocketsCtx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SocketsCtx").field("generation", &self.guest.gate().generation()).finish_non_exhaustive()
+        f.debug_struct("SocketsCtx")
+            .field("generation", &self.guest.gate().generation())
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,7 +73,9 @@ impl PolicyHandle {
 
 impl std::fmt::Debug for PolicyHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PolicyHandle").field("generation", &self.gate.generation()).finish_non_exhaustive()
+        f.debug_struct("PolicyHandle")
+            .field("generation", &self.gate.generation())
+            .finish_non_exhaustive()
     }
 }
 
@@ -122,8 +129,15 @@ impl SocketsCtxBuilder {
     /// Hands the guest a ready socket, which it takes by this name. It carries accept, send, receive and
     /// shutdown without a rule; deny rules and limits hold.
     #[must_use]
-    pub fn grant_socket(mut self, name: impl Into<String>, socket: impl Into<OwnedFd>) -> SocketsCtxBuilder {
-        self.granted.push(Granted { name: name.into(), fd: socket.into() });
+    pub fn grant_socket(
+        mut self,
+        name: impl Into<String>,
+        socket: impl Into<OwnedFd>,
+    ) -> SocketsCtxBuilder {
+        self.granted.push(Granted {
+            name: name.into(),
+            fd: socket.into(),
+        });
         self
     }
 
@@ -141,8 +155,8 @@ impl SocketsCtxBuilder {
     /// [`BuildError::Descriptor`] where the host has no descriptor left.
     pub fn build(self) -> Result<SocketsCtx, BuildError> {
         use tokio::runtime::{Handle, RuntimeFlavor};
-        let on_current_thread =
-            Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::CurrentThread);
+        let on_current_thread = Handle::try_current()
+            .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::CurrentThread);
         if self.wait_mode == WaitMode::Park && on_current_thread {
             return Err(BuildError::ParkOnCurrentThread);
         }
@@ -150,6 +164,8 @@ impl SocketsCtxBuilder {
         let guest = Guest::new(Gate::new(self.policy), self.wait_mode, audit, self.granted)
             .map_err(BuildError::Descriptor)?;
         guest.set_default_timeout(self.default_timeout);
-        Ok(SocketsCtx { guest: Arc::new(guest) })
+        Ok(SocketsCtx {
+            guest: Arc::new(guest),
+        })
     }
 }

@@ -20,11 +20,15 @@ impl wit::Host for SocketsCtxView<'_> {
         count: u64,
     ) -> Result<u64, Refusal> {
         let (inner, deadline) = self.socket(&socket)?.sending(MessageFlags::empty())?;
-        let Descriptor::File(file) = self.table.get(&file)? else { return Err(Errno::INVAL.into()) };
+        let Descriptor::File(file) = self.table.get(&file)? else {
+            return Err(Errno::INVAL.into());
+        };
         if !file.open_mode.contains(OpenMode::READ) {
             return Err(Errno::BADF.into());
         }
         let file = file.file.clone();
-        Ok(inner.send_file(file.as_fd(), offset, count, deadline).await?)
+        Ok(inner
+            .send_file(file.as_fd(), offset, count, deadline)
+            .await?)
     }
 }

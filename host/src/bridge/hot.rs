@@ -15,7 +15,10 @@ use super::bindings::sockgate::sockets::addresses::SocketAddress;
 use super::bindings::sockgate::sockets::errors::Errno as WitErrno;
 use super::bindings::sockgate::sockets::socket as wit;
 use super::bindings::sockgate::sockets::types::MessageFlags as WitFlags;
-use super::convert::{address_from_wit, address_to_wit, ancillary_from_wit, ancillary_to_wit, flags_from_wit, flags_to_wit};
+use super::convert::{
+    address_from_wit, address_to_wit, ancillary_from_wit, ancillary_to_wit, flags_from_wit,
+    flags_to_wit,
+};
 use super::{Refusal, SocketsView, convert};
 use crate::socket::{Attempt, BatchIn, BatchSent, Errno, MessageIn, OutgoingHead, Socket};
 
@@ -60,32 +63,55 @@ fn destination(address: SocketAddress) -> Result<Address, Errno> {
     address_from_wit(address)?.ok_or(Errno::AFNOSUPPORT)
 }
 
-pub(super) fn add_to_linker<T: SocketsView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker<T: SocketsView + 'static>(
+    linker: &mut Linker<T>,
+) -> wasmtime::Result<()> {
     let mut instance = linker.instance("sockgate:sockets/socket@0.1.0")?;
     instance.func_wrap_async("[method]socket.send", |store, (socket, data, flags)| {
         Box::new(async move { answer(send(store, socket, data, flags).await) })
     })?;
-    instance.func_wrap_async("[method]socket.send-to", |store, (socket, data, flags, to)| {
-        Box::new(async move { answer(send_to(store, socket, data, flags, to).await) })
-    })?;
-    instance.func_wrap_async("[method]socket.send-msg", |store, (socket, pieces, ancillary, flags, to)| {
-        Box::new(async move { answer(send_msg(store, socket, pieces, ancillary, flags, to).await) })
-    })?;
-    instance.func_wrap_async("[method]socket.send-many", |store, (socket, slab, messages, addresses, flags)| {
-        Box::new(async move { answer(send_many(store, socket, slab, messages, addresses, flags).await) })
-    })?;
+    instance.func_wrap_async(
+        "[method]socket.send-to",
+        |store, (socket, data, flags, to)| {
+            Box::new(async move { answer(send_to(store, socket, data, flags, to).await) })
+        },
+    )?;
+    instance.func_wrap_async(
+        "[method]socket.send-msg",
+        |store, (socket, pieces, ancillary, flags, to)| {
+            Box::new(
+                async move { answer(send_msg(store, socket, pieces, ancillary, flags, to).await) },
+            )
+        },
+    )?;
+    instance.func_wrap_async(
+        "[method]socket.send-many",
+        |store, (socket, slab, messages, addresses, flags)| {
+            Box::new(async move {
+                answer(send_many(store, socket, slab, messages, addresses, flags).await)
+            })
+        },
+    )?;
     instance.func_wrap_async("[method]socket.recv", |store, (socket, max, flags)| {
         Box::new(async move { answer(recv(store, socket, max, flags).await) })
     })?;
     instance.func_wrap_async("[method]socket.recv-from", |store, (socket, max, flags)| {
         Box::new(async move { answer(recv_from(store, socket, max, flags).await) })
     })?;
-    instance.func_wrap_async("[method]socket.recv-msg", |store, (socket, max, control, flags)| {
-        Box::new(async move { answer(recv_msg(store, socket, max, control, flags).await) })
-    })?;
-    instance.func_wrap_async("[method]socket.recv-many", |store, (socket, count, max, control, flags)| {
-        Box::new(async move { answer(recv_many(store, socket, count, max, control, flags).await) })
-    })
+    instance.func_wrap_async(
+        "[method]socket.recv-msg",
+        |store, (socket, max, control, flags)| {
+            Box::new(async move { answer(recv_msg(store, socket, max, control, flags).await) })
+        },
+    )?;
+    instance.func_wrap_async(
+        "[method]socket.recv-many",
+        |store, (socket, count, max, control, flags)| {
+            Box::new(
+                async move { answer(recv_many(store, socket, count, max, control, flags).await) },
+            )
+        },
+    )
 }
 
 fn socket_of<'a, T: SocketsView + 'static>(
@@ -153,7 +179,10 @@ async fn send_msg<T: SocketsView + 'static>(
         .map_err(Refusal::Trap)?;
     loop {
         let attempt = {
-            let pieces: Vec<IoSlice<'_>> = lists.iter().map(|list| IoSlice::new(list.as_le_slice(&store))).collect();
+            let pieces: Vec<IoSlice<'_>> = lists
+                .iter()
+                .map(|list| IoSlice::new(list.as_le_slice(&store)))
+                .collect();
             inner.attempt_send_msg(&pieces, &ancillary, flags, to.as_ref())?
         };
         match attempt {
@@ -176,7 +205,10 @@ async fn send_many<T: SocketsView + 'static>(
     if messages.len() > MESSAGES || addresses.len() > MESSAGES {
         return Err(Errno::MSGSIZE.into());
     }
-    let addresses = addresses.into_iter().map(destination).collect::<Result<Vec<_>, _>>()?;
+    let addresses = addresses
+        .into_iter()
+        .map(destination)
+        .collect::<Result<Vec<_>, _>>()?;
     loop {
         let attempt = {
             let heads = cut(slab.as_le_slice(&store), &messages)?;
@@ -185,7 +217,10 @@ async fn send_many<T: SocketsView + 'static>(
         match attempt {
             Attempt::Done(BatchSent { count, error }) => {
                 let count = u32::try_from(count).unwrap_or(u32::MAX);
-                return Ok(wit::BatchSent { count, error: error.map(convert::errno) });
+                return Ok(wit::BatchSent {
+                    count,
+                    error: error.map(convert::errno),
+                });
             }
             Attempt::WouldBlock | Attempt::Hidden => inner.wait_writable(deadline).await?,
         }
@@ -199,7 +234,11 @@ fn cut<'a>(mut slab: &'a [u8], messages: &[wit::Outgoing]) -> Result<Vec<Outgoin
         let length = usize::try_from(message.length).map_err(|_| Errno::INVAL)?;
         let (data, rest) = slab.split_at_checked(length).ok_or(Errno::INVAL)?;
         slab = rest;
-        let to = message.to.map(usize::try_from).transpose().map_err(|_| Errno::INVAL)?;
+        let to = message
+            .to
+            .map(usize::try_from)
+            .transpose()
+            .map_err(|_| Errno::INVAL)?;
         heads.push(OutgoingHead { data, to });
     }
     Ok(heads)
@@ -222,7 +261,9 @@ async fn recv_from<T: SocketsView + 'static>(
     flags: WitFlags,
 ) -> Result<(Bytes, Option<SocketAddress>), Refusal> {
     let flags = flags_from_wit(flags)?;
-    let (data, source) = socket_of(&mut store, &socket)?.recv_from(max, flags).await?;
+    let (data, source) = socket_of(&mut store, &socket)?
+        .recv_from(max, flags)
+        .await?;
     Ok((data, source.as_ref().map(address_to_wit)))
 }
 
@@ -234,7 +275,9 @@ async fn recv_msg<T: SocketsView + 'static>(
     flags: WitFlags,
 ) -> Result<Message, Refusal> {
     let flags: MessageFlags = flags_from_wit(flags)?;
-    let message = socket_of(&mut store, &socket)?.recv_msg(max, control, flags).await?;
+    let message = socket_of(&mut store, &socket)?
+        .recv_msg(max, control, flags)
+        .await?;
     message_to_wit(store.data_mut().sockets().table, message)
 }
 
@@ -257,7 +300,9 @@ async fn recv_many<T: SocketsView + 'static>(
     flags: WitFlags,
 ) -> Result<Batch, Refusal> {
     let flags = flags_from_wit(flags)?;
-    let batch = socket_of(&mut store, &socket)?.recv_many(count, max, control, flags).await?;
+    let batch = socket_of(&mut store, &socket)?
+        .recv_many(count, max, control, flags)
+        .await?;
     batch_to_wit(store.data_mut().sockets().table, batch)
 }
 

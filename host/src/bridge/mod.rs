@@ -52,7 +52,9 @@ impl HasData for Sockets {
 ///
 /// # Errors
 /// When the linker has these interfaces already and does not allow shadowing.
-pub fn add_to_linker_async<T: SocketsView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+pub fn add_to_linker_async<T: SocketsView + 'static>(
+    linker: &mut Linker<T>,
+) -> wasmtime::Result<()> {
     wit::socket::add_to_linker::<T, Sockets>(linker, T::sockets)?;
     wit::options::add_to_linker::<T, Sockets>(linker, T::sockets)?;
     wit::readiness::add_to_linker::<T, Sockets>(linker, T::sockets)?;

@@ -4,8 +4,8 @@ use super::bindings::sockgate::sockets::addresses::SocketAddress;
 use super::bindings::sockgate::sockets::names as wit;
 use super::bindings::sockgate::sockets::types::Timeout;
 use super::convert::{
-    self, address_from_wit, address_to_wit, family_from_wit, family_to_wit, ip_from_wit, ip_to_wit, protocol_from_wit,
-    protocol_to_wit, socket_type_from_wit, socket_type_to_wit, timeout_from_wit,
+    self, address_from_wit, address_to_wit, family_from_wit, family_to_wit, ip_from_wit, ip_to_wit,
+    protocol_from_wit, protocol_to_wit, socket_type_from_wit, socket_type_to_wit, timeout_from_wit,
 };
 use super::{NameRefusal, Refusal, SocketsCtxView};
 use crate::socket::names::{self, AddressInfo};
@@ -14,12 +14,21 @@ use crate::socket::{Eai, Failure, Hints, HostEntry, Lookup, LookupFlags, NameFla
 fn lookup_flags(flags: wit::LookupFlags) -> LookupFlags {
     const FLAGS: &[(wit::LookupFlags, LookupFlags)] = &[
         (wit::LookupFlags::PASSIVE, LookupFlags::PASSIVE),
-        (wit::LookupFlags::CANONICAL_NAME, LookupFlags::CANONICAL_NAME),
+        (
+            wit::LookupFlags::CANONICAL_NAME,
+            LookupFlags::CANONICAL_NAME,
+        ),
         (wit::LookupFlags::NUMERIC_HOST, LookupFlags::NUMERIC_HOST),
-        (wit::LookupFlags::NUMERIC_SERVICE, LookupFlags::NUMERIC_SERVICE),
+        (
+            wit::LookupFlags::NUMERIC_SERVICE,
+            LookupFlags::NUMERIC_SERVICE,
+        ),
         (wit::LookupFlags::V4_MAPPED, LookupFlags::V4_MAPPED),
         (wit::LookupFlags::ALL, LookupFlags::ALL),
-        (wit::LookupFlags::ADDRESS_CONFIG, LookupFlags::ADDRESS_CONFIG),
+        (
+            wit::LookupFlags::ADDRESS_CONFIG,
+            LookupFlags::ADDRESS_CONFIG,
+        ),
     ];
     FLAGS
         .iter()
@@ -35,7 +44,10 @@ fn name_flags(flags: wit::NameFlags) -> NameFlags {
         (wit::NameFlags::DATAGRAM, NameFlags::DATAGRAM),
         (wit::NameFlags::NO_FQDN, NameFlags::NO_FQDN),
     ];
-    FLAGS.iter().filter(|(wit, _)| flags.contains(*wit)).fold(NameFlags::empty(), |sum, (_, flag)| sum | *flag)
+    FLAGS
+        .iter()
+        .filter(|(wit, _)| flags.contains(*wit))
+        .fold(NameFlags::empty(), |sum, (_, flag)| sum | *flag)
 }
 
 fn info_to_wit(info: &AddressInfo) -> wit::AddressInfo {
@@ -93,8 +105,16 @@ impl wit::Host for SocketsCtxView<'_> {
             protocol: query.protocol.and_then(protocol_from_wit),
             flags: lookup_flags(query.flags),
         };
-        let lookup = Lookup { host: query.host, service: query.service, hints };
-        let answers = self.ctx.guest().look_up(lookup, timeout_from_wit(timeout)).await?;
+        let lookup = Lookup {
+            host: query.host,
+            service: query.service,
+            hints,
+        };
+        let answers = self
+            .ctx
+            .guest()
+            .look_up(lookup, timeout_from_wit(timeout))
+            .await?;
         Ok(answers.iter().map(info_to_wit).collect())
     }
 
@@ -105,13 +125,25 @@ impl wit::Host for SocketsCtxView<'_> {
         timeout: Timeout,
     ) -> Result<(Vec<u8>, String), NameRefusal> {
         let address = address_from_wit(address)?.ok_or(NameRefusal::Name(Eai::FAMILY))?;
-        let (host, service) =
-            self.ctx.guest().name_of(&address, name_flags(flags), timeout_from_wit(timeout)).await?;
+        let (host, service) = self
+            .ctx
+            .guest()
+            .name_of(&address, name_flags(flags), timeout_from_wit(timeout))
+            .await?;
         Ok((host, String::from_utf8_lossy(&service).into_owned()))
     }
 
-    async fn host_by_name(&mut self, name: Vec<u8>, timeout: Timeout) -> Result<wit::HostEntry, NameRefusal> {
-        Ok(entry_to_wit(self.ctx.guest().host_by_name(name, timeout_from_wit(timeout)).await?))
+    async fn host_by_name(
+        &mut self,
+        name: Vec<u8>,
+        timeout: Timeout,
+    ) -> Result<wit::HostEntry, NameRefusal> {
+        Ok(entry_to_wit(
+            self.ctx
+                .guest()
+                .host_by_name(name, timeout_from_wit(timeout))
+                .await?,
+        ))
     }
 
     async fn host_by_address(
@@ -120,7 +152,12 @@ impl wit::Host for SocketsCtxView<'_> {
         timeout: Timeout,
     ) -> Result<wit::HostEntry, NameRefusal> {
         let address = ip_from_wit(address);
-        Ok(entry_to_wit(self.ctx.guest().host_by_address(address, timeout_from_wit(timeout)).await?))
+        Ok(entry_to_wit(
+            self.ctx
+                .guest()
+                .host_by_address(address, timeout_from_wit(timeout))
+                .await?,
+        ))
     }
 
     async fn host_name(&mut self) -> Result<Vec<u8>, Refusal> {
@@ -133,7 +170,10 @@ impl wit::Host for SocketsCtxView<'_> {
 
     async fn interfaces(&mut self) -> Result<Vec<wit::NetworkInterface>, Refusal> {
         let found = self.ctx.guest().interfaces()?;
-        Ok(found.into_iter().map(|(index, name)| wit::NetworkInterface { index, name }).collect())
+        Ok(found
+            .into_iter()
+            .map(|(index, name)| wit::NetworkInterface { index, name })
+            .collect())
     }
 
     async fn interface_index(&mut self, name: String) -> Result<u32, Refusal> {
@@ -144,11 +184,19 @@ impl wit::Host for SocketsCtxView<'_> {
         Ok(self.ctx.guest().interface_name(index)?)
     }
 
-    async fn service_by_name(&mut self, name: String, protocol: Option<String>) -> Result<wit::Service, Refusal> {
+    async fn service_by_name(
+        &mut self,
+        name: String,
+        protocol: Option<String>,
+    ) -> Result<wit::Service, Refusal> {
         Ok(service(names::service_by_name(&name, protocol.as_deref())?))
     }
 
-    async fn service_by_port(&mut self, port: u16, protocol: Option<String>) -> Result<wit::Service, Refusal> {
+    async fn service_by_port(
+        &mut self,
+        port: u16,
+        protocol: Option<String>,
+    ) -> Result<wit::Service, Refusal> {
         Ok(service(names::service_by_port(port, protocol.as_deref())?))
     }
 
@@ -162,11 +210,20 @@ impl wit::Host for SocketsCtxView<'_> {
 }
 
 fn service(service: names::Service) -> wit::Service {
-    wit::Service { name: service.name, aliases: service.aliases, port: service.port, protocol: service.protocol }
+    wit::Service {
+        name: service.name,
+        aliases: service.aliases,
+        port: service.port,
+        protocol: service.protocol,
+    }
 }
 
 fn protocol_entry(protocol: names::Protocol) -> wit::ProtocolEntry {
-    wit::ProtocolEntry { name: protocol.name, aliases: protocol.aliases, number: protocol.number }
+    wit::ProtocolEntry {
+        name: protocol.name,
+        aliases: protocol.aliases,
+        number: protocol.number,
+    }
 }
 
 impl From<Failure> for NameRefusal {
@@ -174,4 +231,3 @@ impl From<Failure> for NameRefusal {
         NameRefusal::Other(failure.into())
     }
 }
-

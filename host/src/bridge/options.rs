@@ -72,14 +72,32 @@ fn place_of(name: wit::OptionName) -> (Place, Form) {
         Name::PeerCredentials => (At(SOL_SOCKET, number::SO_PEERCRED), Form::Credentials),
         Name::HopLimit => (ByFamily(number::IP_TTL, number::IPV6_UNICAST_HOPS), Number),
         Name::TrafficClass => (ByFamily(number::IP_TOS, number::IPV6_TCLASS), Number),
-        Name::ReceivePacketInfo => (ByFamily(number::IP_PKTINFO, number::IPV6_RECVPKTINFO), Switch),
-        Name::ReceiveHopLimit => (ByFamily(number::IP_RECVTTL, number::IPV6_RECVHOPLIMIT), Switch),
-        Name::ReceiveTrafficClass => (ByFamily(number::IP_RECVTOS, number::IPV6_RECVTCLASS), Switch),
+        Name::ReceivePacketInfo => (
+            ByFamily(number::IP_PKTINFO, number::IPV6_RECVPKTINFO),
+            Switch,
+        ),
+        Name::ReceiveHopLimit => (
+            ByFamily(number::IP_RECVTTL, number::IPV6_RECVHOPLIMIT),
+            Switch,
+        ),
+        Name::ReceiveTrafficClass => (
+            ByFamily(number::IP_RECVTOS, number::IPV6_RECVTCLASS),
+            Switch,
+        ),
         Name::ReceiveErrors => (ByFamily(number::IP_RECVERR, number::IPV6_RECVERR), Switch),
         Name::V6Only => (At(IPPROTO_IPV6, number::IPV6_V6ONLY), Switch),
-        Name::MulticastLoop => (ByFamily(number::IP_MULTICAST_LOOP, number::IPV6_MULTICAST_LOOP), Switch),
-        Name::MulticastHops => (ByFamily(number::IP_MULTICAST_TTL, number::IPV6_MULTICAST_HOPS), Number),
-        Name::MulticastInterface => (ByFamily(number::IP_MULTICAST_IF, number::IPV6_MULTICAST_IF), Interface),
+        Name::MulticastLoop => (
+            ByFamily(number::IP_MULTICAST_LOOP, number::IPV6_MULTICAST_LOOP),
+            Switch,
+        ),
+        Name::MulticastHops => (
+            ByFamily(number::IP_MULTICAST_TTL, number::IPV6_MULTICAST_HOPS),
+            Number,
+        ),
+        Name::MulticastInterface => (
+            ByFamily(number::IP_MULTICAST_IF, number::IPV6_MULTICAST_IF),
+            Interface,
+        ),
         Name::NoDelay => (At(IPPROTO_TCP, number::TCP_NODELAY), Switch),
         Name::Cork => (At(IPPROTO_TCP, number::TCP_CORK), Switch),
         Name::QuickAck => (At(IPPROTO_TCP, number::TCP_QUICKACK), Switch),
@@ -170,7 +188,10 @@ fn split(value: wit::OptionValue) -> (wit::OptionName, Value) {
 const NANOSECONDS: u64 = 1_000_000_000;
 
 fn int(number: u64) -> Result<Vec<u8>, Errno> {
-    Ok(i32::try_from(number).map_err(|_| Errno::INVAL)?.to_ne_bytes().to_vec())
+    Ok(i32::try_from(number)
+        .map_err(|_| Errno::INVAL)?
+        .to_ne_bytes()
+        .to_vec())
 }
 
 /// The bytes that setsockopt(2) takes.
@@ -192,7 +213,11 @@ fn encode(form: Form, value: Value, inner: &Inner) -> Result<Vec<u8>, Refusal> {
 
 /// `ip_mreqn` without addresses for IPv4, the bare index for IPv6.
 fn interface_bytes(name: &str, inner: &Inner) -> Result<Vec<u8>, Refusal> {
-    let index = if name.is_empty() { 0 } else { names::scope_index(name)? };
+    let index = if name.is_empty() {
+        0
+    } else {
+        names::scope_index(name)?
+    };
     let index = index.to_ne_bytes();
     Ok(match inner.ip_level()? {
         IPPROTO_IP => [[0; 4], [0; 4], index].concat(),
@@ -220,7 +245,10 @@ fn number_in(bytes: &[u8]) -> Result<u64, Errno> {
 }
 
 fn text_in(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
@@ -230,7 +258,13 @@ fn linger_in(bytes: &[u8]) -> Result<Option<u64>, Errno> {
 }
 
 fn credentials_in(bytes: &[u8]) -> Result<Credentials, Errno> {
-    let word = |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk::<4>()).copied().ok_or(Errno::INVAL);
+    let word = |at: usize| {
+        bytes
+            .get(at..)
+            .and_then(|rest| rest.first_chunk::<4>())
+            .copied()
+            .ok_or(Errno::INVAL)
+    };
     Ok(Credentials {
         pid: i32::from_ne_bytes(word(0)?),
         uid: u32::from_ne_bytes(word(4)?),
@@ -246,17 +280,30 @@ fn interface_in(bytes: &[u8], level: i32) -> Result<String, Errno> {
     };
     let index = index.map_or(Ok(0), number_in)?;
     let index = u32::try_from(index).map_err(|_| Errno::INVAL)?;
-    Ok(if index == 0 { String::new() } else { names::scope_name(index).unwrap_or_default() })
+    Ok(if index == 0 {
+        String::new()
+    } else {
+        names::scope_name(index).unwrap_or_default()
+    })
 }
 
 /// The typed value of what getsockopt(2) gave.
-fn typed(name: wit::OptionName, form: Form, level: i32, bytes: &[u8]) -> Result<wit::OptionValue, Errno> {
+fn typed(
+    name: wit::OptionName,
+    form: Form,
+    level: i32,
+    bytes: &[u8],
+) -> Result<wit::OptionValue, Errno> {
     use wit::{OptionName as Name, OptionValue as Typed};
     let on = || number_in(bytes).map(|number| number != 0);
     let number = || number_in(bytes).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
     let small = || number_in(bytes).map(|number| u8::try_from(number).unwrap_or(u8::MAX));
     let time = || {
-        let unit = if matches!(form, Seconds) { NANOSECONDS } else { 1_000_000 };
+        let unit = if matches!(form, Seconds) {
+            NANOSECONDS
+        } else {
+            1_000_000
+        };
         number_in(bytes).map(|number| number * unit)
     };
     Ok(match name {
@@ -313,7 +360,11 @@ impl wit::Host for SocketsCtxView<'_> {
         Ok(inner.set_option(number, &encode(form, value, inner)?)?)
     }
 
-    async fn get(&mut self, socket: Handle, name: wit::OptionName) -> Result<wit::OptionValue, Refusal> {
+    async fn get(
+        &mut self,
+        socket: Handle,
+        name: wit::OptionName,
+    ) -> Result<wit::OptionValue, Refusal> {
         let inner = self.socket(&socket)?.inner()?;
         let (place, form) = place_of(name);
         let number = place.on(inner)?;
@@ -322,42 +373,121 @@ impl wit::Host for SocketsCtxView<'_> {
     }
 
     async fn take_error(&mut self, socket: Handle) -> Result<Option<errors::Errno>, Refusal> {
-        Ok(self.socket(&socket)?.inner()?.take_error()?.map(convert::errno))
+        Ok(self
+            .socket(&socket)?
+            .inner()?
+            .take_error()?
+            .map(convert::errno))
     }
 
-    async fn join_group_v4(&mut self, socket: Handle, membership: wit::MembershipV4) -> Result<(), Refusal> {
-        let wit::MembershipV4 { group, interface, source } = membership;
+    async fn join_group_v4(
+        &mut self,
+        socket: Handle,
+        membership: wit::MembershipV4,
+    ) -> Result<(), Refusal> {
+        let wit::MembershipV4 {
+            group,
+            interface,
+            source,
+        } = membership;
         let source = source.map(|source| IpAddr::V4(v4_from_wit(source)));
-        Ok(self.socket(&socket)?.inner()?.join_group(v4_from_wit(group).into(), source, interface)?)
+        Ok(self.socket(&socket)?.inner()?.join_group(
+            v4_from_wit(group).into(),
+            source,
+            interface,
+        )?)
     }
 
-    async fn leave_group_v4(&mut self, socket: Handle, membership: wit::MembershipV4) -> Result<(), Refusal> {
-        let wit::MembershipV4 { group, interface, source } = membership;
+    async fn leave_group_v4(
+        &mut self,
+        socket: Handle,
+        membership: wit::MembershipV4,
+    ) -> Result<(), Refusal> {
+        let wit::MembershipV4 {
+            group,
+            interface,
+            source,
+        } = membership;
         let source = source.map(|source| IpAddr::V4(v4_from_wit(source)));
-        Ok(self.socket(&socket)?.inner()?.leave_group(v4_from_wit(group).into(), source, interface)?)
+        Ok(self.socket(&socket)?.inner()?.leave_group(
+            v4_from_wit(group).into(),
+            source,
+            interface,
+        )?)
     }
 
-    async fn join_group_v6(&mut self, socket: Handle, membership: wit::MembershipV6) -> Result<(), Refusal> {
-        let wit::MembershipV6 { group, interface, source } = membership;
+    async fn join_group_v6(
+        &mut self,
+        socket: Handle,
+        membership: wit::MembershipV6,
+    ) -> Result<(), Refusal> {
+        let wit::MembershipV6 {
+            group,
+            interface,
+            source,
+        } = membership;
         let source = source.map(|source| IpAddr::V6(v6_from_wit(source)));
-        Ok(self.socket(&socket)?.inner()?.join_group(v6_from_wit(group).into(), source, interface)?)
+        Ok(self.socket(&socket)?.inner()?.join_group(
+            v6_from_wit(group).into(),
+            source,
+            interface,
+        )?)
     }
 
-    async fn leave_group_v6(&mut self, socket: Handle, membership: wit::MembershipV6) -> Result<(), Refusal> {
-        let wit::MembershipV6 { group, interface, source } = membership;
+    async fn leave_group_v6(
+        &mut self,
+        socket: Handle,
+        membership: wit::MembershipV6,
+    ) -> Result<(), Refusal> {
+        let wit::MembershipV6 {
+            group,
+            interface,
+            source,
+        } = membership;
         let source = source.map(|source| IpAddr::V6(v6_from_wit(source)));
-        Ok(self.socket(&socket)?.inner()?.leave_group(v6_from_wit(group).into(), source, interface)?)
+        Ok(self.socket(&socket)?.inner()?.leave_group(
+            v6_from_wit(group).into(),
+            source,
+            interface,
+        )?)
     }
 
-    async fn get_raw(&mut self, socket: Handle, level: i32, name: i32, max: u32) -> Result<Vec<u8>, Refusal> {
-        Ok(self.socket(&socket)?.inner()?.get_option(OptionName { level, name }, max)?)
+    async fn get_raw(
+        &mut self,
+        socket: Handle,
+        level: i32,
+        name: i32,
+        max: u32,
+    ) -> Result<Vec<u8>, Refusal> {
+        Ok(self
+            .socket(&socket)?
+            .inner()?
+            .get_option(OptionName { level, name }, max)?)
     }
 
-    async fn set_raw(&mut self, socket: Handle, level: i32, name: i32, value: Vec<u8>) -> Result<(), Refusal> {
-        Ok(self.socket(&socket)?.inner()?.set_option(OptionName { level, name }, &value)?)
+    async fn set_raw(
+        &mut self,
+        socket: Handle,
+        level: i32,
+        name: i32,
+        value: Vec<u8>,
+    ) -> Result<(), Refusal> {
+        Ok(self
+            .socket(&socket)?
+            .inner()?
+            .set_option(OptionName { level, name }, &value)?)
     }
 
-    async fn set_raw_length(&mut self, socket: Handle, level: i32, name: i32, length: u32) -> Result<(), Refusal> {
-        Ok(self.socket(&socket)?.inner()?.set_option_length(OptionName { level, name }, length)?)
+    async fn set_raw_length(
+        &mut self,
+        socket: Handle,
+        level: i32,
+        name: i32,
+        length: u32,
+    ) -> Result<(), Refusal> {
+        Ok(self
+            .socket(&socket)?
+            .inner()?
+            .set_option_length(OptionName { level, name }, length)?)
     }
 }

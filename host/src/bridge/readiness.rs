@@ -20,11 +20,17 @@ impl wit::Host for SocketsCtxView<'_> {
         let mut watched = Vec::with_capacity(sockets.len());
         for (socket, interest) in &sockets {
             let inner = self.table.get(socket)?.inner()?.clone();
-            watched.push(Watched { inner, interest: interest_from_wit(*interest) });
+            watched.push(Watched {
+                inner,
+                interest: interest_from_wit(*interest),
+            });
         }
         let ready = poll(self.ctx.guest(), &watched, timeout_from_wit(timeout)).await?;
         let place = |place| u32::try_from(place).unwrap_or(u32::MAX);
-        Ok(ready.into_iter().map(|(at, found)| (place(at), readiness_to_wit(found))).collect())
+        Ok(ready
+            .into_iter()
+            .map(|(at, found)| (place(at), readiness_to_wit(found)))
+            .collect())
     }
 }
 
@@ -42,7 +48,10 @@ impl wit::HostPoller for SocketsCtxView<'_> {
         interest: wit::Interest,
     ) -> Result<(), Refusal> {
         let inner = self.table.get(&socket)?.inner()?;
-        Ok(self.table.get(&poller)?.add(inner, token, interest_from_wit(interest))?)
+        Ok(self
+            .table
+            .get(&poller)?
+            .add(inner, token, interest_from_wit(interest))?)
     }
 
     async fn modify(
@@ -53,10 +62,17 @@ impl wit::HostPoller for SocketsCtxView<'_> {
         interest: wit::Interest,
     ) -> Result<(), Refusal> {
         let inner = self.table.get(&socket)?.inner()?;
-        Ok(self.table.get(&poller)?.modify(inner, token, interest_from_wit(interest))?)
+        Ok(self
+            .table
+            .get(&poller)?
+            .modify(inner, token, interest_from_wit(interest))?)
     }
 
-    async fn remove(&mut self, poller: Resource<Poller>, socket: Resource<Socket>) -> Result<(), Refusal> {
+    async fn remove(
+        &mut self,
+        poller: Resource<Poller>,
+        socket: Resource<Socket>,
+    ) -> Result<(), Refusal> {
         let inner = self.table.get(&socket)?.inner()?;
         Ok(self.table.get(&poller)?.remove(inner)?)
     }
@@ -67,8 +83,15 @@ impl wit::HostPoller for SocketsCtxView<'_> {
         max: u32,
         timeout: Timeout,
     ) -> Result<Vec<(u64, wit::Events)>, Refusal> {
-        let ready = self.table.get_mut(&poller)?.wait(max, timeout_from_wit(timeout)).await?;
-        Ok(ready.into_iter().map(|(token, found)| (token, readiness_to_wit(found))).collect())
+        let ready = self
+            .table
+            .get_mut(&poller)?
+            .wait(max, timeout_from_wit(timeout))
+            .await?;
+        Ok(ready
+            .into_iter()
+            .map(|(token, found)| (token, readiness_to_wit(found)))
+            .collect())
     }
 
     async fn drop(&mut self, poller: Resource<Poller>) -> wasmtime::Result<()> {

@@ -6,8 +6,8 @@ use super::bindings::sockgate::sockets::addresses::SocketAddress;
 use super::bindings::sockgate::sockets::socket as wit;
 use super::bindings::sockgate::sockets::types as kinds;
 use super::convert::{
-    address_from_wit, address_to_wit, family_to_wit, kind_from_wit, protocol_to_wit, socket_type_to_wit,
-    timeout_from_wit, timeout_to_wit,
+    address_from_wit, address_to_wit, family_to_wit, kind_from_wit, protocol_to_wit,
+    socket_type_to_wit, timeout_from_wit, timeout_to_wit,
 };
 use super::{Refusal, SocketsCtxView};
 use crate::socket::{Errno, How, Opaque, Queue, Socket};
@@ -35,7 +35,9 @@ impl wit::Host for SocketsCtxView<'_> {
     }
 
     async fn set_default_timeout(&mut self, timeout: kinds::Timeout) -> wasmtime::Result<()> {
-        self.ctx.guest().set_default_timeout(timeout_from_wit(timeout));
+        self.ctx
+            .guest()
+            .set_default_timeout(timeout_from_wit(timeout));
         Ok(())
     }
 
@@ -58,7 +60,10 @@ impl wit::HostSocket for SocketsCtxView<'_> {
         socket_type: kinds::SocketType,
         protocol: kinds::Protocol,
     ) -> Result<Handle, Refusal> {
-        let socket = Socket::create(self.ctx.guest(), kind_from_wit(family, socket_type, protocol))?;
+        let socket = Socket::create(
+            self.ctx.guest(),
+            kind_from_wit(family, socket_type, protocol),
+        )?;
         self.push(socket)
     }
 
@@ -68,7 +73,10 @@ impl wit::HostSocket for SocketsCtxView<'_> {
         socket_type: kinds::SocketType,
         protocol: kinds::Protocol,
     ) -> Result<(Handle, Handle), Refusal> {
-        let (one, other) = Socket::pair(self.ctx.guest(), kind_from_wit(family, socket_type, protocol))?;
+        let (one, other) = Socket::pair(
+            self.ctx.guest(),
+            kind_from_wit(family, socket_type, protocol),
+        )?;
         Ok((self.push(one)?, self.push(other)?))
     }
 
@@ -96,7 +104,9 @@ impl wit::HostSocket for SocketsCtxView<'_> {
     }
 
     async fn socket_type(&mut self, socket: Handle) -> Result<kinds::SocketType, Refusal> {
-        Ok(socket_type_to_wit(self.socket(&socket)?.kind()?.socket_type))
+        Ok(socket_type_to_wit(
+            self.socket(&socket)?.kind()?.socket_type,
+        ))
     }
 
     async fn protocol(&mut self, socket: Handle) -> Result<kinds::Protocol, Refusal> {
@@ -107,8 +117,14 @@ impl wit::HostSocket for SocketsCtxView<'_> {
         Ok(timeout_to_wit(self.table.get(&socket)?.timeout()))
     }
 
-    async fn set_timeout(&mut self, socket: Handle, timeout: kinds::Timeout) -> wasmtime::Result<()> {
-        self.table.get_mut(&socket)?.set_timeout(timeout_from_wit(timeout));
+    async fn set_timeout(
+        &mut self,
+        socket: Handle,
+        timeout: kinds::Timeout,
+    ) -> wasmtime::Result<()> {
+        self.table
+            .get_mut(&socket)?
+            .set_timeout(timeout_from_wit(timeout));
         Ok(())
     }
 
@@ -146,11 +162,15 @@ impl wit::HostSocket for SocketsCtxView<'_> {
     }
 
     async fn local_address(&mut self, socket: Handle) -> Result<SocketAddress, Refusal> {
-        Ok(address_to_wit(&self.socket(&socket)?.inner()?.local_address()?))
+        Ok(address_to_wit(
+            &self.socket(&socket)?.inner()?.local_address()?,
+        ))
     }
 
     async fn peer_address(&mut self, socket: Handle) -> Result<SocketAddress, Refusal> {
-        Ok(address_to_wit(&self.socket(&socket)?.inner()?.peer_address()?))
+        Ok(address_to_wit(
+            &self.socket(&socket)?.inner()?.peer_address()?,
+        ))
     }
 
     async fn at_mark(&mut self, socket: Handle) -> Result<bool, Refusal> {
@@ -178,7 +198,12 @@ impl wit::HostSocket for SocketsCtxView<'_> {
 
     // The data calls are shadowed by `hot`, which is always added with these.
 
-    async fn send(&mut self, _: Handle, _: Vec<u8>, _: kinds::MessageFlags) -> Result<u64, Refusal> {
+    async fn send(
+        &mut self,
+        _: Handle,
+        _: Vec<u8>,
+        _: kinds::MessageFlags,
+    ) -> Result<u64, Refusal> {
         shadowed()
     }
 
@@ -214,7 +239,12 @@ impl wit::HostSocket for SocketsCtxView<'_> {
         shadowed()
     }
 
-    async fn recv(&mut self, _: Handle, _: u64, _: kinds::MessageFlags) -> Result<Vec<u8>, Refusal> {
+    async fn recv(
+        &mut self,
+        _: Handle,
+        _: u64,
+        _: kinds::MessageFlags,
+    ) -> Result<Vec<u8>, Refusal> {
         shadowed()
     }
 

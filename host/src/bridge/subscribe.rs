@@ -35,7 +35,10 @@ impl wit::Host for SocketsCtxView<'_> {
         interest: Interest,
     ) -> Result<Resource<DynPollable>, Refusal> {
         let socket = std::sync::Arc::downgrade(self.table.get(&socket)?.inner()?);
-        let subscription = self.table.push(Subscription { socket, interest: interest_from_wit(interest) })?;
+        let subscription = self.table.push(Subscription {
+            socket,
+            interest: interest_from_wit(interest),
+        })?;
         wasmtime_wasi::p2::subscribe(self.table, subscription).map_err(Refusal::Trap)
     }
 }

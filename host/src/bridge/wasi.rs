@@ -21,7 +21,8 @@ use super::SocketsCtx;
 use crate::audit::Event;
 use crate::bridge::SocketsView;
 use crate::socket::{
-    Eai, Errno, Failure, Guest, Heard, Hints, Lookup, LookupError, LookupFlags, Outcome, Timeout, WaitMode,
+    Eai, Errno, Failure, Guest, Heard, Hints, Lookup, LookupError, LookupFlags, Outcome, Timeout,
+    WaitMode,
 };
 
 /// wasmtime-wasi registers its interfaces under this version; ours takes the place of one of them.
@@ -31,8 +32,13 @@ impl SocketsCtx {
     /// Puts wasmtime-wasi's own sockets under this guest's policy: TCP and UDP are allowed as far as the
     /// policy grants them. Use with [`add_wasi_name_lookup`] on the linker.
     pub fn govern_wasi_sockets(&self, wasi: &mut WasiCtxBuilder) {
-        let judge = Arc::new(Judge { guest: self.guest().clone(), udp: Mutex::default() });
-        wasi.allow_tcp(true).allow_udp(true).allow_ip_name_lookup(true);
+        let judge = Arc::new(Judge {
+            guest: self.guest().clone(),
+            udp: Mutex::default(),
+        });
+        wasi.allow_tcp(true)
+            .allow_udp(true)
+            .allow_ip_name_lookup(true);
         wasi.socket_addr_check(move |address, usage| {
             let granted = judge.judge(address, usage).is_ok();
             Box::pin(async move { granted }) as Pin<Box<dyn Future<Output = bool> + Send + Sync>>
@@ -72,11 +78,19 @@ impl Judge {
             }
             SocketAddrUse::TcpListen => {
                 let local_chosen = implicit;
-                let facts = SocketFacts { local: Some(address.clone()), local_chosen, ..facts };
+                let facts = SocketFacts {
+                    local: Some(address.clone()),
+                    local_chosen,
+                    ..facts
+                };
                 self.tell("listen", &address, gate.listen(&facts))
             }
-            SocketAddrUse::TcpAccept => self.tell("accept", &address, gate.accept(&facts, &address)),
-            SocketAddrUse::TcpConnect => self.tell("connect", &address, gate.connect(&facts, &address)),
+            SocketAddrUse::TcpAccept => {
+                self.tell("accept", &address, gate.accept(&facts, &address))
+            }
+            SocketAddrUse::TcpConnect => {
+                self.tell("connect", &address, gate.connect(&facts, &address))
+            }
             SocketAddrUse::UdpSend => self.judge_send(&facts, &address),
             SocketAddrUse::UdpReceive => self.judge_receive(&facts, &address),
         }
@@ -89,7 +103,11 @@ impl Judge {
         address: &Address,
         verdict: Result<Permit<O>, Denial>,
     ) -> Outcome<()> {
-        let event = || Event::new(operation).address(address).arguments("wasi:sockets");
+        let event = || {
+            Event::new(operation)
+                .address(address)
+                .arguments("wasi:sockets")
+        };
         let permit = self.guest.decide(verdict, event)?;
         self.guest.audit().note(|| event().granted(&permit));
         Ok(())
@@ -111,7 +129,11 @@ impl Judge {
     /// The local addresses that a datagram may belong to: all that the guest bound, or "any".
     fn locals(&self) -> Vec<Option<Address>> {
         let bound = &self.udp().bound;
-        if bound.is_empty() { vec![None] } else { bound.iter().cloned().map(Some).collect() }
+        if bound.is_empty() {
+            vec![None]
+        } else {
+            bound.iter().cloned().map(Some).collect()
+        }
     }
 
     fn judge_send(&self, facts: &SocketFacts, to: &Address) -> Outcome<()> {
@@ -120,7 +142,10 @@ impl Judge {
         let mut verdict = gate.send_to(facts, to);
         if verdict.is_err() && heard {
             for local in self.locals() {
-                let facts = SocketFacts { local, ..facts.clone() };
+                let facts = SocketFacts {
+                    local,
+                    ..facts.clone()
+                };
                 verdict = gate.reply(&facts, to);
                 if verdict.is_err() {
                     break;
@@ -140,7 +165,10 @@ impl Judge {
             return self.tell("receive", from, gate.connect(facts, from));
         }
         for local in self.locals() {
-            let facts = SocketFacts { local, ..facts.clone() };
+            let facts = SocketFacts {
+                local,
+                ..facts.clone()
+            };
             self.tell("receive", from, gate.receive_from(&facts, from))?;
         }
         self.udp().heard.remember(from, std::time::Instant::now());
@@ -149,12 +177,19 @@ impl Judge {
 }
 
 fn facts_of(address: SocketAddr, usage: SocketAddrUse) -> SocketFacts {
-    let family = if address.is_ipv4() { Family::Inet } else { Family::Inet6 };
+    let family = if address.is_ipv4() {
+        Family::Inet
+    } else {
+        Family::Inet6
+    };
     let socket_type = match usage {
-        SocketAddrUse::TcpBind | SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept | SocketAddrUse::TcpConnect => {
-            SocketType::Stream
+        SocketAddrUse::TcpBind
+        | SocketAddrUse::TcpListen
+        | SocketAddrUse::TcpAccept
+        | SocketAddrUse::TcpConnect => SocketType::Stream,
+        SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
+            SocketType::Datagram
         }
-        SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => SocketType::Datagram,
     };
     SocketFacts::new(Kind::new(family, socket_type))
 }
@@ -196,22 +231,37 @@ impl Pollable for Answers {
 ///
 /// # Errors
 /// When the linker has an instance of that name that is no instance of functions.
-pub fn add_wasi_name_lookup<T: SocketsView + WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+pub fn add_wasi_name_lookup<T: SocketsView + WasiView + 'static>(
+    linker: &mut Linker<T>,
+) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut instance = linker.instance(NAME_LOOKUP)?;
-    instance.resource("resolve-address-stream", ResourceType::host::<Answers>(), |mut store, rep| {
-        store.data_mut().sockets().table.delete(Resource::<Answers>::new_own(rep))?;
-        Ok(())
-    })?;
-    instance.func_wrap("resolve-addresses", |mut store, (network, name): (Resource<Network>, String)| {
-        let view = store.data_mut().sockets();
-        // The network is the capability to ask at all.
-        view.table.get(&network)?;
-        let guest = view.ctx.guest().clone();
-        let task = wasmtime_wasi::runtime::with_ambient_tokio_runtime(|| tokio::spawn(resolve(guest, name)));
-        let answers = view.table.push(Answers(State::UnderWay(task)))?;
-        Ok((Ok::<_, ErrorCode>(answers),))
-    })?;
+    instance.resource(
+        "resolve-address-stream",
+        ResourceType::host::<Answers>(),
+        |mut store, rep| {
+            store
+                .data_mut()
+                .sockets()
+                .table
+                .delete(Resource::<Answers>::new_own(rep))?;
+            Ok(())
+        },
+    )?;
+    instance.func_wrap(
+        "resolve-addresses",
+        |mut store, (network, name): (Resource<Network>, String)| {
+            let view = store.data_mut().sockets();
+            // The network is the capability to ask at all.
+            view.table.get(&network)?;
+            let guest = view.ctx.guest().clone();
+            let task = wasmtime_wasi::runtime::with_ambient_tokio_runtime(|| {
+                tokio::spawn(resolve(guest, name))
+            });
+            let answers = view.table.push(Answers(State::UnderWay(task)))?;
+            Ok((Ok::<_, ErrorCode>(answers),))
+        },
+    )?;
     instance.func_wrap(
         "[method]resolve-address-stream.resolve-next-address",
         |mut store, (answers,): (Resource<Answers>,)| {
@@ -220,7 +270,9 @@ pub fn add_wasi_name_lookup<T: SocketsView + WasiView + 'static>(linker: &mut Li
     )?;
     instance.func_wrap(
         "[method]resolve-address-stream.subscribe",
-        |mut store, (answers,): (Resource<Answers>,)| -> wasmtime::Result<(Resource<DynPollable>,)> {
+        |mut store,
+         (answers,): (Resource<Answers>,)|
+         -> wasmtime::Result<(Resource<DynPollable>,)> {
             let table = store.data_mut().sockets().table;
             Ok((wasmtime_wasi::p2::subscribe(table, answers)?,))
         },
@@ -236,10 +288,20 @@ async fn resolve(guest: Arc<Guest>, name: String) -> Result<Vec<IpAddr>, ErrorCo
         protocol: None,
         flags: LookupFlags::empty(),
     };
-    let lookup = Lookup { host: Some(name.into_bytes()), service: None, hints };
+    let lookup = Lookup {
+        host: Some(name.into_bytes()),
+        service: None,
+        hints,
+    };
     // A task of its own must not block its thread, whatever the guest's own wait.
-    match guest.look_up_waiting(lookup, Timeout::Blocking, WaitMode::Ready).await {
-        Ok(answers) => Ok(answers.iter().filter_map(|answer| answer.address.ip()).collect()),
+    match guest
+        .look_up_waiting(lookup, Timeout::Blocking, WaitMode::Ready)
+        .await
+    {
+        Ok(answers) => Ok(answers
+            .iter()
+            .filter_map(|answer| answer.address.ip())
+            .collect()),
         Err(LookupError::Failed(Failure::Errno(Errno::ACCES))) => Err(ErrorCode::AccessDenied),
         Err(LookupError::Name(Eai::AGAIN)) => Err(ErrorCode::TemporaryResolverFailure),
         Err(LookupError::Name(Eai::FAIL)) => Err(ErrorCode::PermanentResolverFailure),

@@ -22,41 +22,75 @@ pub(crate) enum AncillaryOut {
 
 /// Ancillary data without descriptors.
 pub(crate) enum PlainOut {
-    Credentials { pid: i32, uid: u32, gid: u32 },
-    PacketInfoV4 { interface_index: u32, source: std::net::Ipv4Addr },
-    PacketInfoV6 { interface_index: u32, address: std::net::Ipv6Addr },
+    Credentials {
+        pid: i32,
+        uid: u32,
+        gid: u32,
+    },
+    PacketInfoV4 {
+        interface_index: u32,
+        source: std::net::Ipv4Addr,
+    },
+    PacketInfoV6 {
+        interface_index: u32,
+        address: std::net::Ipv6Addr,
+    },
     HopLimit(u8),
     TrafficClass(u8),
     SegmentSize(u16),
     TxTime(u64),
-    Raw { level: i32, kind: i32, data: Vec<u8> },
+    Raw {
+        level: i32,
+        kind: i32,
+        data: Vec<u8>,
+    },
 }
 
 impl PlainOut {
     fn kind(&self) -> AncillaryKind {
         match self {
             PlainOut::Credentials { .. } => AncillaryKind::Credentials,
-            PlainOut::PacketInfoV4 { .. } | PlainOut::PacketInfoV6 { .. } => AncillaryKind::PacketInfo,
+            PlainOut::PacketInfoV4 { .. } | PlainOut::PacketInfoV6 { .. } => {
+                AncillaryKind::PacketInfo
+            }
             PlainOut::HopLimit(_) => AncillaryKind::HopLimit,
             PlainOut::TrafficClass(_) => AncillaryKind::TrafficClass,
             PlainOut::SegmentSize(_) => AncillaryKind::SegmentSize,
             PlainOut::TxTime(_) => AncillaryKind::TxTime,
-            PlainOut::Raw { level, kind, .. } => AncillaryKind::Raw { level: *level, kind: *kind }.canonical(),
+            PlainOut::Raw { level, kind, .. } => AncillaryKind::Raw {
+                level: *level,
+                kind: *kind,
+            }
+            .canonical(),
         }
     }
 
     fn control(&self) -> ControlOut<'_> {
         match *self {
             PlainOut::Credentials { pid, uid, gid } => ControlOut::Credentials { pid, uid, gid },
-            PlainOut::PacketInfoV4 { interface_index, source } => ControlOut::PacketInfoV4 { interface_index, source },
-            PlainOut::PacketInfoV6 { interface_index, address } => {
-                ControlOut::PacketInfoV6 { interface_index, address }
-            }
+            PlainOut::PacketInfoV4 {
+                interface_index,
+                source,
+            } => ControlOut::PacketInfoV4 {
+                interface_index,
+                source,
+            },
+            PlainOut::PacketInfoV6 {
+                interface_index,
+                address,
+            } => ControlOut::PacketInfoV6 {
+                interface_index,
+                address,
+            },
             PlainOut::HopLimit(limit) => ControlOut::HopLimit(limit),
             PlainOut::TrafficClass(class) => ControlOut::TrafficClass(class),
             PlainOut::SegmentSize(size) => ControlOut::SegmentSize(size),
             PlainOut::TxTime(time) => ControlOut::TxTime(time),
-            PlainOut::Raw { level, kind, ref data } => ControlOut::Raw { level, kind, data },
+            PlainOut::Raw {
+                level,
+                kind,
+                ref data,
+            } => ControlOut::Raw { level, kind, data },
         }
     }
 }
@@ -101,7 +135,13 @@ impl Inner {
         }
         self.may_pass_along(ancillary)?;
         self.with_destination(to, |destination| {
-            self.send_message_judged(destination.permit(), pieces, ancillary, flags, Some(destination))
+            self.send_message_judged(
+                destination.permit(),
+                pieces,
+                ancillary,
+                flags,
+                Some(destination),
+            )
         })
     }
 
@@ -145,9 +185,12 @@ impl Inner {
         let mut control = Vec::with_capacity(ancillary.len());
         for message in ancillary {
             control.push(match message {
-                AncillaryOut::Rights(passed) => {
-                    ControlOut::Rights(passed.iter().map(Passed::hand_over).collect::<Result<_, _>>()?)
-                }
+                AncillaryOut::Rights(passed) => ControlOut::Rights(
+                    passed
+                        .iter()
+                        .map(Passed::hand_over)
+                        .collect::<Result<_, _>>()?,
+                ),
                 AncillaryOut::Plain(plain) => {
                     self.check_ancillary(permit, plain.kind())?;
                     plain.control()
@@ -167,7 +210,10 @@ impl Inner {
         }
         Err(self.guest.withhold(
             || self.event("send-msg").arguments(kind),
-            format_args!("rule `{}` does not list `{kind}` under ancillary.send", permit.rule()),
+            format_args!(
+                "rule `{}` does not list `{kind}` under ancillary.send",
+                permit.rule()
+            ),
         ))
     }
 
@@ -180,20 +226,34 @@ impl Inner {
         flags: MessageFlags,
     ) -> Outcome<Attempt<MessageIn>> {
         let senders = self.has_senders();
-        let mut state = if senders { self.may_receive("recv-msg")? } else { self.converse("recv-msg")? };
+        let mut state = if senders {
+            self.may_receive("recv-msg")?
+        } else {
+            self.converse("recv-msg")?
+        };
         match (senders, &state.receive, &state.converse) {
             (true, Some(permit), _) => self.check_flags(permit, flags, "recv-msg")?,
             (false, _, Some(permit)) => self.check_flags(permit, flags, "recv-msg")?,
             _ => {}
         }
         let start = buffer.len();
-        let incoming = match message::recv_message(self.fd(), self.kind.socket_type, buffer, max, control, flags) {
+        let incoming = match message::recv_message(
+            self.fd(),
+            self.kind.socket_type,
+            buffer,
+            max,
+            control,
+            flags,
+        ) {
             Ok(incoming) => incoming,
             Err(super::Errno::AGAIN) => return Ok(Attempt::WouldBlock),
             Err(errno) => return Err(errno.into()),
         };
         if senders {
-            let from = incoming.source.clone().unwrap_or_else(super::sys::EncodedAddress::empty);
+            let from = incoming
+                .source
+                .clone()
+                .unwrap_or_else(super::sys::EncodedAddress::empty);
             // The error queue holds what this socket sent itself.
             if !flags.contains(MessageFlags::ERRQUEUE) && !self.hears(&mut state, &from)? {
                 buffer.truncate(start);
@@ -212,9 +272,12 @@ impl Inner {
         };
         drop(state);
         self.guest.audit().note(|| {
-            self.event("recv-msg").arguments(format_args!("{max} bytes, {control} of control")).bytes(incoming.length)
+            self.event("recv-msg")
+                .arguments(format_args!("{max} bytes, {control} of control"))
+                .bytes(incoming.length)
         });
-        self.message_in(buffer, incoming, &allowed).map(Attempt::Done)
+        self.message_in(buffer, incoming, &allowed)
+            .map(Attempt::Done)
     }
 
     fn message_in(
@@ -223,13 +286,25 @@ impl Inner {
         incoming: Incoming,
         allowed: &sockgate_policy::AncillarySet,
     ) -> Outcome<MessageIn> {
-        let Incoming { true_length, flags, source, control, .. } = incoming;
+        let Incoming {
+            true_length,
+            flags,
+            source,
+            control,
+            ..
+        } = incoming;
         let source = match source {
             Some(source) => source.decode()?,
             None => None,
         };
         let ancillary = self.let_through(control, allowed);
-        Ok(MessageIn { data: buffer.split().freeze(), true_length, flags, source, ancillary })
+        Ok(MessageIn {
+            data: buffer.split().freeze(),
+            true_length,
+            flags,
+            source,
+            ancillary,
+        })
     }
 
     /// What the guest may see of received ancillary data. Descriptors are judged one by one; what is not
@@ -253,7 +328,9 @@ impl Inner {
                     self.guest.audit().note(|| {
                         self.event("recv-msg")
                             .arguments(kind)
-                            .withheld(format_args!("no rule lists `{kind}` under ancillary.receive"))
+                            .withheld(format_args!(
+                                "no rule lists `{kind}` under ancillary.receive"
+                            ))
                     });
                 }
                 ControlIn::PidFd(fd) => through.push(AncillaryIn::PidFd(Opaque::new(fd))),
@@ -271,7 +348,9 @@ fn kind_of(message: &ControlIn) -> AncillaryKind {
         ControlIn::PidFd(_) => AncillaryKind::PidFd,
         ControlIn::Security(_) => AncillaryKind::Security,
         ControlIn::Timestamp(_) | ControlIn::Timestamping { .. } => AncillaryKind::Timestamp,
-        ControlIn::PacketInfoV4 { .. } | ControlIn::PacketInfoV6 { .. } => AncillaryKind::PacketInfo,
+        ControlIn::PacketInfoV4 { .. } | ControlIn::PacketInfoV6 { .. } => {
+            AncillaryKind::PacketInfo
+        }
         ControlIn::HopLimit(_) => AncillaryKind::HopLimit,
         ControlIn::TrafficClass(_) => AncillaryKind::TrafficClass,
         ControlIn::OriginalDestination(_) => AncillaryKind::OriginalDestination,
@@ -281,20 +360,31 @@ fn kind_of(message: &ControlIn) -> AncillaryKind {
         // IP_RECVOPTS, SO_MARK
         ControlIn::IpOptions(_) => AncillaryKind::Raw { level: 0, kind: 6 },
         ControlIn::Mark(_) => AncillaryKind::Raw { level: 1, kind: 36 },
-        ControlIn::Raw { level, kind, .. } => AncillaryKind::Raw { level: *level, kind: *kind }.canonical(),
+        ControlIn::Raw { level, kind, .. } => AncillaryKind::Raw {
+            level: *level,
+            kind: *kind,
+        }
+        .canonical(),
     }
 }
 
 impl Socket {
     /// recvmsg(2) with room for `control` bytes of control data.
-    pub(crate) async fn recv_msg(&mut self, max: u64, control: u32, flags: MessageFlags) -> Outcome<MessageIn> {
+    pub(crate) async fn recv_msg(
+        &mut self,
+        max: u64,
+        control: u32,
+        flags: MessageFlags,
+    ) -> Outcome<MessageIn> {
         let inner = self.inner()?.clone();
         let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
         let buffer = &mut self.buffer;
         let control = usize::try_from(control).unwrap_or(usize::MAX);
         inner
             .until_done(interest(flags), deadline, |inner| {
-                let Some(room) = inner.room(max)? else { return Ok(Attempt::WouldBlock) };
+                let Some(room) = inner.room(max)? else {
+                    return Ok(Attempt::WouldBlock);
+                };
                 inner.attempt_recv_msg(buffer, room, control, flags)
             })
             .await

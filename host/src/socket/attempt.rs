@@ -12,9 +12,9 @@ use sockgate_policy::{
 };
 
 use super::sys::address::EncodedAddress;
-use super::sys::unix_path::{self, BoundPath};
-use super::sys::option::{self, Membership};
 use super::sys::life;
+use super::sys::option::{self, Membership};
+use super::sys::unix_path::{self, BoundPath};
 use super::{Errno, Guest, Outcome};
 
 /// socket(2).
@@ -37,7 +37,8 @@ pub(super) fn bind(
     let target = permit.subject();
     if let Some(place) = &target.unix {
         let root = guest.root(&place.root)?;
-        let bound = unix_path::bind_beneath(fd, &root, &place.beneath, target.mode, target.replace_stale)?;
+        let bound =
+            unix_path::bind_beneath(fd, &root, &place.beneath, target.mode, target.replace_stale)?;
         return Ok(Some(bound));
     }
     life::bind(fd, &encode(kind, &target.address)?)?;
@@ -45,7 +46,11 @@ pub(super) fn bind(
 }
 
 /// listen(2).
-pub(super) fn listen(_: &Permit<op::Listen>, fd: BorrowedFd<'_>, backlog: u32) -> Result<(), Errno> {
+pub(super) fn listen(
+    _: &Permit<op::Listen>,
+    fd: BorrowedFd<'_>,
+    backlog: u32,
+) -> Result<(), Errno> {
     life::listen(fd, backlog)
 }
 
@@ -58,7 +63,12 @@ pub(super) fn accept(
 }
 
 /// connect(2), to the canonical address that was judged.
-pub(super) fn connect(permit: &Permit<op::Connect>, guest: &Guest, kind: Kind, fd: BorrowedFd<'_>) -> Outcome<()> {
+pub(super) fn connect(
+    permit: &Permit<op::Connect>,
+    guest: &Guest,
+    kind: Kind,
+    fd: BorrowedFd<'_>,
+) -> Outcome<()> {
     let route = Route::to(permit.subject(), guest, kind)?;
     Ok(life::connect(fd, &route.encoded)?)
 }
@@ -69,33 +79,65 @@ pub(super) fn disconnect(_: &Permit<op::Disconnect>, fd: BorrowedFd<'_>) -> Resu
 }
 
 /// getsockopt(2).
-pub(super) fn get_option(permit: &Permit<op::GetOption>, fd: BorrowedFd<'_>, max: usize) -> Result<Vec<u8>, Errno> {
+pub(super) fn get_option(
+    permit: &Permit<op::GetOption>,
+    fd: BorrowedFd<'_>,
+    max: usize,
+) -> Result<Vec<u8>, Errno> {
     let OptionName { level, name } = *permit.subject();
     option::get(fd, level, name, max)
 }
 
 /// setsockopt(2).
-pub(super) fn set_option(permit: &Permit<op::SetOption>, fd: BorrowedFd<'_>, value: &[u8]) -> Result<(), Errno> {
+pub(super) fn set_option(
+    permit: &Permit<op::SetOption>,
+    fd: BorrowedFd<'_>,
+    value: &[u8],
+) -> Result<(), Errno> {
     let OptionName { level, name } = *permit.subject();
     option::set(fd, level, name, value)
 }
 
 /// setsockopt(2) with a length and no value.
-pub(super) fn set_option_length(permit: &Permit<op::SetOption>, fd: BorrowedFd<'_>, length: u32) -> Result<(), Errno> {
+pub(super) fn set_option_length(
+    permit: &Permit<op::SetOption>,
+    fd: BorrowedFd<'_>,
+    length: u32,
+) -> Result<(), Errno> {
     let OptionName { level, name } = *permit.subject();
     option::set_length(fd, level, name, length)
 }
 
 /// MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP, ip(7).
 pub(super) fn join_group(permit: &Permit<op::JoinGroup>, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    let GroupRequest { group, source, interface } = permit.subject();
-    member(fd, Membership::Join, *group, *source, interface_index(interface.as_deref())?)
+    let GroupRequest {
+        group,
+        source,
+        interface,
+    } = permit.subject();
+    member(
+        fd,
+        Membership::Join,
+        *group,
+        *source,
+        interface_index(interface.as_deref())?,
+    )
 }
 
 /// MCAST_LEAVE_GROUP, MCAST_LEAVE_SOURCE_GROUP, ip(7). Leaving takes the permit that joining took.
 pub(super) fn leave_group(permit: &Permit<op::JoinGroup>, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    let GroupRequest { group, source, interface } = permit.subject();
-    member(fd, Membership::Leave, *group, *source, interface_index(interface.as_deref())?)
+    let GroupRequest {
+        group,
+        source,
+        interface,
+    } = permit.subject();
+    member(
+        fd,
+        Membership::Leave,
+        *group,
+        *source,
+        interface_index(interface.as_deref())?,
+    )
 }
 
 /// A group and its source belong to one family.
@@ -108,9 +150,13 @@ fn member(
 ) -> Result<(), Errno> {
     match (group, source) {
         (IpAddr::V4(group), None) => option::group_v4(fd, what, group, None, interface),
-        (IpAddr::V4(group), Some(IpAddr::V4(source))) => option::group_v4(fd, what, group, Some(source), interface),
+        (IpAddr::V4(group), Some(IpAddr::V4(source))) => {
+            option::group_v4(fd, what, group, Some(source), interface)
+        }
         (IpAddr::V6(group), None) => option::group_v6(fd, what, group, None, interface),
-        (IpAddr::V6(group), Some(IpAddr::V6(source))) => option::group_v6(fd, what, group, Some(source), interface),
+        (IpAddr::V6(group), Some(IpAddr::V6(source))) => {
+            option::group_v6(fd, what, group, Some(source), interface)
+        }
         _ => Err(Errno::INVAL),
     }
 }
@@ -127,9 +173,9 @@ pub(super) fn encode(kind: Kind, address: &Address) -> Result<EncodedAddress, Er
             let mapped = SocketAddrV6::new(four.ip().to_ipv6_mapped(), four.port(), 0, 0);
             EncodedAddress::try_from(&Address::Inet6(mapped))
         }
-        (Family::Inet6, Address::Inet6(_)) | (Family::Inet, Address::Inet(_)) | (Family::Unix, Address::Unix(_)) => {
-            EncodedAddress::try_from(address)
-        }
+        (Family::Inet6, Address::Inet6(_))
+        | (Family::Inet, Address::Inet(_))
+        | (Family::Unix, Address::Unix(_)) => EncodedAddress::try_from(address),
         _ => Err(Errno::AFNOSUPPORT),
     }
 }
@@ -139,7 +185,9 @@ pub(super) fn is_mapped(kind: Kind, address: &Address) -> bool {
     kind.family == Family::Inet6
         && match address {
             Address::Inet(_) => true,
-            Address::Inet6(six) => *six.ip() != Ipv6Addr::UNSPECIFIED && six.ip().to_ipv4_mapped().is_some(),
+            Address::Inet6(six) => {
+                *six.ip() != Ipv6Addr::UNSPECIFIED && six.ip().to_ipv4_mapped().is_some()
+            }
             Address::Unix(_) => false,
         }
 }
@@ -154,10 +202,16 @@ pub(super) struct Route {
 impl Route {
     fn to(target: &ConnectTarget, guest: &Guest, kind: Kind) -> Outcome<Route> {
         match &target.unix {
-            None => Ok(Route { encoded: encode(kind, &target.address)?, inode: None }),
+            None => Ok(Route {
+                encoded: encode(kind, &target.address)?,
+                inode: None,
+            }),
             Some(UnixPlace { root, beneath }) => {
                 let inode = guest.root(root)?.socket_at(beneath)?;
-                Ok(Route { encoded: unix_path::address_of(inode.as_fd()), inode: Some(inode) })
+                Ok(Route {
+                    encoded: unix_path::address_of(inode.as_fd()),
+                    inode: Some(inode),
+                })
             }
         }
     }
@@ -171,9 +225,18 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    pub(super) fn new(asked: Address, permit: Permit<op::SendTo>, guest: &Guest, kind: Kind) -> Outcome<Destination> {
+    pub(super) fn new(
+        asked: Address,
+        permit: Permit<op::SendTo>,
+        guest: &Guest,
+        kind: Kind,
+    ) -> Outcome<Destination> {
         let route = Route::to(permit.subject(), guest, kind)?;
-        Ok(Destination { asked, permit, route })
+        Ok(Destination {
+            asked,
+            permit,
+            route,
+        })
     }
 
     /// Whether this is the verdict on that address, and still counts.

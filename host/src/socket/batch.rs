@@ -64,7 +64,10 @@ impl Inner {
                     }
                 },
             };
-            outgoing.push(Outgoing { data: message.data, to });
+            outgoing.push(Outgoing {
+                data: message.data,
+                to,
+            });
         }
         let (count, failed) = batch::send_batch(self.fd(), &outgoing, flags);
         if count == 0 && failed == Some(Errno::AGAIN) {
@@ -72,7 +75,10 @@ impl Inner {
         }
         let error = if count == allowed { refused } else { failed };
         self.guest.audit().note(|| {
-            let event = self.event("send-many").arguments(format_args!("{} messages", messages.len())).bytes(count);
+            let event = self
+                .event("send-many")
+                .arguments(format_args!("{} messages", messages.len()))
+                .bytes(count);
             event.outcome::<()>(&error.map_or(Ok(()), |errno| Err(errno.into())))
         });
         Ok(Attempt::Done(BatchSent { count, error }))
@@ -93,12 +99,15 @@ impl Inner {
                 None if peer_judged => Ok(()),
                 None => {
                     peer_judged = true;
-                    self.converse("send-many")
-                        .and_then(|state| self.check_flags(conversation(&state)?, flags, "send-many"))
+                    self.converse("send-many").and_then(|state| {
+                        self.check_flags(conversation(&state)?, flags, "send-many")
+                    })
                 }
                 Some(index) => match (routes.get_mut(index), addresses.get(index)) {
                     (Some(Some(_)), _) => Ok(()),
-                    (Some(route), Some(to)) => self.judge_batch_address(to, flags).map(|judged| *route = Some(judged)),
+                    (Some(route), Some(to)) => self
+                        .judge_batch_address(to, flags)
+                        .map(|judged| *route = Some(judged)),
                     _ => Err(Errno::INVAL.into()),
                 },
             };
@@ -117,7 +126,9 @@ impl Inner {
             return Err(self.named_another().into());
         }
         let mut state = self.state();
-        let kept = state.destination.take_if(|kept| kept.answers(to, &self.guest));
+        let kept = state
+            .destination
+            .take_if(|kept| kept.answers(to, &self.guest));
         let destination = match kept {
             Some(destination) => destination,
             None => self.judge_destination(&mut state, to)?,
@@ -135,13 +146,19 @@ impl Inner {
         wanted: &BatchWanted,
     ) -> Outcome<Attempt<BatchIn>> {
         let senders = self.has_senders();
-        let mut state = if senders { self.may_receive("recv-many")? } else { self.converse("recv-many")? };
+        let mut state = if senders {
+            self.may_receive("recv-many")?
+        } else {
+            self.converse("recv-many")?
+        };
         match (senders, &state.receive, &state.converse) {
             (true, Some(permit), _) => self.check_flags(permit, wanted.flags, "recv-many")?,
             (false, _, Some(permit)) => self.check_flags(permit, wanted.flags, "recv-many")?,
             _ => {}
         }
-        let Some(max) = self.room(wanted.max)? else { return Ok(Attempt::WouldBlock) };
+        let Some(max) = self.room(wanted.max)? else {
+            return Ok(Attempt::WouldBlock);
+        };
         // The slab is bounded as a whole; a batch of large messages is a batch of fewer.
         let count = wanted.count.min((MESSAGE_LIMIT / max.max(1)).max(1));
         let received = batch::recv_batch(
@@ -161,10 +178,12 @@ impl Inner {
         };
         let mut heard = Vec::with_capacity(heads.len());
         for head in &heads {
-            heard.push(!senders || {
-                let source = head.source.clone().unwrap_or_else(EncodedAddress::empty);
-                self.hears(&mut state, &source)?
-            });
+            heard.push(
+                !senders || {
+                    let source = head.source.clone().unwrap_or_else(EncodedAddress::empty);
+                    self.hears(&mut state, &source)?
+                },
+            );
         }
         let allowed = match (senders, &state.sender, &state.converse) {
             (true, Some(sender), _) => sender.permit.ancillary_in().clone(),
@@ -192,7 +211,12 @@ impl Inner {
         heard: &[bool],
         allowed: &sockgate_policy::AncillarySet,
     ) -> Outcome<BatchIn> {
-        let mut taken = BatchIn { slab, messages: Vec::with_capacity(heads.len()), addresses: Vec::new(), ancillary: Vec::new() };
+        let mut taken = BatchIn {
+            slab,
+            messages: Vec::with_capacity(heads.len()),
+            addresses: Vec::new(),
+            ancillary: Vec::new(),
+        };
         let mut encoded: Vec<EncodedAddress> = Vec::new();
         for (head, heard) in heads.into_iter().zip(heard) {
             if !heard {
@@ -217,14 +241,19 @@ impl Inner {
                 }
             };
             let first = taken.ancillary.len();
-            taken.ancillary.extend(self.let_through(head.control, allowed));
+            taken
+                .ancillary
+                .extend(self.let_through(head.control, allowed));
             let number = taken.ancillary.len() - first;
             taken.messages.push(IncomingHead {
                 length: head.length,
                 true_length: head.true_length,
                 flags: head.flags,
                 source,
-                ancillary: (u32::try_from(first).unwrap_or(0), u32::try_from(number).unwrap_or(0)),
+                ancillary: (
+                    u32::try_from(first).unwrap_or(0),
+                    u32::try_from(number).unwrap_or(0),
+                ),
             });
         }
         Ok(taken)
@@ -265,15 +294,24 @@ impl Socket {
     ) -> Outcome<BatchIn> {
         let inner = self.inner()?.clone();
         let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
-        let count = usize::try_from(count).unwrap_or(usize::MAX).min(MAXIMUM_COUNT);
+        let count = usize::try_from(count)
+            .unwrap_or(usize::MAX)
+            .min(MAXIMUM_COUNT);
         if count == 0 {
             return Err(Errno::INVAL.into());
         }
         let control = usize::try_from(control).unwrap_or(usize::MAX);
-        let wanted = BatchWanted { count, max, control, flags };
+        let wanted = BatchWanted {
+            count,
+            max,
+            control,
+            flags,
+        };
         let (slab, scratch) = (&mut self.buffer, &mut self.scratch);
         inner
-            .until_done(interest(flags), deadline, |inner| inner.attempt_recv_many(slab, scratch, &wanted))
+            .until_done(interest(flags), deadline, |inner| {
+                inner.attempt_recv_many(slab, scratch, &wanted)
+            })
             .await
     }
 }

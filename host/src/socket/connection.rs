@@ -14,13 +14,18 @@ impl Inner {
     /// listen(2). A socket that was never bound gets its name first, and under the same grant.
     pub(crate) fn listen(&self, backlog: u32) -> Outcome<()> {
         self.guest.check_stopped()?;
-        if self.state().facts.local.is_none() && let Some(any) = wildcard(self.kind.family) {
+        if self.state().facts.local.is_none()
+            && let Some(any) = wildcard(self.kind.family)
+        {
             self.bind(&any)?;
         }
         let permit = self.may_listen()?;
         let outcome = attempt::listen(&permit, self.fd(), backlog).map_err(Into::into);
         self.guest.audit().note(|| {
-            self.event("listen").address(permit.subject()).granted(&permit).outcome(&outcome)
+            self.event("listen")
+                .address(permit.subject())
+                .granted(&permit)
+                .outcome(&outcome)
         });
         outcome
     }
@@ -39,7 +44,11 @@ impl Inner {
             Err(errno) if life::is_transient_accept_error(errno) => return Ok(Attempt::Hidden),
             Err(errno) => {
                 let failure = Failure::from(errno);
-                self.guest.audit().note(|| self.event("accept").granted(&permit).outcome::<()>(&Err(failure)));
+                self.guest.audit().note(|| {
+                    self.event("accept")
+                        .granted(&permit)
+                        .outcome::<()>(&Err(failure))
+                });
                 return Err(failure);
             }
         };
@@ -50,7 +59,9 @@ impl Inner {
         let converse = match self.judge_peer(&peer) {
             Ok(converse) => converse,
             Err(denial) => {
-                self.guest.audit().note(|| self.event("accept").address(&peer).denied(&denial));
+                self.guest
+                    .audit()
+                    .note(|| self.event("accept").address(&peer).denied(&denial));
                 life::reset_on_close(fd.as_fd())?;
                 return Ok(Attempt::Hidden);
             }
@@ -58,7 +69,11 @@ impl Inner {
         if let Some(uids) = converse.peer_uids()
             && !option::peer_credentials(fd.as_fd()).is_ok_and(|peer| uids.contains(&peer.uid))
         {
-            self.guest.audit().note(|| self.event("accept").address(&peer).arguments("peer-uid is not granted"));
+            self.guest.audit().note(|| {
+                self.event("accept")
+                    .address(&peer)
+                    .arguments("peer-uid is not granted")
+            });
             return Ok(Attempt::Hidden);
         }
         let listener = self.state();
@@ -73,7 +88,10 @@ impl Inner {
         let accepted = Inner::new(&self.guest, fd, facts, slot);
         accepted.state().converse = Some(converse);
         self.guest.audit().note(|| {
-            self.event("accept").address(&peer).granted(&permit).arguments(format_args!("as #{}", accepted.number))
+            self.event("accept")
+                .address(&peer)
+                .granted(&permit)
+                .arguments(format_args!("as #{}", accepted.number))
         });
         Ok(Attempt::Done((Arc::new(accepted), peer)))
     }
@@ -84,7 +102,10 @@ impl Inner {
         let permit = self.may_connect(peer)?;
         let outcome = attempt::connect(&permit, &self.guest, self.kind, self.fd());
         self.guest.audit().note(|| {
-            self.event("connect").address(&permit.subject().address).granted(&permit).outcome(&outcome)
+            self.event("connect")
+                .address(&permit.subject().address)
+                .granted(&permit)
+                .outcome(&outcome)
         });
         if matches!(outcome, Ok(()) | Err(Failure::Errno(Errno::INPROGRESS))) {
             let mut state = self.state();
@@ -136,7 +157,9 @@ impl Socket {
     pub(crate) async fn accept(&self) -> Outcome<(Socket, Address)> {
         let inner = self.inner()?.clone();
         let deadline = self.timeout.deadline(Errno::AGAIN);
-        let (accepted, peer) = inner.until_done(Interest::Readable, deadline, Inner::attempt_accept).await?;
+        let (accepted, peer) = inner
+            .until_done(Interest::Readable, deadline, Inner::attempt_accept)
+            .await?;
         Ok((Socket::from_inner(accepted), peer))
     }
 
@@ -159,7 +182,10 @@ impl Socket {
         inner.guest.check_stopped()?;
         let permit = inner.may_disconnect()?;
         let outcome = attempt::disconnect(&permit, inner.fd()).map_err(Into::into);
-        inner.guest.audit().note(|| inner.event("disconnect").granted(&permit).outcome(&outcome));
+        inner
+            .guest
+            .audit()
+            .note(|| inner.event("disconnect").granted(&permit).outcome(&outcome));
         if outcome.is_ok() {
             inner.forget_peer();
         }
@@ -171,7 +197,11 @@ impl Socket {
 fn ended(errno: Errno) -> bool {
     matches!(
         errno,
-        Errno::CONNREFUSED | Errno::CONNRESET | Errno::TIMEDOUT | Errno::HOSTUNREACH | Errno::NETUNREACH
+        Errno::CONNREFUSED
+            | Errno::CONNRESET
+            | Errno::TIMEDOUT
+            | Errno::HOSTUNREACH
+            | Errno::NETUNREACH
     )
 }
 
@@ -202,7 +232,12 @@ fn wildcard(family: Family) -> Option<Address> {
     use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
     match family {
         Family::Inet => Some(Address::Inet(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))),
-        Family::Inet6 => Some(Address::Inet6(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0))),
+        Family::Inet6 => Some(Address::Inet6(SocketAddrV6::new(
+            Ipv6Addr::UNSPECIFIED,
+            0,
+            0,
+            0,
+        ))),
         Family::Unix | Family::Other(_) => None,
     }
 }

@@ -110,11 +110,19 @@ impl Inner {
             return self.sent("send-to", &permit, data.len(), sent);
         }
         let is_peer = self.state().facts.peer.as_ref() == Some(&to.canonical());
-        if is_peer { self.attempt_send(data, flags) } else { Err(self.named_another().into()) }
+        if is_peer {
+            self.attempt_send(data, flags)
+        } else {
+            Err(self.named_another().into())
+        }
     }
 
     pub(super) fn named_another(&self) -> Errno {
-        if self.state().facts.peer.is_some() { Errno::ISCONN } else { Errno::NOTCONN }
+        if self.state().facts.peer.is_some() {
+            Errno::ISCONN
+        } else {
+            Errno::NOTCONN
+        }
     }
 
     /// Runs `attempt` with the judged destination: the one kept from last time, or a new verdict.
@@ -125,7 +133,9 @@ impl Inner {
     ) -> Outcome<T> {
         self.guest.check_stopped()?;
         let mut state = self.state();
-        let kept = state.destination.take_if(|kept| kept.answers(to, &self.guest));
+        let kept = state
+            .destination
+            .take_if(|kept| kept.answers(to, &self.guest));
         let renewed = kept.is_none();
         let destination = match kept {
             Some(destination) => destination,
@@ -144,10 +154,17 @@ impl Inner {
     /// A kept inode that refuses belongs to a server that was restarted: it is looked up once more.
     fn lost_inode<T>(&self, state: &State, outcome: &Outcome<T>) -> bool {
         matches!(outcome, Err(Failure::Errno(Errno::CONNREFUSED)))
-            && state.destination.as_ref().is_some_and(Destination::keeps_inode)
+            && state
+                .destination
+                .as_ref()
+                .is_some_and(Destination::keeps_inode)
     }
 
-    pub(super) fn judge_destination(&self, state: &mut State, to: &Address) -> Outcome<Destination> {
+    pub(super) fn judge_destination(
+        &self,
+        state: &mut State,
+        to: &Address,
+    ) -> Outcome<Destination> {
         let permit = self.may_send_to(state, to)?;
         let destination = &permit.subject().address;
         if self.kind.family == Family::Inet6 && attempt::is_mapped(self.kind, destination) {
@@ -170,7 +187,10 @@ impl Inner {
             sent => sent.map_err(Failure::from),
         };
         self.guest.audit().note(|| {
-            let event = self.event(operation).arguments(format_args!("{length} bytes")).granted(permit);
+            let event = self
+                .event(operation)
+                .arguments(format_args!("{length} bytes"))
+                .granted(permit);
             match &outcome {
                 Ok(sent) => event.bytes(*sent),
                 Err(_) => event.outcome(&outcome),
@@ -198,7 +218,10 @@ impl Inner {
             received => received.map_err(Failure::from),
         };
         self.guest.audit().note(|| {
-            let event = self.event("recv").arguments(format_args!("{max} bytes")).granted(permit);
+            let event = self
+                .event("recv")
+                .arguments(format_args!("{max} bytes"))
+                .granted(permit);
             match &outcome {
                 Ok(received) => event.bytes(*received),
                 Err(_) => event.outcome(&outcome),
@@ -220,15 +243,18 @@ impl Inner {
             self.check_flags(permit, flags, operation)?;
         }
         let start = buffer.len();
-        let datagram = match message::recv_from(self.fd(), self.kind.socket_type, buffer, max, flags) {
-            Ok(datagram) => datagram,
-            Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
-            Err(errno) => {
-                let outcome: Outcome<()> = Err(errno.into());
-                self.guest.audit().note(|| self.event(operation).outcome(&outcome));
-                return Err(errno.into());
-            }
-        };
+        let datagram =
+            match message::recv_from(self.fd(), self.kind.socket_type, buffer, max, flags) {
+                Ok(datagram) => datagram,
+                Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
+                Err(errno) => {
+                    let outcome: Outcome<()> = Err(errno.into());
+                    self.guest
+                        .audit()
+                        .note(|| self.event(operation).outcome(&outcome));
+                    return Err(errno.into());
+                }
+            };
         let source = datagram.source.unwrap_or_else(EncodedAddress::empty);
         if !self.hears(&mut state, &source)? {
             buffer.truncate(start);
@@ -238,7 +264,10 @@ impl Inner {
             return Ok(Attempt::Hidden);
         }
         self.guest.audit().note(|| {
-            let event = self.event(operation).arguments(format_args!("{max} bytes")).bytes(datagram.length);
+            let event = self
+                .event(operation)
+                .arguments(format_args!("{max} bytes"))
+                .bytes(datagram.length);
             let event = match source.decode() {
                 Ok(Some(source)) => event.address(source),
                 _ => event,
@@ -248,7 +277,11 @@ impl Inner {
                 None => event,
             }
         });
-        let length = if flags.contains(MessageFlags::TRUNC) { datagram.true_length } else { datagram.length };
+        let length = if flags.contains(MessageFlags::TRUNC) {
+            datagram.true_length
+        } else {
+            datagram.length
+        };
         Ok(Attempt::Done((length, source)))
     }
 
@@ -266,13 +299,19 @@ impl Inner {
             return Ok(true);
         }
         let address = self.sender_address(source)?;
-        let Some(permit) = self.judge_sender(state, &address) else { return Ok(false) };
+        let Some(permit) = self.judge_sender(state, &address) else {
+            return Ok(false);
+        };
         let now = now();
         state.heard.remember(permit.subject(), now);
         if address != *permit.subject() {
             state.heard.remember(&address, now);
         }
-        state.sender = Some(Sender { encoded: source.clone(), permit, remembered: now });
+        state.sender = Some(Sender {
+            encoded: source.clone(),
+            permit,
+            remembered: now,
+        });
         Ok(true)
     }
 
@@ -303,8 +342,16 @@ impl Inner {
             return Ok(Some(max));
         }
         let mut nothing = BytesMut::new();
-        match message::recv_from(self.fd(), self.kind.socket_type, &mut nothing, 0, MessageFlags::PEEK) {
-            Ok(next) => Ok(Some(max.min(next.true_length.clamp(MESSAGE_CHUNK, MESSAGE_LIMIT)))),
+        match message::recv_from(
+            self.fd(),
+            self.kind.socket_type,
+            &mut nothing,
+            0,
+            MessageFlags::PEEK,
+        ) {
+            Ok(next) => Ok(Some(
+                max.min(next.true_length.clamp(MESSAGE_CHUNK, MESSAGE_LIMIT)),
+            )),
             Err(Errno::AGAIN) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
@@ -318,13 +365,22 @@ impl Inner {
 
 /// The kept permit; `converse` leaves one.
 pub(super) fn conversation(state: &State) -> Outcome<&Permit<op::Converse>> {
-    state.converse.as_ref().ok_or(Failure::Errno(Errno::NOTCONN))
+    state
+        .converse
+        .as_ref()
+        .ok_or(Failure::Errno(Errno::NOTCONN))
 }
 
 impl Socket {
     /// What a send needs besides the bytes: the socket and when to give up.
-    pub(crate) fn sending(&self, flags: MessageFlags) -> Outcome<(std::sync::Arc<Inner>, Deadline)> {
-        Ok((self.inner()?.clone(), self.deadline(flags.contains(MessageFlags::DONTWAIT))))
+    pub(crate) fn sending(
+        &self,
+        flags: MessageFlags,
+    ) -> Outcome<(std::sync::Arc<Inner>, Deadline)> {
+        Ok((
+            self.inner()?.clone(),
+            self.deadline(flags.contains(MessageFlags::DONTWAIT)),
+        ))
     }
 
     /// recv(2).
@@ -336,16 +392,22 @@ impl Socket {
         if inner.has_senders() {
             inner
                 .until_done(interest, deadline, |inner| {
-                    let Some(room) = inner.room(max)? else { return Ok(Attempt::WouldBlock) };
+                    let Some(room) = inner.room(max)? else {
+                        return Ok(Attempt::WouldBlock);
+                    };
                     inner.attempt_recv_datagram(buffer, room, flags, "recv")
                 })
                 .await?;
-        } else if flags.contains(MessageFlags::WAITALL) && inner.kind.socket_type == SocketType::Stream {
+        } else if flags.contains(MessageFlags::WAITALL)
+            && inner.kind.socket_type == SocketType::Stream
+        {
             return inner.recv_all(buffer, max, flags, deadline).await;
         } else {
             inner
                 .until_done(interest, deadline, |inner| {
-                    let Some(room) = inner.room(max)? else { return Ok(Attempt::WouldBlock) };
+                    let Some(room) = inner.room(max)? else {
+                        return Ok(Attempt::WouldBlock);
+                    };
                     inner.attempt_recv_from_peer(buffer, room, flags)
                 })
                 .await?;
@@ -354,7 +416,11 @@ impl Socket {
     }
 
     /// recvfrom(2): the bytes and their sender.
-    pub(crate) async fn recv_from(&mut self, max: u64, flags: MessageFlags) -> Outcome<(Bytes, Option<Address>)> {
+    pub(crate) async fn recv_from(
+        &mut self,
+        max: u64,
+        flags: MessageFlags,
+    ) -> Outcome<(Bytes, Option<Address>)> {
         let inner = self.inner()?.clone();
         if !inner.has_senders() {
             let bytes = self.recv(max, flags).await?;
@@ -364,7 +430,9 @@ impl Socket {
         let buffer = &mut self.buffer;
         let (_, source) = inner
             .until_done(interest(flags), deadline, |inner| {
-                let Some(room) = inner.room(max)? else { return Ok(Attempt::WouldBlock) };
+                let Some(room) = inner.room(max)? else {
+                    return Ok(Attempt::WouldBlock);
+                };
                 inner.attempt_recv_datagram(buffer, room, flags, "recv-from")
             })
             .await?;
@@ -374,7 +442,11 @@ impl Socket {
 
 /// What a receive waits for.
 pub(super) fn interest(flags: MessageFlags) -> Interest {
-    if flags.contains(MessageFlags::ERRQUEUE) { Interest::Error } else { Interest::Readable }
+    if flags.contains(MessageFlags::ERRQUEUE) {
+        Interest::Error
+    } else {
+        Interest::Readable
+    }
 }
 
 impl Inner {
@@ -388,13 +460,19 @@ impl Inner {
         deadline: Deadline,
     ) -> Outcome<Bytes> {
         // What a guest may have the host hold for one call.
-        let wanted = usize::try_from(max).unwrap_or(usize::MAX).min(MESSAGE_LIMIT);
+        let wanted = usize::try_from(max)
+            .unwrap_or(usize::MAX)
+            .min(MESSAGE_LIMIT);
         let peeks = flags.contains(MessageFlags::PEEK);
         loop {
             let room = (wanted - buffer.len()).min(STREAM_CHUNK);
             let step = self
                 .until_done(Interest::Readable, deadline, |inner| {
-                    inner.attempt_recv_from_peer(buffer, room, flags.difference(MessageFlags::WAITALL))
+                    inner.attempt_recv_from_peer(
+                        buffer,
+                        room,
+                        flags.difference(MessageFlags::WAITALL),
+                    )
                 })
                 .await;
             match step {
@@ -409,11 +487,14 @@ impl Inner {
     /// Lets the other guests of this thread have their turn.
     async fn give_way(&self, deadline: Deadline) -> Outcome<()> {
         self.guest.check_stopped()?;
-        deadline.left().map(|_| ()).or_else(|errno| match deadline {
-            // A call that may not wait still looks at what is there, and finds it all hidden in the end.
-            Deadline::Now(_) => Ok(()),
-            _ => Err(errno),
-        })?;
+        deadline
+            .left()
+            .map(|_| ())
+            .or_else(|errno| match deadline {
+                // A call that may not wait still looks at what is there, and finds it all hidden in the end.
+                Deadline::Now(_) => Ok(()),
+                _ => Err(errno),
+            })?;
         if self.guest.wait_mode() == super::WaitMode::Ready {
             tokio::task::yield_now().await;
         }
@@ -427,7 +508,10 @@ impl Inner {
         let left = deadline.left()?;
         self.check_interrupted()?;
         let moment = left.map_or(MOMENT, |left| left.min(MOMENT));
-        self.guest.wait_mode().pause(moment, self.guest.cancel()).await?;
+        self.guest
+            .wait_mode()
+            .pause(moment, self.guest.cancel())
+            .await?;
         self.check_interrupted()
     }
 }
@@ -435,6 +519,10 @@ impl Inner {
 impl Timeout {
     /// Nanoseconds as WIT has them.
     pub(crate) fn from_nanos(nanos: u64) -> Timeout {
-        if nanos == 0 { Timeout::NonBlocking } else { Timeout::After(std::time::Duration::from_nanos(nanos)) }
+        if nanos == 0 {
+            Timeout::NonBlocking
+        } else {
+            Timeout::After(std::time::Duration::from_nanos(nanos))
+        }
     }
 }

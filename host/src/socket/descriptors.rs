@@ -59,28 +59,40 @@ pub(crate) enum Handle {
 impl Inner {
     /// Classifies what arrived and lets through what the policy grants; the rest is closed here.
     pub(super) fn take_in(&self, arrived: Vec<OwnedFd>) -> Vec<Handle> {
-        arrived.into_iter().filter_map(|fd| self.take_in_one(fd)).collect()
+        arrived
+            .into_iter()
+            .filter_map(|fd| self.take_in_one(fd))
+            .collect()
     }
 
     fn take_in_one(&self, fd: OwnedFd) -> Option<Handle> {
         let taken = if life::is_socket(fd.as_fd()).unwrap_or(false) {
             self.take_in_socket(fd)
         } else {
-            self.may_take(DescriptorKind::Opaque).map(|()| Handle::Opaque(Opaque::new(fd)))
+            self.may_take(DescriptorKind::Opaque)
+                .map(|()| Handle::Opaque(Opaque::new(fd)))
         };
         taken.ok()
     }
 
     fn may_take(&self, kind: DescriptorKind) -> Outcome<()> {
-        let verdict = self.guest.gate().descriptor_receive(&self.state().facts, kind);
-        self.guest.decide(verdict, || self.event("descriptor-receive").arguments(kind)).map(|_| ())
+        let verdict = self
+            .guest
+            .gate()
+            .descriptor_receive(&self.state().facts, kind);
+        self.guest
+            .decide(verdict, || self.event("descriptor-receive").arguments(kind))
+            .map(|_| ())
     }
 
     /// A socket from outside is judged as if the guest had done what made it.
     fn take_in_socket(&self, fd: OwnedFd) -> Outcome<Handle> {
         self.may_take(DescriptorKind::Socket)?;
         let (mut facts, state) = super::life::facts_of(fd.as_fd())?;
-        if !matches!(facts.kind.family, Family::Inet | Family::Inet6 | Family::Unix) {
+        if !matches!(
+            facts.kind.family,
+            Family::Inet | Family::Inet6 | Family::Unix
+        ) {
             tracing::debug!(kind = %facts.kind, "a socket of a family without support arrived and was closed");
             return Err(Errno::AFNOSUPPORT.into());
         }
@@ -99,7 +111,9 @@ impl Inner {
             return Err(self.refuse_adoption(denial, event));
         }
         self.guest.audit().note(event);
-        if matches!(adopted, Ok(Adopted::Connected(_))) && self.guest.gate().converse(&facts).is_err() {
+        if matches!(adopted, Ok(Adopted::Connected(_)))
+            && self.guest.gate().converse(&facts).is_err()
+        {
             // `listen` with that peer granted it, and has to grant it again after a reload.
             facts.origin = Origin::Accept;
         }
@@ -119,7 +133,9 @@ fn present_options(
     fd: BorrowedFd<'_>,
     facts: &sockgate_policy::SocketFacts,
 ) -> Vec<(OptionName, Vec<u8>)> {
-    let Ok(fresh) = life::socket(facts.kind) else { return Vec::new() };
+    let Ok(fresh) = life::socket(facts.kind) else {
+        return Vec::new();
+    };
     super::option::WATCHED
         .iter()
         .filter_map(|name| {

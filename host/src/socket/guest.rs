@@ -82,11 +82,17 @@ impl Guest {
     }
 
     pub(crate) fn default_timeout(&self) -> Timeout {
-        *self.default_timeout.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .default_timeout
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_default_timeout(&self, timeout: Timeout) {
-        *self.default_timeout.lock().unwrap_or_else(PoisonError::into_inner) = timeout;
+        *self
+            .default_timeout
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = timeout;
     }
 
     /// Why the last operation was refused, where the policy reveals it.
@@ -94,13 +100,20 @@ impl Guest {
         if !self.gate.reveals_denials() {
             return None;
         }
-        self.last_denial.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_denial
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// A stopped guest begins no operation any more.
     #[inline]
     pub(crate) fn check_stopped(&self) -> Outcome<()> {
-        if self.cancel.is_stopped() { Err(Failure::Stopped) } else { Ok(()) }
+        if self.cancel.is_stopped() {
+            Err(Failure::Stopped)
+        } else {
+            Ok(())
+        }
     }
 
     /// Passes a permit on; tells the operator of a refusal, and the guest nothing but `acces`.
@@ -118,17 +131,27 @@ impl Guest {
     pub(super) fn refuse(&self, denial: &Denial, event: impl FnOnce() -> Event) -> Failure {
         self.audit.note(|| event().denied(denial));
         if self.gate.reveals_denials() {
-            *self.last_denial.lock().unwrap_or_else(PoisonError::into_inner) = Some(denial.to_string());
+            *self
+                .last_denial
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(denial.to_string());
         }
         Errno::ACCES.into()
     }
 
     /// Refuses a use that the rule of an otherwise granted operation does not list.
     #[cold]
-    pub(super) fn withhold(&self, event: impl FnOnce() -> Event, reason: fmt::Arguments<'_>) -> Failure {
+    pub(super) fn withhold(
+        &self,
+        event: impl FnOnce() -> Event,
+        reason: fmt::Arguments<'_>,
+    ) -> Failure {
         self.audit.note(|| event().withheld(reason));
         if self.gate.reveals_denials() {
-            *self.last_denial.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_string());
+            *self
+                .last_denial
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(reason.to_string());
         }
         Errno::ACCES.into()
     }

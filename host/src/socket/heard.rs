@@ -31,11 +31,14 @@ impl Heard {
 
     /// Whether this peer was heard within the last 60 seconds.
     pub(crate) fn contains(&self, peer: &Address, now: Instant) -> bool {
-        self.senders.get(peer).is_some_and(|last| now.duration_since(*last) < MEMORY)
+        self.senders
+            .get(peer)
+            .is_some_and(|last| now.duration_since(*last) < MEMORY)
     }
 
     fn forget(&mut self, now: Instant) {
-        self.senders.retain(|_, last| now.duration_since(*last) < MEMORY);
+        self.senders
+            .retain(|_, last| now.duration_since(*last) < MEMORY);
         if self.senders.len() < SENDERS {
             return;
         }
@@ -71,7 +74,10 @@ mod tests {
         let mut heard = Heard::default();
         let start = Instant::now();
         for number in 0..10_000 {
-            heard.remember(&sender(number), start + Duration::from_micros(u64::from(number)));
+            heard.remember(
+                &sender(number),
+                start + Duration::from_micros(u64::from(number)),
+            );
         }
         assert!(heard.senders.len() <= SENDERS);
         assert!(heard.contains(&sender(9_999), start + Duration::from_secs(1)));

@@ -7,7 +7,8 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use sockgate_policy::{
-    Address, Carries, Denial, DescriptorKind, GroupRequest, MessageFlags, OnReload, OptionName, Permit, op,
+    Address, Carries, Denial, DescriptorKind, GroupRequest, MessageFlags, OnReload, OptionName,
+    Permit, op,
 };
 
 use super::{Errno, Inner, Outcome, State, now};
@@ -20,20 +21,26 @@ impl Inner {
 
     pub(super) fn may_bind(&self, address: &Address) -> Outcome<Permit<op::Bind>> {
         let verdict = self.guest.gate().bind(&self.state().facts, address);
-        self.guest.decide(verdict, || self.event("bind").address(address))
+        self.guest
+            .decide(verdict, || self.event("bind").address(address))
     }
 
     /// Judges what the kernel made of a bind to port 0 or of an autobind.
     pub(super) fn may_stay_bound(&self, address: &Address) -> Outcome<Permit<op::Bind>> {
         let verdict = self.guest.gate().bound(&self.state().facts, address);
-        self.guest.decide(verdict, || self.event("bind").address(address))
+        self.guest
+            .decide(verdict, || self.event("bind").address(address))
     }
 
     /// The permit to listen and accept.
     pub(super) fn may_listen(&self) -> Outcome<Permit<op::Listen>> {
         self.guest.check_stopped()?;
         let mut state = self.state();
-        if let Some(permit) = state.listen.as_ref().filter(|permit| permit.holds(self.guest.gate())) {
+        if let Some(permit) = state
+            .listen
+            .as_ref()
+            .filter(|permit| permit.holds(self.guest.gate()))
+        {
             return Ok(permit.clone());
         }
         let verdict = self.guest.gate().listen(&state.facts);
@@ -58,7 +65,9 @@ impl Inner {
     pub(super) fn may_connect(&self, peer: &Address) -> Outcome<Permit<op::Connect>> {
         self.guest.check_stopped()?;
         let verdict = self.guest.gate().connect(&self.state().facts, peer);
-        self.guest.decide(verdict, || self.event("connect").address(peer.canonical_destination()))
+        self.guest.decide(verdict, || {
+            self.event("connect").address(peer.canonical_destination())
+        })
     }
 
     pub(super) fn may_disconnect(&self) -> Outcome<Permit<op::Disconnect>> {
@@ -116,7 +125,11 @@ impl Inner {
 
     /// A socket that may not go on answers `badf`, as if it were closed.
     pub(super) fn check_retired(&self) -> Outcome<()> {
-        if self.retired.load(Ordering::SeqCst) { Err(Errno::BADF.into()) } else { Ok(()) }
+        if self.retired.load(Ordering::SeqCst) {
+            Err(Errno::BADF.into())
+        } else {
+            Ok(())
+        }
     }
 
     /// What the kernel answers on a socket without a peer, send(2) and recv(2).
@@ -136,7 +149,11 @@ impl Inner {
     pub(super) fn may_receive(&self, operation: &'static str) -> Outcome<MutexGuard<'_, State>> {
         self.guest.check_stopped()?;
         let mut state = self.state();
-        if state.receive.as_ref().is_some_and(|permit| permit.holds(self.guest.gate())) {
+        if state
+            .receive
+            .as_ref()
+            .is_some_and(|permit| permit.holds(self.guest.gate()))
+        {
             return Ok(state);
         }
         let verdict = self.guest.gate().receive(&state.facts);
@@ -146,11 +163,17 @@ impl Inner {
     }
 
     /// Judges a datagram's sender; tells the operator of a hidden one.
-    pub(super) fn judge_sender(&self, state: &State, sender: &Address) -> Option<Permit<op::ReceiveFrom>> {
+    pub(super) fn judge_sender(
+        &self,
+        state: &State,
+        sender: &Address,
+    ) -> Option<Permit<op::ReceiveFrom>> {
         match self.guest.gate().receive_from(&state.facts, sender) {
             Ok(permit) => Some(permit),
             Err(denial) => {
-                self.guest.audit().note(|| self.event("receive").address(sender).denied(&denial));
+                self.guest
+                    .audit()
+                    .note(|| self.event("receive").address(sender).denied(&denial));
                 None
             }
         }
@@ -160,9 +183,15 @@ impl Inner {
     pub(super) fn may_send_to(&self, state: &State, to: &Address) -> Outcome<Permit<op::SendTo>> {
         let gate = self.guest.gate();
         let verdict = gate.send_to(&state.facts, to).or_else(|denial| {
-            if state.heard.contains(to, now()) { gate.reply(&state.facts, to) } else { Err(denial) }
+            if state.heard.contains(to, now()) {
+                gate.reply(&state.facts, to)
+            } else {
+                Err(denial)
+            }
         });
-        self.guest.decide(verdict, || self.event("send-to").address(to.canonical_destination()))
+        self.guest.decide(verdict, || {
+            self.event("send-to").address(to.canonical_destination())
+        })
     }
 
     /// Whether a call may carry these flags under its permit.
@@ -187,35 +216,50 @@ impl Inner {
     pub(super) fn may_get_option(&self, name: OptionName) -> Outcome<Permit<op::GetOption>> {
         self.guest.check_stopped()?;
         let verdict = self.guest.gate().get_option(&self.state().facts, name);
-        self.guest.decide(verdict, || self.event("get-option").arguments(name))
+        self.guest
+            .decide(verdict, || self.event("get-option").arguments(name))
     }
 
-    pub(super) fn may_set_option(&self, name: OptionName, value: &[u8]) -> Outcome<Permit<op::SetOption>> {
+    pub(super) fn may_set_option(
+        &self,
+        name: OptionName,
+        value: &[u8],
+    ) -> Outcome<Permit<op::SetOption>> {
         self.guest.check_stopped()?;
-        let verdict = self.guest.gate().set_option(&self.state().facts, name, value);
-        self.guest.decide(verdict, || self.event("set-option").arguments(name))
+        let verdict = self
+            .guest
+            .gate()
+            .set_option(&self.state().facts, name, value);
+        self.guest
+            .decide(verdict, || self.event("set-option").arguments(name))
     }
 
     pub(super) fn may_join(&self, group: &GroupRequest) -> Outcome<Permit<op::JoinGroup>> {
         self.guest.check_stopped()?;
         let verdict = self.guest.gate().join_group(&self.state().facts, group);
-        self.guest.decide(verdict, || self.event("join-group").address(group.group))
+        self.guest
+            .decide(verdict, || self.event("join-group").address(group.group))
     }
 
     pub(super) fn may_ioctl(&self, name: &'static str) -> Outcome<Permit<op::Ioctl>> {
         self.guest.check_stopped()?;
         let verdict = self.guest.gate().ioctl(&self.state().facts, name);
-        self.guest.decide(verdict, || self.event("ioctl").arguments(name))
+        self.guest
+            .decide(verdict, || self.event("ioctl").arguments(name))
     }
 
     pub(super) fn may_pass(&self, kind: DescriptorKind) -> Outcome<Permit<op::DescriptorSend>> {
         let verdict = self.guest.gate().descriptor_send(&self.state().facts, kind);
-        self.guest.decide(verdict, || self.event("descriptor-send").arguments(kind))
+        self.guest
+            .decide(verdict, || self.event("descriptor-send").arguments(kind))
     }
 
     pub(super) fn may_splice(&self, to: &Inner) -> Outcome<Permit<op::Splice>> {
         let from_facts = self.state().facts.clone();
         let verdict = self.guest.gate().splice(&from_facts, &to.state().facts);
-        self.guest.decide(verdict, || self.event("splice").arguments(format_args!("to #{}", to.number)))
+        self.guest.decide(verdict, || {
+            self.event("splice")
+                .arguments(format_args!("to #{}", to.number))
+        })
     }
 }

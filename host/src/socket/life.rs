@@ -24,7 +24,9 @@ impl Socket {
         let permit = guest.decide(guest.gate().create(kind), || making("socket", kind))?;
         let slot = guest.slot(|| making("socket", kind))?;
         let made = attempt::create(&permit).map_err(Into::into);
-        guest.audit().note(|| making("socket", kind).granted(&permit).outcome(&made));
+        guest
+            .audit()
+            .note(|| making("socket", kind).granted(&permit).outcome(&made));
         let inner = Inner::new(guest, made?, SocketFacts::new(kind), slot);
         Ok(Socket::from_inner(Arc::new(inner)))
     }
@@ -38,7 +40,9 @@ impl Socket {
             guest.slot(|| making("socketpair", kind))?,
         );
         let made = attempt::pair(&permit).map_err(Into::into);
-        guest.audit().note(|| making("socketpair", kind).granted(&permit).outcome(&made));
+        guest
+            .audit()
+            .note(|| making("socketpair", kind).granted(&permit).outcome(&made));
         let (one, other) = made?;
         let end = |fd, slot| {
             let mut facts = SocketFacts::new(kind);
@@ -55,7 +59,9 @@ impl Socket {
         guest.check_stopped()?;
         let event = || Event::new("granted").arguments(name);
         let Some(fd) = guest.take_granted(name) else {
-            guest.audit().note(|| event().outcome::<()>(&Err(Errno::NOENT.into())));
+            guest
+                .audit()
+                .note(|| event().outcome::<()>(&Err(Errno::NOENT.into())));
             return Err(Errno::NOENT.into());
         };
         let slot = guest.slot(event)?;
@@ -69,14 +75,21 @@ impl Socket {
     /// A socket that arrived by SCM_RIGHTS and was judged.
     pub(super) fn adopted(guest: &Arc<Guest>, fd: OwnedFd, facts: SocketFacts) -> Outcome<Socket> {
         let slot = guest.slot(|| Event::new("descriptor-receive"))?;
-        Ok(Socket::from_inner(Arc::new(Inner::new(guest, fd, facts, slot))))
+        Ok(Socket::from_inner(Arc::new(Inner::new(
+            guest, fd, facts, slot,
+        ))))
     }
 
     /// Makes the socket an opaque descriptor.
     pub(crate) fn detach(&mut self) -> Outcome<Opaque> {
         let inner = self.inner.take().ok_or(Errno::BADF)?;
-        let detached = life::duplicate(inner.fd()).map(Opaque::new).map_err(Into::into);
-        inner.guest.audit().note(|| inner.event("detach").outcome(&detached));
+        let detached = life::duplicate(inner.fd())
+            .map(Opaque::new)
+            .map_err(Into::into);
+        inner
+            .guest
+            .audit()
+            .note(|| inner.event("detach").outcome(&detached));
         self.buffer = BytesMut::new();
         detached
     }
@@ -120,7 +133,12 @@ impl Inner {
         let permit = self.may_bind(address)?;
         let bound = attempt::bind(&permit, &self.guest, self.kind, self.fd());
         let outcome = bound.as_ref().map(|_| ()).map_err(|failure| *failure);
-        self.guest.audit().note(|| self.event("bind").address(&permit.subject().address).granted(&permit).outcome(&outcome));
+        self.guest.audit().note(|| {
+            self.event("bind")
+                .address(&permit.subject().address)
+                .granted(&permit)
+                .outcome(&outcome)
+        });
         let file = bound?;
         let local = match &file {
             Some(_) => permit.subject().address.clone(),
@@ -132,7 +150,9 @@ impl Inner {
             state.facts.local_chosen = chosen(address);
             state.facts.local = Some(local.clone());
         }
-        if chosen(address) && let Err(refused) = self.may_stay_bound(&local) {
+        if chosen(address)
+            && let Err(refused) = self.may_stay_bound(&local)
+        {
             // It holds a name that nobody granted: the kernel has no unbind, so the socket ends here.
             self.retire();
             return Err(refused);
@@ -171,7 +191,8 @@ impl Inner {
         if state.facts.local.is_some() || !state.facts.v6only || state.wants_v6only {
             return Ok(());
         }
-        if attempt::is_mapped(self.kind, local) || self.guest.gate().dual_stack(&state.facts, local) {
+        if attempt::is_mapped(self.kind, local) || self.guest.gate().dual_stack(&state.facts, local)
+        {
             self.open_dual_stack(&mut state)?;
         }
         Ok(())
@@ -190,7 +211,11 @@ impl Inner {
     pub(crate) fn shutdown(&self, how: How) -> Outcome<()> {
         self.guest.check_stopped()?;
         let outcome = life::shutdown(self.fd(), how).map_err(Into::into);
-        self.guest.audit().note(|| self.event("shutdown").arguments(format_args!("{how:?}")).outcome(&outcome));
+        self.guest.audit().note(|| {
+            self.event("shutdown")
+                .arguments(format_args!("{how:?}"))
+                .outcome(&outcome)
+        });
         outcome
     }
 

@@ -46,15 +46,16 @@ pub use descriptors::Opaque;
 pub(crate) use descriptors::{Handle, Passed};
 pub(crate) use guest::{Granted, Guest};
 pub(crate) use names::{HostEntry, Lookup, LookupError};
-pub(crate) use sys::resolve::{Eai, Hints, LookupFlags, NameFlags};
 pub(crate) use option::Queue;
 pub use readiness::Poller;
 pub(crate) use readiness::{POLL_LIMIT, Watched, poll};
-pub(crate) use sys::life::How;
-pub use sys::errno::Errno;
 pub(crate) use sys::cmsg;
+pub use sys::errno::Errno;
+pub use sys::inherited::{InheritedSocket, inherited_sockets};
+pub(crate) use sys::life::How;
 pub(crate) use sys::message::ReceivedFlags;
 pub(crate) use sys::poll::Readiness;
+pub(crate) use sys::resolve::{Eai, Hints, LookupFlags, NameFlags};
 pub(crate) use wait::{Cancel, Descriptor, Interest};
 pub use wait::{CancelHandle, Timeout, WaitMode};
 
@@ -145,7 +146,12 @@ struct State {
 }
 
 impl Inner {
-    fn new(guest: &Arc<Guest>, fd: std::os::fd::OwnedFd, facts: SocketFacts, slot: SocketSlot) -> Inner {
+    fn new(
+        guest: &Arc<Guest>,
+        fd: std::os::fd::OwnedFd,
+        facts: SocketFacts,
+        slot: SocketSlot,
+    ) -> Inner {
         Inner {
             guest: guest.clone(),
             kind: facts.kind,
@@ -185,13 +191,18 @@ impl Inner {
     async fn wait(&self, interest: Interest, deadline: wait::Deadline) -> Outcome<()> {
         use wait::Wait;
         self.check_interrupted()?;
-        self.guest.wait_mode().wait(&self.descriptor, interest, deadline, self.guest.cancel()).await?;
+        self.guest
+            .wait_mode()
+            .wait(&self.descriptor, interest, deadline, self.guest.cancel())
+            .await?;
         self.check_interrupted()
     }
 
     fn check_interrupted(&self) -> Outcome<()> {
         // The load keeps the common case free of a write.
-        if self.interrupted.load(Ordering::Relaxed) && self.interrupted.swap(false, Ordering::SeqCst) {
+        if self.interrupted.load(Ordering::Relaxed)
+            && self.interrupted.swap(false, Ordering::SeqCst)
+        {
             return Err(Errno::INTR.into());
         }
         Ok(())
@@ -220,7 +231,12 @@ impl Drop for Inner {
 impl Socket {
     fn from_inner(inner: Arc<Inner>) -> Socket {
         let timeout = inner.guest.default_timeout();
-        Socket { inner: Some(inner), timeout, buffer: BytesMut::new(), scratch: BatchScratch::default() }
+        Socket {
+            inner: Some(inner),
+            timeout,
+            buffer: BytesMut::new(),
+            scratch: BatchScratch::default(),
+        }
     }
 
     /// The socket, or `badf` after close and detach.
@@ -244,20 +260,30 @@ impl Socket {
 
     /// The deadline of a data call that begins now.
     fn deadline(&self, dont_wait: bool) -> wait::Deadline {
-        if dont_wait { wait::Deadline::Now(Errno::AGAIN) } else { self.timeout.deadline(Errno::AGAIN) }
+        if dont_wait {
+            wait::Deadline::Now(Errno::AGAIN)
+        } else {
+            self.timeout.deadline(Errno::AGAIN)
+        }
     }
 
     /// Closes this handle; the socket goes with its last one.
     pub(crate) fn close(&mut self) -> Outcome<()> {
         let inner = self.inner.take().ok_or(Failure::Errno(Errno::BADF))?;
-        inner.guest.audit().note(|| crate::audit::Event::new("close").socket(inner.number));
+        inner
+            .guest
+            .audit()
+            .note(|| crate::audit::Event::new("close").socket(inner.number));
         Ok(())
     }
 
     /// Another handle on the same socket.
     pub(crate) fn dup(&self) -> Outcome<Socket> {
         let inner = self.inner()?.clone();
-        Ok(Socket { timeout: self.timeout, ..Socket::from_inner(inner) })
+        Ok(Socket {
+            timeout: self.timeout,
+            ..Socket::from_inner(inner)
+        })
     }
 }
 

@@ -18,7 +18,8 @@ use super::{Errno, Failure, Guest, Interest, Outcome};
 use crate::audit::Event;
 
 pub(crate) use super::sys::resolve::{
-    AddressInfo, Protocol, Service, protocol_by_name, protocol_by_number, service_by_name, service_by_port,
+    AddressInfo, Protocol, Service, protocol_by_name, protocol_by_number, service_by_name,
+    service_by_port,
 };
 
 /// So many look-ups of one guest run at a time, those included that it no longer waits for.
@@ -60,7 +61,11 @@ impl Drop for Place {
 }
 
 fn rise(counter: &AtomicUsize, limit: usize) -> bool {
-    counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| (count < limit).then_some(count + 1)).is_ok()
+    counter
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| {
+            (count < limit).then_some(count + 1)
+        })
+        .is_ok()
 }
 
 /// Why a look-up did not succeed.
@@ -138,14 +143,21 @@ impl Guest {
             if let Some(answer) = answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 return Ok(answer);
             }
-            wait_mode.wait(&descriptor, Interest::Readable, deadline, self.cancel()).await?;
+            wait_mode
+                .wait(&descriptor, Interest::Readable, deadline, self.cancel())
+                .await?;
         }
     }
 
     /// getaddrinfo(3). Numeric hosts and none at all need no grant; a name needs `resolve`, and what it
     /// resolves to is pinned to it.
-    pub(crate) async fn look_up(&self, lookup: Lookup, timeout: Timeout) -> Result<Vec<AddressInfo>, LookupError> {
-        self.look_up_waiting(lookup, timeout, self.wait_mode()).await
+    pub(crate) async fn look_up(
+        &self,
+        lookup: Lookup,
+        timeout: Timeout,
+    ) -> Result<Vec<AddressInfo>, LookupError> {
+        self.look_up_waiting(lookup, timeout, self.wait_mode())
+            .await
     }
 
     /// The same under another wait than the guest's own.
@@ -156,7 +168,11 @@ impl Guest {
         wait_mode: WaitMode,
     ) -> Result<Vec<AddressInfo>, LookupError> {
         self.check_stopped()?;
-        let Lookup { host, service, hints } = lookup;
+        let Lookup {
+            host,
+            service,
+            hints,
+        } = lookup;
         let service_bytes = service.as_deref().map(str::as_bytes);
         let Some(host) = host else {
             return Ok(resolve::look_up(None, service_bytes, &hints)?);
@@ -164,7 +180,10 @@ impl Guest {
         if host.len() > NAME_LIMIT {
             return Err(Eai::NONAME.into());
         }
-        let numeric = Hints { flags: hints.flags | LookupFlags::NUMERIC_HOST, ..hints };
+        let numeric = Hints {
+            flags: hints.flags | LookupFlags::NUMERIC_HOST,
+            ..hints
+        };
         match resolve::look_up(Some(&host), service_bytes, &numeric) {
             Err(Eai::NONAME) if !hints.flags.contains(LookupFlags::NUMERIC_HOST) => {}
             numeric => return Ok(numeric?),
@@ -180,20 +199,35 @@ impl Guest {
         let mut answers = match answers {
             Ok(answers) => answers,
             Err(eai) => {
-                self.audit().note(|| event().granted(&permit).failed_look_up(&eai));
+                self.audit()
+                    .note(|| event().granted(&permit).failed_look_up(&eai));
                 return Err(eai.into());
             }
         };
-        let addresses: Vec<IpAddr> = answers.iter().filter_map(|answer| answer.address.ip()).collect();
+        let addresses: Vec<IpAddr> = answers
+            .iter()
+            .filter_map(|answer| answer.address.ip())
+            .collect();
         let kept = self.gate().pin(&permit, &addresses);
-        let dropped = addresses.iter().filter(|address| !kept.contains(address)).count();
+        let dropped = addresses
+            .iter()
+            .filter(|address| !kept.contains(address))
+            .count();
         answers.retain(|answer| answer.address.ip().is_some_and(|ip| kept.contains(&ip)));
         self.audit().note(|| {
             let shown: Vec<String> = kept.iter().map(IpAddr::to_string).collect();
             let event = event().granted(&permit).address(shown.join(" "));
-            if dropped == 0 { event } else { event.arguments(format_args!("{} ({dropped} hidden)", permit.subject())) }
+            if dropped == 0 {
+                event
+            } else {
+                event.arguments(format_args!("{} ({dropped} hidden)", permit.subject()))
+            }
         });
-        if answers.is_empty() { Err(Eai::NONAME.into()) } else { Ok(answers) }
+        if answers.is_empty() {
+            Err(Eai::NONAME.into())
+        } else {
+            Ok(answers)
+        }
     }
 
     /// getnameinfo(3). The host's name needs `reverse-resolve`; numeric answers need nothing.
@@ -205,37 +239,80 @@ impl Guest {
     ) -> Result<(Vec<u8>, Vec<u8>), LookupError> {
         self.check_stopped()?;
         let encoded = EncodedAddress::try_from(address)?;
-        let Some(ip) = address.ip() else { return Err(Eai::FAMILY.into()) };
+        let Some(ip) = address.ip() else {
+            return Err(Eai::FAMILY.into());
+        };
         if flags.contains(NameFlags::NUMERIC_HOST) {
             return Ok(resolve::name_of(&encoded, flags)?);
         }
         let event = || Event::new("reverse-resolve").address(ip);
         let permit = self.decide(self.gate().reverse_resolve(ip), event)?;
-        let answer = self.on_thread(timeout, self.wait_mode(), move || resolve::name_of(&encoded, flags)).await?;
+        let answer = self
+            .on_thread(timeout, self.wait_mode(), move || {
+                resolve::name_of(&encoded, flags)
+            })
+            .await?;
         self.audit().note(|| event().granted(&permit));
         Ok(answer?)
     }
 
     /// gethostbyname_ex: the name, its other names, its addresses.
-    pub(crate) async fn host_by_name(&self, name: Vec<u8>, timeout: Timeout) -> Result<HostEntry, LookupError> {
+    pub(crate) async fn host_by_name(
+        &self,
+        name: Vec<u8>,
+        timeout: Timeout,
+    ) -> Result<HostEntry, LookupError> {
         let hints = Hints {
             family: Some(Family::Inet),
             socket_type: Some(SocketType::Stream),
             protocol: None,
             flags: LookupFlags::CANONICAL_NAME,
         };
-        let answers = self.look_up(Lookup { host: Some(name.clone()), service: None, hints }, timeout).await?;
-        let canonical = answers.iter().find_map(|answer| answer.canonical_name.clone()).unwrap_or_else(|| name.clone());
-        let aliases = if canonical == name { Vec::new() } else { vec![name] };
-        let addresses = answers.iter().filter_map(|answer| answer.address.ip()).collect();
-        Ok(HostEntry { name: canonical, aliases, addresses })
+        let answers = self
+            .look_up(
+                Lookup {
+                    host: Some(name.clone()),
+                    service: None,
+                    hints,
+                },
+                timeout,
+            )
+            .await?;
+        let canonical = answers
+            .iter()
+            .find_map(|answer| answer.canonical_name.clone())
+            .unwrap_or_else(|| name.clone());
+        let aliases = if canonical == name {
+            Vec::new()
+        } else {
+            vec![name]
+        };
+        let addresses = answers
+            .iter()
+            .filter_map(|answer| answer.address.ip())
+            .collect();
+        Ok(HostEntry {
+            name: canonical,
+            aliases,
+            addresses,
+        })
     }
 
     /// gethostbyaddr(3).
-    pub(crate) async fn host_by_address(&self, ip: IpAddr, timeout: Timeout) -> Result<HostEntry, LookupError> {
+    pub(crate) async fn host_by_address(
+        &self,
+        ip: IpAddr,
+        timeout: Timeout,
+    ) -> Result<HostEntry, LookupError> {
         let address = Address::from(std::net::SocketAddr::new(ip, 0));
-        let (name, _) = self.name_of(&address, NameFlags::NAME_REQUIRED, timeout).await?;
-        Ok(HostEntry { name, aliases: Vec::new(), addresses: vec![ip] })
+        let (name, _) = self
+            .name_of(&address, NameFlags::NAME_REQUIRED, timeout)
+            .await?;
+        Ok(HostEntry {
+            name,
+            aliases: Vec::new(),
+            addresses: vec![ip],
+        })
     }
 
     /// gethostname(2).
@@ -249,7 +326,8 @@ impl Guest {
         let event = || Event::new("set-hostname").arguments(String::from_utf8_lossy(name));
         let permit = self.decide(self.gate().set_hostname(name), event)?;
         let outcome = host::set_hostname(permit.subject()).map_err(Into::into);
-        self.audit().note(|| event().granted(&permit).outcome(&outcome));
+        self.audit()
+            .note(|| event().granted(&permit).outcome(&outcome));
         outcome
     }
 
@@ -261,13 +339,17 @@ impl Guest {
 
     /// if_nametoindex(3).
     pub(crate) fn interface_index(&self, name: &str) -> Outcome<u32> {
-        self.decide(self.gate().interfaces(), || Event::new("interfaces").arguments(name))?;
+        self.decide(self.gate().interfaces(), || {
+            Event::new("interfaces").arguments(name)
+        })?;
         Ok(host::interface_index(name)?)
     }
 
     /// if_indextoname(3).
     pub(crate) fn interface_name(&self, index: u32) -> Outcome<String> {
-        self.decide(self.gate().interfaces(), || Event::new("interfaces").arguments(index))?;
+        self.decide(self.gate().interfaces(), || {
+            Event::new("interfaces").arguments(index)
+        })?;
         Ok(host::interface_name(index)?)
     }
 }
@@ -284,5 +366,9 @@ pub(crate) fn scope_name(index: u32) -> Option<String> {
 
 /// What getaddrinfo says of a kind.
 pub(crate) fn kind_of(info: &AddressInfo) -> Kind {
-    Kind { family: info.family, socket_type: info.socket_type, protocol: info.protocol }
+    Kind {
+        family: info.family,
+        socket_type: info.socket_type,
+        protocol: info.protocol,
+    }
 }

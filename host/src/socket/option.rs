@@ -6,13 +6,15 @@ use sockgate_policy::{Family, GroupRequest, OptionName, SocketType};
 
 use super::sys::option::{self, MAXIMUM_LENGTH};
 pub(crate) use super::sys::option::{
-    IP_MULTICAST_IF, IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_PKTINFO, IP_RECVERR, IP_RECVTOS, IP_RECVTTL, IP_TOS, IP_TTL,
-    IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF, IPV6_MULTICAST_LOOP, IPV6_RECVERR,
-    IPV6_RECVHOPLIMIT, IPV6_RECVPKTINFO, IPV6_RECVTCLASS, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, SO_ACCEPTCONN,
-    SO_BINDTODEVICE, SO_BROADCAST, SO_DONTROUTE, SO_INCOMING_CPU, SO_KEEPALIVE, SO_LINGER, SO_MARK, SO_OOBINLINE,
-    SO_PASSCRED, SO_PEERCRED, SO_PRIORITY, SO_RCVBUF, SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_RXQ_OVFL, SO_SNDBUF,
-    SO_TIMESTAMPNS, SOL_SOCKET, SOL_UDP, TCP_CONGESTION, TCP_CORK, TCP_DEFER_ACCEPT, TCP_KEEPCNT, TCP_KEEPIDLE,
-    TCP_KEEPINTVL, TCP_MAXSEG, TCP_NODELAY, TCP_QUICKACK, TCP_USER_TIMEOUT, UDP_GRO, UDP_SEGMENT,
+    IP_MULTICAST_IF, IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_PKTINFO, IP_RECVERR, IP_RECVTOS,
+    IP_RECVTTL, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_MULTICAST_HOPS,
+    IPV6_MULTICAST_IF, IPV6_MULTICAST_LOOP, IPV6_RECVERR, IPV6_RECVHOPLIMIT, IPV6_RECVPKTINFO,
+    IPV6_RECVTCLASS, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, SO_ACCEPTCONN, SO_BINDTODEVICE,
+    SO_BROADCAST, SO_DONTROUTE, SO_INCOMING_CPU, SO_KEEPALIVE, SO_LINGER, SO_MARK, SO_OOBINLINE,
+    SO_PASSCRED, SO_PEERCRED, SO_PRIORITY, SO_RCVBUF, SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT,
+    SO_RXQ_OVFL, SO_SNDBUF, SO_TIMESTAMPNS, SOL_SOCKET, SOL_UDP, TCP_CONGESTION, TCP_CORK,
+    TCP_DEFER_ACCEPT, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_MAXSEG, TCP_NODELAY,
+    TCP_QUICKACK, TCP_USER_TIMEOUT, UDP_GRO, UDP_SEGMENT,
 };
 use super::{Errno, Inner, Outcome, attempt};
 use crate::audit::Event;
@@ -74,7 +76,9 @@ impl Inner {
             self.state().facts.options.remember(name, value);
         }
         self.guest.audit().note(|| {
-            self.option_event("set-option", name).granted(&permit).outcome(&outcome)
+            self.option_event("set-option", name)
+                .granted(&permit)
+                .outcome(&outcome)
         });
         outcome
     }
@@ -85,7 +89,9 @@ impl Inner {
         let permit = self.may_set_option(name, &[])?;
         let outcome = attempt::set_option_length(&permit, self.fd(), length).map_err(Into::into);
         self.guest.audit().note(|| {
-            self.option_event("set-option", name).granted(&permit).outcome(&outcome)
+            self.option_event("set-option", name)
+                .granted(&permit)
+                .outcome(&outcome)
         });
         outcome
     }
@@ -105,7 +111,9 @@ impl Inner {
         if self.kind.family != Family::Inet6 {
             return Err(Errno::NOPROTOOPT.into());
         }
-        let Some(value) = value.first_chunk::<4>() else { return Err(Errno::INVAL.into()) };
+        let Some(value) = value.first_chunk::<4>() else {
+            return Err(Errno::INVAL.into());
+        };
         let only = i32::from_ne_bytes(*value) != 0;
         let mut state = self.state();
         if state.facts.local.is_some() {
@@ -122,10 +130,14 @@ impl Inner {
     /// getsockopt(2), at most `max` bytes.
     pub(crate) fn get_option(&self, name: OptionName, max: u32) -> Outcome<Vec<u8>> {
         let permit = self.may_get_option(name)?;
-        let max = usize::try_from(max).unwrap_or(usize::MAX).min(MAXIMUM_LENGTH);
+        let max = usize::try_from(max)
+            .unwrap_or(usize::MAX)
+            .min(MAXIMUM_LENGTH);
         let outcome = attempt::get_option(&permit, self.fd(), max).map_err(Into::into);
         self.guest.audit().note(|| {
-            self.option_event("get-option", name).granted(&permit).outcome(&outcome)
+            self.option_event("get-option", name)
+                .granted(&permit)
+                .outcome(&outcome)
         });
         let mut value: Vec<u8> = outcome?;
         if name == PEER_CREDENTIALS {
@@ -150,13 +162,29 @@ impl Inner {
     }
 
     /// MCAST_JOIN_GROUP.
-    pub(crate) fn join_group(&self, group: IpAddr, source: Option<IpAddr>, interface: Option<String>) -> Outcome<()> {
+    pub(crate) fn join_group(
+        &self,
+        group: IpAddr,
+        source: Option<IpAddr>,
+        interface: Option<String>,
+    ) -> Outcome<()> {
         self.change_membership("join-group", group, source, interface, attempt::join_group)
     }
 
     /// MCAST_LEAVE_GROUP.
-    pub(crate) fn leave_group(&self, group: IpAddr, source: Option<IpAddr>, interface: Option<String>) -> Outcome<()> {
-        self.change_membership("leave-group", group, source, interface, attempt::leave_group)
+    pub(crate) fn leave_group(
+        &self,
+        group: IpAddr,
+        source: Option<IpAddr>,
+        interface: Option<String>,
+    ) -> Outcome<()> {
+        self.change_membership(
+            "leave-group",
+            group,
+            source,
+            interface,
+            attempt::leave_group,
+        )
     }
 
     fn change_membership(
@@ -170,9 +198,18 @@ impl Inner {
             std::os::fd::BorrowedFd<'_>,
         ) -> Result<(), Errno>,
     ) -> Outcome<()> {
-        let permit = self.may_join(&GroupRequest { group, source, interface })?;
+        let permit = self.may_join(&GroupRequest {
+            group,
+            source,
+            interface,
+        })?;
         let outcome = change(&permit, self.fd()).map_err(Into::into);
-        self.guest.audit().note(|| self.event(operation).address(group).granted(&permit).outcome(&outcome));
+        self.guest.audit().note(|| {
+            self.event(operation)
+                .address(group)
+                .granted(&permit)
+                .outcome(&outcome)
+        });
         outcome
     }
 
@@ -189,7 +226,10 @@ impl Inner {
             Queue::Unsent => "bytes-unsent",
         };
         self.may_ioctl(name)?;
-        if which == Queue::Readable && self.kind.socket_type != SocketType::Stream && self.has_senders() {
+        if which == Queue::Readable
+            && self.kind.socket_type != SocketType::Stream
+            && self.has_senders()
+        {
             // The next datagram may be one that the policy hides: its length is nobody's business.
             let ready = self.settle(super::Readiness::READABLE)?;
             if ready.is_empty() {

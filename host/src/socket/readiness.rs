@@ -33,7 +33,11 @@ impl Inner {
         } else {
             true
         };
-        Ok(if visible { found } else { found.difference(Readiness::READABLE) })
+        Ok(if visible {
+            found
+        } else {
+            found.difference(Readiness::READABLE)
+        })
     }
 
     fn settle_connection(&self) -> Outcome<bool> {
@@ -65,10 +69,18 @@ impl Inner {
                 Err(stopped) => return Err(stopped),
             };
             let mut nothing = BytesMut::new();
-            let next = message::recv_from(self.fd(), self.kind.socket_type, &mut nothing, 0, MessageFlags::PEEK);
+            let next = message::recv_from(
+                self.fd(),
+                self.kind.socket_type,
+                &mut nothing,
+                0,
+                MessageFlags::PEEK,
+            );
             match next {
                 Ok(next) => {
-                    let source = next.source.unwrap_or_else(super::sys::EncodedAddress::empty);
+                    let source = next
+                        .source
+                        .unwrap_or_else(super::sys::EncodedAddress::empty);
                     if self.hears(&mut state, &source)? {
                         return Ok(true);
                     }
@@ -118,7 +130,11 @@ pub(crate) async fn poll(
         for watched in sockets {
             watched.inner.check_interrupted()?;
         }
-        match guest.wait_mode().wait(all, Interest::Readable, deadline, guest.cancel()).await {
+        match guest
+            .wait_mode()
+            .wait(all, Interest::Readable, deadline, guest.cancel())
+            .await
+        {
             Ok(()) => {}
             Err(Failure::Errno(Errno::AGAIN | Errno::TIMEDOUT)) => return Ok(Vec::new()),
             Err(failure) => return Err(failure),
@@ -128,8 +144,10 @@ pub(crate) async fn poll(
 
 /// One look at all of them.
 fn look(sockets: &[Watched]) -> Outcome<Vec<(usize, Readiness)>> {
-    let mut descriptors: Vec<PollFd<'_>> =
-        sockets.iter().map(|watched| PollFd::new(watched.inner.fd(), watched.interest)).collect();
+    let mut descriptors: Vec<PollFd<'_>> = sockets
+        .iter()
+        .map(|watched| PollFd::new(watched.inner.fd(), watched.interest))
+        .collect();
     poll::ppoll(&mut descriptors, Some(std::time::Duration::ZERO))?;
     let mut ready = Vec::new();
     for (place, (watched, descriptor)) in sockets.iter().zip(&descriptors).enumerate() {
@@ -149,7 +167,9 @@ fn look(sockets: &[Watched]) -> Outcome<Vec<(usize, Readiness)>> {
 fn gather(sockets: &[Watched]) -> Outcome<Descriptor> {
     let mut interests: HashMap<u64, (&Inner, Readiness)> = HashMap::new();
     for watched in sockets {
-        let entry = interests.entry(watched.inner.number).or_insert((&watched.inner, Readiness::empty()));
+        let entry = interests
+            .entry(watched.inner.number)
+            .or_insert((&watched.inner, Readiness::empty()));
         entry.1 |= watched.interest;
     }
     let epoll = Epoll::create()?;
@@ -209,8 +229,17 @@ impl Poller {
         let slot = guest.slot(|| crate::audit::Event::new("poller"))?;
         let epoll = Epoll::create()?;
         let descriptor = Arc::new(descriptor_of(&epoll)?);
-        let interests = Arc::new(Interests { epoll, entries: Mutex::new(HashMap::new()) });
-        Ok(Poller { guest: guest.clone(), interests, descriptor, ready: Vec::new(), _slot: slot })
+        let interests = Arc::new(Interests {
+            epoll,
+            entries: Mutex::new(HashMap::new()),
+        });
+        Ok(Poller {
+            guest: guest.clone(),
+            interests,
+            descriptor,
+            ready: Vec::new(),
+            _slot: slot,
+        })
     }
 
     /// Begins to watch; `exist` where it is watched already.
@@ -219,8 +248,17 @@ impl Poller {
         if entries.contains_key(&inner.number) {
             return Err(Errno::EXIST.into());
         }
-        self.interests.epoll.add(inner.fd(), inner.number, interest)?;
-        entries.insert(inner.number, Entry { token, interest, inner: Arc::downgrade(inner) });
+        self.interests
+            .epoll
+            .add(inner.fd(), inner.number, interest)?;
+        entries.insert(
+            inner.number,
+            Entry {
+                token,
+                interest,
+                inner: Arc::downgrade(inner),
+            },
+        );
         drop(entries);
         let mut state = inner.state();
         state.pollers.retain(|poller| poller.strong_count() > 0);
@@ -229,34 +267,61 @@ impl Poller {
     }
 
     /// Changes token and interest; `noent` where it is not watched.
-    pub(crate) fn modify(&self, inner: &Arc<Inner>, token: u64, interest: Readiness) -> Outcome<()> {
+    pub(crate) fn modify(
+        &self,
+        inner: &Arc<Inner>,
+        token: u64,
+        interest: Readiness,
+    ) -> Outcome<()> {
         let mut entries = self.interests.entries();
         let entry = entries.get_mut(&inner.number).ok_or(Errno::NOENT)?;
-        self.interests.epoll.modify(inner.fd(), inner.number, interest)?;
+        self.interests
+            .epoll
+            .modify(inner.fd(), inner.number, interest)?;
         (entry.token, entry.interest) = (token, interest);
         Ok(())
     }
 
     /// Stops watching; `noent` where it was not watched.
     pub(crate) fn remove(&self, inner: &Arc<Inner>) -> Outcome<()> {
-        self.interests.entries().remove(&inner.number).ok_or(Errno::NOENT)?;
+        self.interests
+            .entries()
+            .remove(&inner.number)
+            .ok_or(Errno::NOENT)?;
         Ok(self.interests.epoll.remove(inner.fd())?)
     }
 
     /// Waits until something is ready: at most `max` tokens; none when the time is over.
-    pub(crate) async fn wait(&mut self, max: u32, timeout: Timeout) -> Outcome<Vec<(u64, Readiness)>> {
+    pub(crate) async fn wait(
+        &mut self,
+        max: u32,
+        timeout: Timeout,
+    ) -> Outcome<Vec<(u64, Readiness)>> {
         self.guest.check_stopped()?;
-        let max = usize::try_from(max).unwrap_or(usize::MAX).clamp(1, POLL_LIMIT);
+        let max = usize::try_from(max)
+            .unwrap_or(usize::MAX)
+            .clamp(1, POLL_LIMIT);
         let deadline = timeout.deadline(Errno::AGAIN);
         loop {
             let mut found = self.pending(max);
-            self.interests.epoll.wait(&mut self.ready, max, Some(std::time::Duration::ZERO))?;
+            self.interests
+                .epoll
+                .wait(&mut self.ready, max, Some(std::time::Duration::ZERO))?;
             self.settle(&mut found, max)?;
             if !found.is_empty() {
                 return Ok(found);
             }
             let guest = &self.guest;
-            match guest.wait_mode().wait(&self.descriptor, Interest::Readable, deadline, guest.cancel()).await {
+            match guest
+                .wait_mode()
+                .wait(
+                    &self.descriptor,
+                    Interest::Readable,
+                    deadline,
+                    guest.cancel(),
+                )
+                .await
+            {
                 Ok(()) => {}
                 Err(Failure::Errno(Errno::AGAIN | Errno::TIMEDOUT)) => return Ok(Vec::new()),
                 Err(failure) => return Err(failure),
@@ -267,9 +332,16 @@ impl Poller {
     /// Listeners whose next connection was taken by an earlier look.
     fn pending(&self, max: usize) -> Vec<(u64, Readiness)> {
         let entries = self.interests.entries();
-        let listeners = entries.values().filter(|entry| entry.interest.contains(Readiness::READABLE));
+        let listeners = entries
+            .values()
+            .filter(|entry| entry.interest.contains(Readiness::READABLE));
         listeners
-            .filter(|entry| entry.inner.upgrade().is_some_and(|inner| inner.is_listening() && inner.has_pending()))
+            .filter(|entry| {
+                entry
+                    .inner
+                    .upgrade()
+                    .is_some_and(|inner| inner.is_listening() && inner.has_pending())
+            })
             .map(|entry| (entry.token, Readiness::READABLE))
             .take(max)
             .collect()
@@ -278,12 +350,23 @@ impl Poller {
     /// Adds what the kernel found, less what the policy hides.
     fn settle(&self, found: &mut Vec<(u64, Readiness)>, max: usize) -> Outcome<()> {
         for &(number, ready) in &self.ready {
-            let entry = self.interests.entries().get(&number).map(|entry| (entry.token, entry.inner.clone()));
-            let Some((token, inner)) = entry else { continue };
-            let Some(inner) = inner.upgrade() else { continue };
+            let entry = self
+                .interests
+                .entries()
+                .get(&number)
+                .map(|entry| (entry.token, entry.inner.clone()));
+            let Some((token, inner)) = entry else {
+                continue;
+            };
+            let Some(inner) = inner.upgrade() else {
+                continue;
+            };
             inner.check_interrupted()?;
             let ready = inner.settle(ready)?;
-            if !ready.is_empty() && found.len() < max && !found.iter().any(|(known, _)| *known == token) {
+            if !ready.is_empty()
+                && found.len() < max
+                && !found.iter().any(|(known, _)| *known == token)
+            {
                 found.push((token, ready));
             }
         }
@@ -308,8 +391,10 @@ impl Inner {
             }
             let open = super::wait::Deadline::Open;
             let cancel = self.guest.cancel();
-            let readable = super::wait::Ready.wait(&self.descriptor, Interest::Readable, open, cancel);
-            let writable = super::wait::Ready.wait(&self.descriptor, Interest::Writable, open, cancel);
+            let readable =
+                super::wait::Ready.wait(&self.descriptor, Interest::Readable, open, cancel);
+            let writable =
+                super::wait::Ready.wait(&self.descriptor, Interest::Writable, open, cancel);
             let waited = if interest.contains(Readiness::READABLE | Readiness::WRITABLE) {
                 tokio::select! { waited = readable => waited, waited = writable => waited }
             } else if interest.contains(Readiness::WRITABLE) {

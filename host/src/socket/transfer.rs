@@ -17,7 +17,9 @@ impl Socket {
         let _permit = from.may_splice(&to_inner)?;
         drop(from.converse("splice")?);
         drop(to_inner.converse("splice")?);
-        let max = usize::try_from(max).unwrap_or(usize::MAX).min(PIPE_CAPACITY);
+        let max = usize::try_from(max)
+            .unwrap_or(usize::MAX)
+            .min(PIPE_CAPACITY);
         if max == 0 {
             return Ok(0);
         }
@@ -25,7 +27,9 @@ impl Socket {
         let taken = from.fill(&mut pipe, max, self.deadline(false)).await?;
         to_inner.drain(&mut pipe, to.deadline(false)).await?;
         from.guest.audit().note(|| {
-            from.event("splice").arguments(format_args!("to #{}", to_inner.number)).bytes(taken)
+            from.event("splice")
+                .arguments(format_args!("to #{}", to_inner.number))
+                .bytes(taken)
         });
         Ok(taken as u64)
     }
@@ -73,7 +77,9 @@ impl Inner {
             drop(self.converse("send-file")?);
             match splice::send_file(self.fd(), file, offset, count) {
                 Ok(sent) => {
-                    self.guest.audit().note(|| self.event("send-file").bytes(sent));
+                    self.guest
+                        .audit()
+                        .note(|| self.event("send-file").bytes(sent));
                     return Ok(sent as u64);
                 }
                 Err(Errno::AGAIN) => self.wait(Interest::Writable, deadline).await?,

@@ -28,7 +28,9 @@ pub(crate) fn ancillary_from_wit(
 fn passed(table: &ResourceTable, handle: &wit::BorrowedHandle) -> Result<Passed, Refusal> {
     Ok(match handle {
         wit::BorrowedHandle::Socket(socket) => Passed::Socket(table.get(socket)?.inner()?.clone()),
-        wit::BorrowedHandle::Descriptor(descriptor) => Passed::Opaque(table.get(descriptor)?.clone()),
+        wit::BorrowedHandle::Descriptor(descriptor) => {
+            Passed::Opaque(table.get(descriptor)?.clone())
+        }
     })
 }
 
@@ -38,7 +40,9 @@ fn index_of(interface: Option<String>) -> Result<u32, Errno> {
 
 fn plain_from_wit(message: wit::AncillaryOut) -> Result<PlainOut, Errno> {
     Ok(match message {
-        wit::AncillaryOut::Credentials(types::Credentials { pid, uid, gid }) => PlainOut::Credentials { pid, uid, gid },
+        wit::AncillaryOut::Credentials(types::Credentials { pid, uid, gid }) => {
+            PlainOut::Credentials { pid, uid, gid }
+        }
         wit::AncillaryOut::PacketInfoV4(info) => PlainOut::PacketInfoV4 {
             interface_index: index_of(info.interface)?,
             source: v4_from_wit(info.source),
@@ -51,7 +55,11 @@ fn plain_from_wit(message: wit::AncillaryOut) -> Result<PlainOut, Errno> {
         wit::AncillaryOut::TrafficClass(class) => PlainOut::TrafficClass(class),
         wit::AncillaryOut::SegmentSize(size) => PlainOut::SegmentSize(size),
         wit::AncillaryOut::TxTime(time) => PlainOut::TxTime(time),
-        wit::AncillaryOut::Raw(raw) => PlainOut::Raw { level: raw.level, kind: raw.type_, data: raw.data },
+        wit::AncillaryOut::Raw(raw) => PlainOut::Raw {
+            level: raw.level,
+            kind: raw.type_,
+            data: raw.data,
+        },
         // ALG's belong to a family that this host does not serve yet.
         wit::AncillaryOut::AlgOperation(_)
         | wit::AncillaryOut::AlgIv(_)
@@ -65,10 +73,16 @@ pub(crate) fn ancillary_to_wit(
     table: &mut ResourceTable,
     ancillary: Vec<AncillaryIn>,
 ) -> Result<Vec<wit::AncillaryIn>, Refusal> {
-    ancillary.into_iter().map(|message| one_to_wit(table, message)).collect()
+    ancillary
+        .into_iter()
+        .map(|message| one_to_wit(table, message))
+        .collect()
 }
 
-fn one_to_wit(table: &mut ResourceTable, message: AncillaryIn) -> Result<wit::AncillaryIn, Refusal> {
+fn one_to_wit(
+    table: &mut ResourceTable,
+    message: AncillaryIn,
+) -> Result<wit::AncillaryIn, Refusal> {
     Ok(match message {
         AncillaryIn::Rights(handles) => {
             let owned = handles.into_iter().map(|handle| owned(table, handle));
@@ -87,7 +101,10 @@ fn owned(table: &mut ResourceTable, handle: Handle) -> Result<wit::OwnedHandle, 
 }
 
 fn timestamp(stamp: Timestamp) -> types::Timestamp {
-    types::Timestamp { seconds: stamp.seconds, nanoseconds: stamp.nanoseconds }
+    types::Timestamp {
+        seconds: stamp.seconds,
+        nanoseconds: stamp.nanoseconds,
+    }
 }
 
 /// The interface's name, or its index where it is gone.
@@ -97,35 +114,48 @@ fn interface(index: u32) -> Option<String> {
 
 fn plain_to_wit(message: ControlIn) -> wit::AncillaryIn {
     match message {
-        ControlIn::Credentials { pid, uid, gid } => wit::AncillaryIn::Credentials(types::Credentials { pid, uid, gid }),
+        ControlIn::Credentials { pid, uid, gid } => {
+            wit::AncillaryIn::Credentials(types::Credentials { pid, uid, gid })
+        }
         ControlIn::Security(label) => wit::AncillaryIn::SecurityLabel(label),
         ControlIn::Timestamp(stamp) => wit::AncillaryIn::Timestamp(timestamp(stamp)),
-        ControlIn::Timestamping { software, hardware } => wit::AncillaryIn::Timestamping(types::Timestamping {
-            software: software.map(timestamp),
-            hardware: hardware.map(timestamp),
-        }),
-        ControlIn::PacketInfoV4 { interface_index, source, destination } => {
-            wit::AncillaryIn::PacketInfoV4(types::PacketInfoV4 {
-                interface: interface(interface_index),
-                source: v4_to_wit(source),
-                destination: v4_to_wit(destination),
+        ControlIn::Timestamping { software, hardware } => {
+            wit::AncillaryIn::Timestamping(types::Timestamping {
+                software: software.map(timestamp),
+                hardware: hardware.map(timestamp),
             })
         }
-        ControlIn::PacketInfoV6 { interface_index, address } => wit::AncillaryIn::PacketInfoV6(types::PacketInfoV6 {
+        ControlIn::PacketInfoV4 {
+            interface_index,
+            source,
+            destination,
+        } => wit::AncillaryIn::PacketInfoV4(types::PacketInfoV4 {
+            interface: interface(interface_index),
+            source: v4_to_wit(source),
+            destination: v4_to_wit(destination),
+        }),
+        ControlIn::PacketInfoV6 {
+            interface_index,
+            address,
+        } => wit::AncillaryIn::PacketInfoV6(types::PacketInfoV6 {
             interface: interface(interface_index),
             address: v6_to_wit(address),
         }),
         ControlIn::HopLimit(limit) => wit::AncillaryIn::HopLimit(limit),
         ControlIn::TrafficClass(class) => wit::AncillaryIn::TrafficClass(class),
-        ControlIn::OriginalDestination(address) => wit::AncillaryIn::OriginalDestination(address_to_wit(&address)),
+        ControlIn::OriginalDestination(address) => {
+            wit::AncillaryIn::OriginalDestination(address_to_wit(&address))
+        }
         ControlIn::IpOptions(options) => wit::AncillaryIn::IpOptions(options),
         ControlIn::ExtendedError(error) => wit::AncillaryIn::ExtendedError(extended_error(error)),
         ControlIn::DropCount(count) => wit::AncillaryIn::DropCount(count),
         ControlIn::SegmentSize(size) => wit::AncillaryIn::SegmentSize(size),
         ControlIn::Mark(mark) => wit::AncillaryIn::Mark(mark),
-        ControlIn::Raw { level, kind, data } => {
-            wit::AncillaryIn::Raw(types::RawAncillary { level, type_: kind, data })
-        }
+        ControlIn::Raw { level, kind, data } => wit::AncillaryIn::Raw(types::RawAncillary {
+            level,
+            type_: kind,
+            data,
+        }),
         // Descriptors took the other way; what is left of one is closed with it.
         ControlIn::Rights(_) | ControlIn::PidFd(_) => wit::AncillaryIn::Rights(Vec::new()),
     }

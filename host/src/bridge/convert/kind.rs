@@ -37,7 +37,9 @@ pub(crate) fn family_from_wit(family: wit::Family) -> Family {
 }
 
 fn number_of(family: wit::Family) -> u16 {
-    let known = FAMILIES.iter().find(|(known, _)| std::mem::discriminant(known) == std::mem::discriminant(&family));
+    let known = FAMILIES
+        .iter()
+        .find(|(known, _)| std::mem::discriminant(known) == std::mem::discriminant(&family));
     known.map_or(NOWHERE, |(_, number)| *number)
 }
 
@@ -96,7 +98,9 @@ pub(crate) fn protocol_from_wit(protocol: wit::Protocol) -> Option<u32> {
         wit::Protocol::Default | wit::Protocol::Other(0) => None,
         wit::Protocol::Other(number) => Some(number),
         named => {
-            let same = |known: &wit::Protocol| std::mem::discriminant(known) == std::mem::discriminant(&named);
+            let same = |known: &wit::Protocol| {
+                std::mem::discriminant(known) == std::mem::discriminant(&named)
+            };
             let known = PROTOCOLS.iter().find(|(known, _)| same(known));
             // Of another family: a number that no IP protocol has.
             Some(known.map_or(u32::MAX >> 1, |(_, number)| *number))
@@ -108,12 +112,20 @@ pub(crate) fn protocol_to_wit(kind: Kind) -> wit::Protocol {
     if kind.family == Family::Unix || kind.protocol == 0 {
         return wit::Protocol::Default;
     }
-    let known = PROTOCOLS.iter().find(|(_, number)| *number == kind.protocol);
-    known.map_or(wit::Protocol::Other(kind.protocol), |(protocol, _)| *protocol)
+    let known = PROTOCOLS
+        .iter()
+        .find(|(_, number)| *number == kind.protocol);
+    known.map_or(wit::Protocol::Other(kind.protocol), |(protocol, _)| {
+        *protocol
+    })
 }
 
 /// Family, type and protocol with the default filled in.
-pub(crate) fn kind_from_wit(family: wit::Family, socket_type: wit::SocketType, protocol: wit::Protocol) -> Kind {
+pub(crate) fn kind_from_wit(
+    family: wit::Family,
+    socket_type: wit::SocketType,
+    protocol: wit::Protocol,
+) -> Kind {
     let kind = Kind::new(family_from_wit(family), socket_type_from_wit(socket_type));
     match protocol_from_wit(protocol) {
         Some(protocol) => Kind { protocol, ..kind },
@@ -146,7 +158,10 @@ mod tests {
     #[test]
     fn a_family_by_number_is_the_family_by_name() {
         assert_eq!(family_from_wit(wit::Family::Other(1)), Family::Unix);
-        assert_eq!(family_from_wit(wit::Family::Can), family_from_wit(wit::Family::Other(29)));
+        assert_eq!(
+            family_from_wit(wit::Family::Can),
+            family_from_wit(wit::Family::Other(29))
+        );
         assert!(matches!(family_to_wit(Family::Other(29)), wit::Family::Can));
     }
 
@@ -157,7 +172,11 @@ mod tests {
 
     #[test]
     fn the_default_protocol_is_the_kernels() {
-        let kind = kind_from_wit(wit::Family::Inet6, wit::SocketType::Stream, wit::Protocol::Default);
+        let kind = kind_from_wit(
+            wit::Family::Inet6,
+            wit::SocketType::Stream,
+            wit::Protocol::Default,
+        );
         assert_eq!(kind.protocol, 6);
         assert!(matches!(protocol_to_wit(kind), wit::Protocol::Tcp));
     }

@@ -29,7 +29,8 @@ pub(crate) fn flags_from_wit(flags: wit::MessageFlags) -> Result<MessageFlags, E
     if flags == wit::MessageFlags::empty() {
         return Ok(MessageFlags::empty());
     }
-    if flags.contains(wit::MessageFlags::CTRUNC) || flags.contains(wit::MessageFlags::NOTIFICATION) {
+    if flags.contains(wit::MessageFlags::CTRUNC) || flags.contains(wit::MessageFlags::NOTIFICATION)
+    {
         return Err(Errno::INVAL);
     }
     Ok(FLAGS

@@ -7,6 +7,7 @@
 //!
 //! A new address family is one file beside [`inet`] and one line in [`address`]; a new group of control
 //! messages is one file in [`cmsg`] and its lines in the table there.
+#![allow(unsafe_code, reason = "the one place for it")]
 #![deny(unsafe_op_in_unsafe_fn)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 
@@ -17,6 +18,7 @@ pub mod diag;
 pub mod errno;
 pub mod host;
 mod inet;
+pub mod inherited;
 mod kind;
 pub mod life;
 pub mod message;

@@ -23,7 +23,11 @@ pub(crate) struct Cancel {
 
 impl Cancel {
     pub(crate) fn new() -> Result<Cancel, Errno> {
-        Ok(Cancel { state: AtomicU8::new(0), event: EventFd::create()?, notify: Notify::new() })
+        Ok(Cancel {
+            state: AtomicU8::new(0),
+            event: EventFd::create()?,
+            notify: Notify::new(),
+        })
     }
 
     fn raise(&self, what: u8) {
@@ -92,6 +96,8 @@ impl CancelHandle {
 
 impl std::fmt::Debug for CancelHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CancelHandle").field("stopped", &self.0.is_stopped()).finish()
+        f.debug_struct("CancelHandle")
+            .field("stopped", &self.0.is_stopped())
+            .finish()
     }
 }

@@ -12,8 +12,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use cancel::CancelHandle;
 pub(crate) use cancel::Cancel;
+pub use cancel::CancelHandle;
 pub(crate) use park::Park;
 pub(crate) use ready::Ready;
 
@@ -76,7 +76,11 @@ impl Deadline {
             Deadline::Now(errno) => Err(errno),
             Deadline::At(moment) => {
                 let left = moment.saturating_duration_since(Instant::now());
-                if left.is_zero() { Err(Errno::TIMEDOUT) } else { Ok(Some(left)) }
+                if left.is_zero() {
+                    Err(Errno::TIMEDOUT)
+                } else {
+                    Ok(Some(left))
+                }
             }
         }
     }
@@ -91,7 +95,10 @@ pub(crate) struct Descriptor {
 
 impl Descriptor {
     pub(crate) fn new(fd: OwnedFd) -> Descriptor {
-        Descriptor { registration: Mutex::new(None), fd: Arc::new(fd) }
+        Descriptor {
+            registration: Mutex::new(None),
+            fd: Arc::new(fd),
+        }
     }
 
     /// The open descriptor.
@@ -100,7 +107,10 @@ impl Descriptor {
     }
 
     fn registration(&self) -> Result<Arc<Registration>, Errno> {
-        let mut kept = self.registration.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self
+            .registration
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(registration) = kept.as_ref().filter(|kept| kept.belongs_here()) {
             return Ok(registration.clone());
         }
@@ -125,7 +135,11 @@ pub(crate) trait Wait {
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Waits this long, or until the guest is interrupted or stopped.
-    fn pause(&self, moment: Duration, cancel: &Cancel) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn pause(
+        &self,
+        moment: Duration,
+        cancel: &Cancel,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// The wait that a guest was given.

@@ -23,24 +23,37 @@ impl Wait for Park {
             Interest::Writable => Readiness::WRITABLE,
             Interest::Error => Readiness::empty(),
         };
-        let mut watched =
-            [PollFd::new(descriptor.fd(), wanted), PollFd::new(cancel.event().as_fd(), Readiness::READABLE)];
+        let mut watched = [
+            PollFd::new(descriptor.fd(), wanted),
+            PollFd::new(cancel.event().as_fd(), Readiness::READABLE),
+        ];
         sleep(&mut watched, left, cancel)
     }
 
     async fn pause(&self, moment: Duration, cancel: &Cancel) -> Result<(), Failure> {
-        sleep(&mut [PollFd::new(cancel.event().as_fd(), Readiness::READABLE)], Some(moment), cancel)
+        sleep(
+            &mut [PollFd::new(cancel.event().as_fd(), Readiness::READABLE)],
+            Some(moment),
+            cancel,
+        )
     }
 }
 
 /// Sleeps in ppoll(2); the guest's event descriptor is the last of those watched.
-fn sleep(watched: &mut [PollFd<'_>], left: Option<Duration>, cancel: &Cancel) -> Result<(), Failure> {
+fn sleep(
+    watched: &mut [PollFd<'_>],
+    left: Option<Duration>,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
     match poll::ppoll(watched, left) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(errno) => return Err(errno.into()),
     }
     // Drained before the state is taken: what is raised in between wakes the next wait once more.
-    if watched.last().is_some_and(|event| event.events().contains(Readiness::READABLE)) {
+    if watched
+        .last()
+        .is_some_and(|event| event.events().contains(Readiness::READABLE))
+    {
         cancel.event().drain();
     }
     cancel.check()

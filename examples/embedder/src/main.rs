@@ -1,0 +1,2 @@
+//! An embedder.
+fn main() {}

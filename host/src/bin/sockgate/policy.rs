@@ -1,0 +1,89 @@
+//! Reading the policy that the command line names.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use sockgate::policy::{Policy, Source};
+
+/// What grants: files, rules in one line, variables.
+#[derive(Args)]
+pub struct PolicyArgs {
+    /// A policy file (TOML); may be given several times, their rules add up
+    #[arg(long = "policy", value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// One rule in a line: 'tcp connect 10.0.0.0/8:443', 'unix listen /run/x.sock', 'resolve db.example.com'
+    #[arg(long = "allow", value_name = "RULE")]
+    rules: Vec<String>,
+
+    #[command(flatten)]
+    variables: Variables,
+}
+
+/// What policy files leave open.
+#[derive(Args)]
+pub struct Variables {
+    /// What ${NAME} in policy files stands for
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = pair)]
+    variables: Vec<(String, String)>,
+}
+
+/// `NAME=VALUE`.
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err(format!("`{text}` has no `=`: write NAME=VALUE")),
+    }
+}
+
+impl PolicyArgs {
+    /// Whether nothing was given: then everything is refused.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.rules.is_empty()
+    }
+
+    /// The policy of all files and rules together.
+    pub fn load(&self) -> Result<Policy> {
+        let mut policy = Policy::deny_all();
+        for file in &self.files {
+            policy = merge(policy, load_file(file, &self.variables)?)?;
+        }
+        for rule in &self.rules {
+            let rule = Policy::allow_line(rule)
+                .map_err(|errors| anyhow!("--allow '{rule}':\n{errors}"))?;
+            policy = merge(policy, rule)?;
+        }
+        Ok(policy)
+    }
+}
+
+fn merge(policy: Policy, more: Policy) -> Result<Policy> {
+    policy
+        .merge(more)
+        .map_err(|errors| anyhow!("the policies do not go together:\n{errors}"))
+}
+
+/// One policy file.
+pub fn load_file(file: &Path, variables: &Variables) -> Result<Policy> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("the policy file {} cannot be read", file.display()))?;
+    let source = Source {
+        name: file.display().to_string(),
+        text,
+        base: base_of(file)?,
+        variables: variables.variables.iter().cloned().collect(),
+    };
+    Policy::from_toml(&source)
+        .map_err(|errors| anyhow!("{} is no policy:\n{errors}", file.display()))
+}
+
+/// A relative `root` begins beside the file.
+fn base_of(file: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(file)
+        .with_context(|| format!("the place of {} cannot be told", file.display()))?;
+    Ok(absolute
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_else(|| PathBuf::from("/")))
+}

@@ -1,0 +1,287 @@
+//! `sockgate run`: one guest under its policy.
+
+use std::fs::File;
+use std::io::{IsTerminal, LineWriter};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use sockgate::{
+    CancelHandle, JsonLines, SocketsCtx, SocketsCtxView, SocketsView, Stopped, TextLines, WaitMode,
+};
+use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::{Config, Engine, Store};
+use wasmtime_wasi::p2::bindings::Command;
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use super::granted;
+use super::policy::{PolicyArgs, pair};
+
+/// Run a guest. Its exit status is the command's; 134 when it traps, 130 when it was interrupted
+#[derive(Args)]
+pub struct Run {
+    #[command(flatten)]
+    policy: PolicyArgs,
+
+    /// Print each operation as strace would, with the rule that decided, on standard error
+    #[arg(long)]
+    trace: bool,
+
+    /// Append each operation to FILE as a line of JSON
+    #[arg(long, value_name = "FILE")]
+    audit: Option<PathBuf>,
+
+    /// How the guest waits: park blocks its thread, ready suspends it in the runtime
+    #[arg(long, value_enum, default_value_t = Wait::Park)]
+    wait: Wait,
+
+    /// Hand the guest a ready socket: NAME=tcp-listen:ADDR, NAME=udp:ADDR, NAME=unix-listen:PATH, or
+    /// NAME=fd:NUMBER; sockets of socket activation (LISTEN_FDS) come by their own names
+    #[arg(long = "socket", value_name = "NAME=SOCKET", value_parser = pair)]
+    sockets: Vec<(String, String)>,
+
+    /// An environment variable of the guest
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
+    environment: Vec<(String, String)>,
+
+    /// A directory that the guest may use, under its own name or another: HOST or HOST::GUEST
+    #[arg(long = "dir", value_name = "HOST[::GUEST]")]
+    directories: Vec<String>,
+
+    /// The guest: a component that exports wasi:cli/run (any program built for wasm32-wasip2)
+    #[arg(value_name = "GUEST.wasm")]
+    guest: PathBuf,
+
+    /// The guest's arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Wait {
+    Park,
+    Ready,
+}
+
+struct State {
+    table: ResourceTable,
+    wasi: WasiCtx,
+    sockets: SocketsCtx,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl SocketsView for State {
+    fn sockets(&mut self) -> SocketsCtxView<'_> {
+        SocketsCtxView {
+            ctx: &mut self.sockets,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl Run {
+    pub fn execute(self) -> Result<ExitCode> {
+        let sockets = self.sockets()?;
+        let mut config = Config::new();
+        // No component-model-async here: 80 ns less for each call.
+        config.concurrency_support(false);
+        match wasmtime::Cache::from_file(None) {
+            Ok(cache) => drop(config.cache(Some(cache))),
+            Err(error) => tracing::debug!(%error, "guests are compiled without a cache"),
+        }
+        let engine = Engine::new(&config).map_err(told)?;
+        let component = compile(&engine, &self.guest)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .context("the runtime could not be started")?;
+        runtime.spawn(end_on_signal(sockets.cancel_handle()));
+        let state = State {
+            table: ResourceTable::new(),
+            wasi: self.wasi(&sockets)?,
+            sockets,
+        };
+        let code = runtime.block_on(run(&engine, &component, state, &self.guest))?;
+        // A resolver thread, or a read of standard input, may still be under way.
+        runtime.shutdown_background();
+        Ok(code)
+    }
+
+    fn sockets(&self) -> Result<SocketsCtx> {
+        let name = self.guest.file_stem().unwrap_or(self.guest.as_os_str());
+        let mut builder = SocketsCtx::builder(self.policy.load()?).name(name.to_string_lossy());
+        builder = builder.wait_mode(match self.wait {
+            Wait::Park => WaitMode::Park,
+            Wait::Ready => WaitMode::Ready,
+        });
+        if self.trace {
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            builder = builder.audit(TextLines::new(std::io::stderr(), colour));
+        }
+        if let Some(path) = &self.audit {
+            let file = File::options()
+                .create(true)
+                .append(true)
+                .open(path)
+                .with_context(|| format!("the audit log {} cannot be opened", path.display()))?;
+            builder = builder.audit(JsonLines::new(LineWriter::new(file)));
+        }
+        for (name, socket) in granted::sockets(&self.sockets)? {
+            builder = builder.grant_socket(name, socket);
+        }
+        Ok(builder.build()?)
+    }
+
+    fn wasi(&self, sockets: &SocketsCtx) -> Result<WasiCtx> {
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.inherit_stdio();
+        wasi.arg(self.guest.to_string_lossy());
+        wasi.args(&self.arguments);
+        for (name, value) in &self.environment {
+            wasi.env(name, value);
+        }
+        for directory in &self.directories {
+            let (host, guest) = directory.split_once("::").unwrap_or((directory, directory));
+            wasi.preopened_dir(host, guest, FsPerms::ReadWrite)
+                .map_err(told)
+                .with_context(|| format!("--dir {directory}: {host} cannot be opened"))?;
+        }
+        sockets.govern_wasi_sockets(&mut wasi);
+        Ok(wasi.build())
+    }
+}
+
+fn compile(engine: &Engine, guest: &Path) -> Result<Component> {
+    let bytes = std::fs::read(guest)
+        .with_context(|| format!("the guest {} cannot be read", guest.display()))?;
+    // The layer in a module's header: 0 is a core module, 1 a component.
+    if bytes.starts_with(b"\0asm") && bytes.get(6..8) == Some(&[0, 0]) {
+        bail!(
+            "{} is a core module and no component: build it for wasm32-wasip2, or make it one with \
+             `wasm-tools component new`",
+            guest.display()
+        );
+    }
+    Component::new(engine, &bytes)
+        .map_err(told)
+        .with_context(|| format!("{} is no component that can be compiled", guest.display()))
+}
+
+async fn run(
+    engine: &Engine,
+    component: &Component,
+    state: State,
+    guest: &Path,
+) -> Result<ExitCode> {
+    let mut linker: Linker<State> = Linker::new(engine);
+    let added = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
+        .and_then(|()| sockgate::add_to_linker_async(&mut linker))
+        .and_then(|()| sockgate::add_wasi_name_lookup(&mut linker));
+    added.map_err(told)?;
+    let mut store = Store::new(engine, state);
+    let command = match linker.instantiate_pre(component) {
+        Ok(pre) => pre,
+        Err(error) => return Err(missing_import(engine, component, guest, error)),
+    };
+    let command = match wasmtime_wasi::p2::bindings::CommandPre::new(command) {
+        Ok(pre) => pre.instantiate_async(&mut store).await.map_err(told)?,
+        Err(_) => bail!(
+            "{} exports no wasi:cli/run: it is a library, and `sockgate run` runs programs",
+            guest.display()
+        ),
+    };
+    Ok(ended(call(&mut store, &command).await, guest))
+}
+
+async fn call(store: &mut Store<State>, command: &Command) -> wasmtime::Result<Result<(), ()>> {
+    command.wasi_cli_run().call_run(store).await
+}
+
+/// The guest's own status; a trap is told.
+fn ended(outcome: wasmtime::Result<Result<(), ()>>, guest: &Path) -> ExitCode {
+    let error = match outcome {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(())) => return ExitCode::FAILURE,
+        Err(error) => error,
+    };
+    if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
+        return ExitCode::from(u8::try_from(*status).unwrap_or(1));
+    }
+    if error.downcast_ref::<Stopped>().is_some() {
+        return ExitCode::from(130);
+    }
+    eprintln!("sockgate: {} trapped: {error:?}", guest.display());
+    ExitCode::from(134)
+}
+
+/// A sentence for an import that nobody gives.
+fn missing_import(
+    engine: &Engine,
+    component: &Component,
+    guest: &Path,
+    error: wasmtime::Error,
+) -> anyhow::Error {
+    const GIVEN: &[&str] = &[
+        "sockgate:sockets/",
+        "wasi:cli/",
+        "wasi:clocks/",
+        "wasi:filesystem/",
+        "wasi:io/",
+        "wasi:random/",
+        "wasi:sockets/",
+    ];
+    let guest = guest.display();
+    let kind = component.component_type();
+    let mut foreign = kind
+        .imports(engine)
+        .map(|(name, _)| name.to_string())
+        .filter(|name| {
+            !GIVEN.iter().any(|given| name.starts_with(given)) || name.contains("@0.3.")
+        });
+    match foreign.next() {
+        Some(name) => anyhow::anyhow!(
+            "{guest} imports `{name}`, which nobody gives: sockgate run gives sockgate:sockets@0.1.0 and WASI 0.2. \
+             Plug a component that exports it into the guest (`wac plug`), or run the guest in a host of your own \
+             with the sockgate crate"
+        ),
+        None => told(error).context(format!(
+            "{guest} was built against another version of an interface that sockgate gives; build it again with \
+             the sockgate-guest of this sockgate"
+        )),
+    }
+}
+
+/// The first signal stops the guest where it waits, so that its sockets close in order; a guest that does
+/// not wait is ended a second later.
+async fn end_on_signal(cancel: CancelHandle) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    cancel.stop();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    std::process::exit(130);
+}
+
+/// wasmtime's errors are no `std::error::Error`.
+fn told(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:#}")
+}

@@ -8,5 +8,8 @@ pub use bridge::{
     BuildError, PolicyHandle, Sockets, SocketsCtx, SocketsCtxBuilder, SocketsCtxView, SocketsView,
     Stopped, add_to_linker_async,
 };
-pub use socket::{CancelHandle, Errno, InheritedSocket, Timeout, WaitMode, inherited_sockets};
+pub use socket::{
+    CancelHandle, Errno, InheritedSocket, Timeout, WaitMode, inherited_sockets,
+    raise_descriptor_limit,
+};
 pub use sockgate_policy as policy;

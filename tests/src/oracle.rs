@@ -11,13 +11,17 @@ use crate::skip::skip;
 /// A program that tests use as peer, witness or reference.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Tool {
+    /// socat(1): relays between any two sockets.
     Socat,
+    /// curl(1)
     Curl,
     /// Usable only where the machine lets processes be traced.
     Strace,
+    /// openssl(1)
     Openssl,
     /// iproute2's list of sockets.
     Ss,
+    /// python3 with its `socket` module
     Python,
     /// Makes Python guests; lives in a virtual environment below target/.
     ComponentizePy,

@@ -8,9 +8,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sockgate_policy::{Address, Denial, Family, Kind, Operation, Permit, SocketFacts, SocketType};
+use sockgate_policy::{
+    Address, Denial, Family, Kind, Operation, Origin, Permit, SocketFacts, SocketType,
+};
 use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddress, Network};
 use wasmtime_wasi::p2::{DynPollable, Pollable};
@@ -34,7 +36,7 @@ impl SocketsCtx {
     pub fn govern_wasi_sockets(&self, wasi: &mut WasiCtxBuilder) {
         let judge = Arc::new(Judge {
             guest: self.guest().clone(),
-            udp: Mutex::default(),
+            known: Mutex::default(),
         });
         wasi.allow_tcp(true)
             .allow_udp(true)
@@ -46,16 +48,20 @@ impl SocketsCtx {
     }
 }
 
-/// What is known of the guest's UDP sockets.
+/// What is known of the guest's sockets: the check is told one address at a time and never whose.
 #[derive(Default)]
-struct Udp {
+struct Known {
+    /// Where TCP sockets listen.
+    listening: Vec<Address>,
+    /// Where UDP sockets are bound.
     bound: Vec<Address>,
+    /// From whom UDP sockets received.
     heard: Heard,
 }
 
 struct Judge {
     guest: Arc<Guest>,
-    udp: Mutex<Udp>,
+    known: Mutex<Known>,
 }
 
 impl Judge {
@@ -73,21 +79,20 @@ impl Judge {
             SocketAddrUse::TcpBind => self.tell("bind", &address, gate.bind(&facts, &address)),
             SocketAddrUse::UdpBind => {
                 self.tell("bind", &address, gate.bind(&facts, &address))?;
-                self.remember_bound(address);
+                self.remember(|known| &mut known.bound, address);
                 Ok(())
             }
             SocketAddrUse::TcpListen => {
-                let local_chosen = implicit;
                 let facts = SocketFacts {
                     local: Some(address.clone()),
-                    local_chosen,
+                    local_chosen: implicit,
                     ..facts
                 };
-                self.tell("listen", &address, gate.listen(&facts))
+                self.tell("listen", &address, gate.listen(&facts))?;
+                self.remember(|known| &mut known.listening, address);
+                Ok(())
             }
-            SocketAddrUse::TcpAccept => {
-                self.tell("accept", &address, gate.accept(&facts, &address))
-            }
+            SocketAddrUse::TcpAccept => self.judge_accept(&facts, &address),
             SocketAddrUse::TcpConnect => {
                 self.tell("connect", &address, gate.connect(&facts, &address))
             }
@@ -113,35 +118,47 @@ impl Judge {
         Ok(())
     }
 
-    fn udp(&self) -> std::sync::MutexGuard<'_, Udp> {
-        self.udp.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember_bound(&self, address: Address) {
+    fn remember(&self, list: fn(&mut Known) -> &mut Vec<Address>, address: Address) {
         // As many as the guest may have sockets; what was closed since only makes the verdict stricter.
         let most = self.guest.gate().limits().sockets;
-        let mut udp = self.udp();
-        if udp.bound.len() < most && !udp.bound.contains(&address) {
-            udp.bound.push(address);
+        let mut known = self.known();
+        let list = list(&mut known);
+        if list.len() < most && !list.contains(&address) {
+            list.push(address);
         }
     }
 
-    /// The local addresses that a datagram may belong to: all that the guest bound, or "any".
-    fn locals(&self) -> Vec<Option<Address>> {
-        let bound = &self.udp().bound;
-        if bound.is_empty() {
-            vec![None]
-        } else {
-            bound.iter().cloned().map(Some).collect()
+    /// The local addresses that a peer may have come to: each of them has to grant it.
+    fn locals(&self, list: fn(&Known) -> &[Address]) -> Vec<Option<Address>> {
+        let known = self.known();
+        match list(&known) {
+            [] => vec![None],
+            addresses => addresses.iter().cloned().map(Some).collect(),
         }
+    }
+
+    fn judge_accept(&self, facts: &SocketFacts, peer: &Address) -> Outcome<()> {
+        for local in self.locals(|known| &known.listening) {
+            let facts = SocketFacts {
+                local,
+                origin: Origin::Accept,
+                ..facts.clone()
+            };
+            self.tell("accept", peer, self.guest.gate().accept(&facts, peer))?;
+        }
+        Ok(())
     }
 
     fn judge_send(&self, facts: &SocketFacts, to: &Address) -> Outcome<()> {
         let gate = self.guest.gate();
-        let heard = self.udp().heard.contains(to, std::time::Instant::now());
+        let heard = self.known().heard.contains(to, std::time::Instant::now());
         let mut verdict = gate.send_to(facts, to);
         if verdict.is_err() && heard {
-            for local in self.locals() {
+            for local in self.locals(|known| &known.bound) {
                 let facts = SocketFacts {
                     local,
                     ..facts.clone()
@@ -164,14 +181,14 @@ impl Judge {
         if gate.connect(facts, from).is_ok() {
             return self.tell("receive", from, gate.connect(facts, from));
         }
-        for local in self.locals() {
+        for local in self.locals(|known| &known.bound) {
             let facts = SocketFacts {
                 local,
                 ..facts.clone()
             };
             self.tell("receive", from, gate.receive_from(&facts, from))?;
         }
-        self.udp().heard.remember(from, std::time::Instant::now());
+        self.known().heard.remember(from, std::time::Instant::now());
         Ok(())
     }
 }

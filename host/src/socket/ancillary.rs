@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use sockgate_policy::{Address, AncillaryKind, Carries, MessageFlags, Permit};
 
 use super::attempt::Destination;
-use super::data::{Attempt, conversation, interest};
+use super::data::{Attempt, conversation, filled, interest};
 use super::descriptors::{Handle, Opaque, Passed};
 use super::sys::cmsg::{Control, ControlIn, ControlOut};
 use super::sys::message::{self, Incoming, ReceivedFlags};
@@ -252,7 +252,6 @@ impl Inner {
         if senders {
             let from = incoming
                 .source
-                .clone()
                 .unwrap_or_else(super::sys::EncodedAddress::empty);
             // The error queue holds what this socket sent itself.
             if !flags.contains(MessageFlags::ERRQUEUE) && !self.hears(&mut state, &from)? {
@@ -299,7 +298,7 @@ impl Inner {
         };
         let ancillary = self.let_through(control, allowed);
         Ok(MessageIn {
-            data: buffer.split().freeze(),
+            data: filled(buffer),
             true_length,
             flags,
             source,
@@ -332,6 +331,10 @@ impl Inner {
                                 "no rule lists `{kind}` under ancillary.receive"
                             ))
                     });
+                }
+                ControlIn::Credentials { pid, uid, gid } => {
+                    let pid = super::option::shown_pid(pid);
+                    through.push(AncillaryIn::Plain(ControlIn::Credentials { pid, uid, gid }));
                 }
                 ControlIn::PidFd(fd) => through.push(AncillaryIn::PidFd(Opaque::new(fd))),
                 plain => through.push(AncillaryIn::Plain(plain)),
@@ -381,12 +384,13 @@ impl Socket {
         let buffer = &mut self.buffer;
         let control = usize::try_from(control).unwrap_or(usize::MAX);
         inner
-            .until_done(interest(flags), deadline, |inner| {
-                let Some(room) = inner.room(max)? else {
-                    return Ok(Attempt::WouldBlock);
-                };
-                inner.attempt_recv_msg(buffer, room, control, flags)
-            })
+            .receive(
+                buffer,
+                max,
+                interest(flags),
+                deadline,
+                |inner, buffer, room| inner.attempt_recv_msg(buffer, room, control, flags),
+            )
             .await
     }
 }

@@ -244,11 +244,6 @@ impl Destination {
         self.permit.holds(guest.gate()) && self.asked == *asked
     }
 
-    /// The address as the guest wrote it.
-    pub(super) fn asked(&self) -> &Address {
-        &self.asked
-    }
-
     pub(super) fn permit(&self) -> &Permit<op::SendTo> {
         &self.permit
     }

@@ -5,7 +5,7 @@ use sockgate_policy::{Address, MessageFlags};
 
 use super::ancillary::AncillaryIn;
 use super::attempt::Destination;
-use super::data::{Attempt, MESSAGE_LIMIT, conversation, interest};
+use super::data::{Attempt, MESSAGE_LIMIT, conversation, filled, interest};
 use super::sys::EncodedAddress;
 use super::sys::batch::{self, BatchHead, BatchScratch, MAXIMUM_COUNT, Outgoing};
 use super::sys::message::ReceivedFlags;
@@ -50,7 +50,7 @@ impl Inner {
         addresses: &[Address],
         flags: MessageFlags,
     ) -> Outcome<Attempt<BatchSent>> {
-        self.guest.check_stopped()?;
+        self.begin()?;
         let (routes, mut allowed, mut refused) = self.judge_batch(messages, addresses, flags)?;
         let mut outgoing = Vec::with_capacity(allowed);
         for message in &messages[..allowed] {
@@ -161,6 +161,7 @@ impl Inner {
         };
         // The slab is bounded as a whole; a batch of large messages is a batch of fewer.
         let count = wanted.count.min((MESSAGE_LIMIT / max.max(1)).max(1));
+        let _held = self.guest.hold(count * max)?;
         let received = batch::recv_batch(
             self.fd(),
             self.kind.socket_type,
@@ -180,7 +181,7 @@ impl Inner {
         for head in &heads {
             heard.push(
                 !senders || {
-                    let source = head.source.clone().unwrap_or_else(EncodedAddress::empty);
+                    let source = head.source.unwrap_or_else(EncodedAddress::empty);
                     self.hears(&mut state, &source)?
                 },
             );
@@ -192,7 +193,7 @@ impl Inner {
         };
         drop(state);
         compact(slab, &heads, &heard);
-        let taken = self.batch_in(slab.split().freeze(), heads, &heard, &allowed)?;
+        let taken = self.batch_in(filled(slab), heads, &heard, &allowed)?;
         if taken.messages.is_empty() {
             return Ok(Attempt::Hidden);
         }

@@ -1,11 +1,14 @@
 //! Connections: listen, accept, connect.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use sockgate_policy::{Address, Family, Origin, SocketFacts, SocketType};
+use sockgate_policy::{Address, Carries, Family, Origin, Permit, SocketFacts, op};
 
 use super::data::Attempt;
+use super::sys::poll::{self, PollFd, Readiness};
 use super::sys::{life, option};
 use super::wait::Deadline;
 use super::{Errno, Failure, Inner, Interest, Outcome, Socket, attempt};
@@ -13,7 +16,7 @@ use super::{Errno, Failure, Inner, Interest, Outcome, Socket, attempt};
 impl Inner {
     /// listen(2). A socket that was never bound gets its name first, and under the same grant.
     pub(crate) fn listen(&self, backlog: u32) -> Outcome<()> {
-        self.guest.check_stopped()?;
+        self.begin()?;
         if self.state().facts.local.is_none()
             && let Some(any) = wildcard(self.kind.family)
         {
@@ -27,14 +30,20 @@ impl Inner {
                 .granted(&permit)
                 .outcome(&outcome)
         });
+        if outcome.is_ok() {
+            self.state().listening = true;
+        }
         outcome
     }
 
     /// One accept(2), or a connection that poll took already.
     pub(super) fn attempt_accept(&self) -> Outcome<Attempt<(Arc<Inner>, Address)>> {
-        let permit = self.may_listen()?;
+        let permit = self.may_accept()?;
         if let Some(waiting) = self.state().pending.pop_front() {
             return Ok(Attempt::Done(waiting));
+        }
+        if self.would_block(Readiness::READABLE)? {
+            return Ok(Attempt::WouldBlock);
         }
         let slot = self.guest.slot(|| self.event("accept"))?;
         let (fd, peer) = match attempt::accept(&permit, self.fd()) {
@@ -43,49 +52,23 @@ impl Inner {
             // The connection went away between its arrival and this call, accept(2).
             Err(errno) if life::is_transient_accept_error(errno) => return Ok(Attempt::Hidden),
             Err(errno) => {
-                let failure = Failure::from(errno);
-                self.guest.audit().note(|| {
-                    self.event("accept")
-                        .granted(&permit)
-                        .outcome::<()>(&Err(failure))
-                });
-                return Err(failure);
+                let failed: Outcome<()> = Err(errno.into());
+                self.guest
+                    .audit()
+                    .note(|| self.event("accept").granted(&permit).outcome(&failed));
+                return Err(errno.into());
             }
         };
         let peer = match peer {
             Some(peer) => peer,
             None => life::peer_address(fd.as_fd())?,
         };
-        let converse = match self.judge_peer(&peer) {
-            Ok(converse) => converse,
-            Err(denial) => {
-                self.guest
-                    .audit()
-                    .note(|| self.event("accept").address(&peer).denied(&denial));
-                life::reset_on_close(fd.as_fd())?;
-                return Ok(Attempt::Hidden);
-            }
-        };
-        if let Some(uids) = converse.peer_uids()
-            && !option::peer_credentials(fd.as_fd()).is_ok_and(|peer| uids.contains(&peer.uid))
-        {
-            self.guest.audit().note(|| {
-                self.event("accept")
-                    .address(&peer)
-                    .arguments("peer-uid is not granted")
-            });
+        let Some(converse) = self.let_in(fd.as_fd(), &peer) else {
+            // The peer sees a reset, and the guest nothing.
+            life::reset_on_close(fd.as_fd())?;
             return Ok(Attempt::Hidden);
-        }
-        let listener = self.state();
-        let mut facts = SocketFacts::new(self.kind);
-        facts.origin = Origin::Accept;
-        facts.local.clone_from(&listener.facts.local);
-        facts.options = listener.facts.options.clone();
-        facts.v6only = listener.facts.v6only;
-        facts.granted = listener.facts.granted;
-        facts.peer = Some(peer.clone());
-        drop(listener);
-        let accepted = Inner::new(&self.guest, fd, facts, slot);
+        };
+        let accepted = Inner::new(&self.guest, fd, self.facts_of_accepted(&peer), slot);
         accepted.state().converse = Some(converse);
         self.guest.audit().note(|| {
             self.event("accept")
@@ -96,11 +79,61 @@ impl Inner {
         Ok(Attempt::Done((Arc::new(accepted), peer)))
     }
 
+    /// The verdict on a connection that arrived; `None` hides it.
+    fn let_in(&self, fd: BorrowedFd<'_>, peer: &Address) -> Option<Permit<op::Converse>> {
+        match self.judge_peer(peer) {
+            Ok(converse) if !runs_as(fd, &converse) => {
+                self.guest.audit().note(|| {
+                    self.event("accept")
+                        .address(peer)
+                        .withheld(format_args!("the peer's user is not among peer-uid"))
+                });
+                None
+            }
+            Ok(converse) => Some(converse),
+            Err(denial) => {
+                self.guest
+                    .audit()
+                    .note(|| self.event("accept").address(peer).denied(&denial));
+                None
+            }
+        }
+    }
+
+    /// An accepted socket is judged by what its listener is.
+    fn facts_of_accepted(&self, peer: &Address) -> SocketFacts {
+        SocketFacts {
+            origin: Origin::Accept,
+            peer: Some(peer.clone()),
+            ..self.state().facts.clone()
+        }
+    }
+
+    /// A descriptor that somebody else shares may be a blocking one: it is looked at before it is tried.
+    fn would_block(&self, wanted: Readiness) -> Outcome<bool> {
+        if !self.shared.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let mut descriptor = [PollFd::new(self.fd(), wanted)];
+        Ok(poll::ppoll(&mut descriptor, Some(Duration::ZERO))? == 0)
+    }
+
     /// The first half of connect(2): whether the connection is made (or under way).
     fn begin_connect(&self, peer: &Address) -> Outcome<Begun> {
         self.settle_dual_stack_towards(peer)?;
         let permit = self.may_connect(peer)?;
-        let outcome = attempt::connect(&permit, &self.guest, self.kind, self.fd());
+        if self.shared.load(Ordering::Relaxed) {
+            // connect(2) has no flag against blocking; who shares the descriptor sees this.
+            life::set_nonblocking(self.fd(), true)?;
+        }
+        let mut outcome = attempt::connect(&permit, &self.guest, self.kind, self.fd());
+        if outcome.is_ok() && !runs_as(self.fd(), &permit) {
+            self.retire();
+            outcome = Err(self.guest.withhold(
+                || self.event("connect").address(peer),
+                format_args!("the peer's user is not among peer-uid"),
+            ));
+        }
         self.guest.audit().note(|| {
             self.event("connect")
                 .address(&permit.subject().address)
@@ -193,6 +226,13 @@ impl Socket {
     }
 }
 
+/// Whether the peer's user is one that the rule names (SO_PEERCRED, unix(7)).
+fn runs_as<O: Carries>(fd: BorrowedFd<'_>, permit: &Permit<O>) -> bool {
+    permit
+        .peer_uids()
+        .is_none_or(|uids| option::peer_credentials(fd).is_ok_and(|peer| uids.contains(&peer.uid)))
+}
+
 /// Errors after which there is no peer.
 fn ended(errno: Errno) -> bool {
     matches!(
@@ -240,9 +280,4 @@ fn wildcard(family: Family) -> Option<Address> {
         ))),
         Family::Unix | Family::Other(_) => None,
     }
-}
-
-/// Whether connections are accepted on such sockets at all.
-pub(super) fn accepts(socket_type: SocketType) -> bool {
-    matches!(socket_type, SocketType::Stream | SocketType::SeqPacket)
 }

@@ -6,7 +6,7 @@ use sockgate_policy::{Address, Family, MessageFlags, Origin, Permit, SocketType,
 use super::attempt::{Destination, Sender};
 use super::sys::address::EncodedAddress;
 use super::sys::message;
-use super::wait::{Deadline, Timeout};
+use super::wait::Deadline;
 use super::{Errno, Failure, Inner, Interest, Outcome, Socket, State, attempt, now};
 
 /// A stream's receive allocates at most this much, whatever the guest asks for.
@@ -51,6 +51,25 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// The same for a receive of at most `max` bytes: each attempt is told how much room it may use.
+    pub(super) async fn receive<T>(
+        &self,
+        buffer: &mut BytesMut,
+        max: u64,
+        interest: Interest,
+        deadline: Deadline,
+        mut attempt: impl FnMut(&Inner, &mut BytesMut, usize) -> Outcome<Attempt<T>>,
+    ) -> Outcome<T> {
+        self.until_done(interest, deadline, |inner| {
+            let Some(room) = inner.room(max)? else {
+                return Ok(Attempt::WouldBlock);
+            };
+            let _held = inner.guest.hold(room)?;
+            attempt(inner, buffer, room)
+        })
+        .await
     }
 
     /// Waits until the socket may take more; for sends, whose attempts need the guest's memory.
@@ -131,7 +150,7 @@ impl Inner {
         to: &Address,
         attempt: impl Fn(&Destination) -> Outcome<T>,
     ) -> Outcome<T> {
-        self.guest.check_stopped()?;
+        self.begin()?;
         let mut state = self.state();
         let kept = state
             .destination
@@ -308,7 +327,7 @@ impl Inner {
             state.heard.remember(&address, now);
         }
         state.sender = Some(Sender {
-            encoded: source.clone(),
+            encoded: *source,
             permit,
             remembered: now,
         });
@@ -391,10 +410,7 @@ impl Socket {
         let interest = interest(flags);
         if inner.has_senders() {
             inner
-                .until_done(interest, deadline, |inner| {
-                    let Some(room) = inner.room(max)? else {
-                        return Ok(Attempt::WouldBlock);
-                    };
+                .receive(buffer, max, interest, deadline, |inner, buffer, room| {
                     inner.attempt_recv_datagram(buffer, room, flags, "recv")
                 })
                 .await?;
@@ -404,15 +420,12 @@ impl Socket {
             return inner.recv_all(buffer, max, flags, deadline).await;
         } else {
             inner
-                .until_done(interest, deadline, |inner| {
-                    let Some(room) = inner.room(max)? else {
-                        return Ok(Attempt::WouldBlock);
-                    };
+                .receive(buffer, max, interest, deadline, |inner, buffer, room| {
                     inner.attempt_recv_from_peer(buffer, room, flags)
                 })
                 .await?;
         }
-        Ok(buffer.split().freeze())
+        Ok(filled(buffer))
     }
 
     /// recvfrom(2): the bytes and their sender.
@@ -429,15 +442,27 @@ impl Socket {
         let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
         let buffer = &mut self.buffer;
         let (_, source) = inner
-            .until_done(interest(flags), deadline, |inner| {
-                let Some(room) = inner.room(max)? else {
-                    return Ok(Attempt::WouldBlock);
-                };
-                inner.attempt_recv_datagram(buffer, room, flags, "recv-from")
-            })
+            .receive(
+                buffer,
+                max,
+                interest(flags),
+                deadline,
+                |inner, buffer, room| inner.attempt_recv_datagram(buffer, room, flags, "recv-from"),
+            )
             .await?;
-        Ok((buffer.split().freeze(), source.decode()?))
+        Ok((filled(buffer), source.decode()?))
     }
+}
+
+/// What was received. The rest of the buffer is kept for the next receive, unless it grew beyond what
+/// every socket may keep.
+pub(super) fn filled(buffer: &mut BytesMut) -> Bytes {
+    let keep = buffer.capacity() <= MESSAGE_CHUNK;
+    let bytes = buffer.split().freeze();
+    if !keep {
+        *buffer = BytesMut::new();
+    }
+    bytes
 }
 
 /// What a receive waits for.
@@ -463,6 +488,7 @@ impl Inner {
         let wanted = usize::try_from(max)
             .unwrap_or(usize::MAX)
             .min(MESSAGE_LIMIT);
+        let _held = self.guest.hold(wanted)?;
         let peeks = flags.contains(MessageFlags::PEEK);
         loop {
             let room = (wanted - buffer.len()).min(STREAM_CHUNK);
@@ -477,8 +503,8 @@ impl Inner {
                 .await;
             match step {
                 Ok(received) if received > 0 && buffer.len() < wanted && !peeks => {}
-                Ok(_) => return Ok(buffer.split().freeze()),
-                Err(Failure::Errno(_)) if !buffer.is_empty() => return Ok(buffer.split().freeze()),
+                Ok(_) => return Ok(filled(buffer)),
+                Err(Failure::Errno(_)) if !buffer.is_empty() => return Ok(filled(buffer)),
                 Err(failure) => return Err(failure),
             }
         }
@@ -513,16 +539,5 @@ impl Inner {
             .pause(moment, self.guest.cancel())
             .await?;
         self.check_interrupted()
-    }
-}
-
-impl Timeout {
-    /// Nanoseconds as WIT has them.
-    pub(crate) fn from_nanos(nanos: u64) -> Timeout {
-        if nanos == 0 {
-            Timeout::NonBlocking
-        } else {
-            Timeout::After(std::time::Duration::from_nanos(nanos))
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sockgate_policy::{Adopted, Denial, DescriptorKind, Family, OptionName, Origin};
+use sockgate_policy::{Adopted, Denial, DescriptorKind, Family, OptionName, Origin, SocketFacts};
 
 use super::sys::life;
 use super::{Errno, Inner, Outcome, Socket};
@@ -111,15 +111,30 @@ impl Inner {
             return Err(self.refuse_adoption(denial, event));
         }
         self.guest.audit().note(event);
-        if matches!(adopted, Ok(Adopted::Connected(_)))
-            && self.guest.gate().converse(&facts).is_err()
-        {
-            // `listen` with that peer granted it, and has to grant it again after a reload.
-            facts.origin = Origin::Accept;
+        if matches!(adopted, Ok(Adopted::Connected(_))) {
+            facts.origin = self.origin_of(&facts);
         }
-        let socket = Socket::adopted(&self.guest, fd, facts)?;
-        socket.inner()?.shared.store(true, Ordering::SeqCst);
-        Ok(Handle::Socket(socket))
+        Ok(Handle::Socket(Socket::adopted(
+            &self.guest,
+            fd,
+            facts,
+            state,
+        )?))
+    }
+
+    /// What granted a conversation that arrived, and so has to grant it again after a reload.
+    fn origin_of(&self, facts: &SocketFacts) -> Origin {
+        let granted_by = |origin| {
+            let facts = SocketFacts {
+                origin,
+                ..facts.clone()
+            };
+            self.guest.gate().converse(&facts).is_ok()
+        };
+        [Origin::Socket, Origin::Accept]
+            .into_iter()
+            .find(|origin| granted_by(*origin))
+            .unwrap_or(Origin::Pair)
     }
 
     fn refuse_adoption(&self, denial: &Denial, event: impl FnOnce() -> Event) -> super::Failure {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sockgate_policy::{Denial, Gate, Operation, Permit, SocketSlot};
+use sockgate_policy::{BufferSlot, Denial, Gate, Operation, Permit, SocketSlot};
 
 use super::sys::unix_path::Root;
 use super::wait::{Cancel, Timeout, WaitMode};
@@ -161,6 +161,20 @@ impl Guest {
         self.gate.slot().map_err(|limit| {
             self.audit.note(|| event().limited(&limit, Errno::MFILE));
             Errno::MFILE.into()
+        })
+    }
+
+    /// Room in the host's buffers for one call; what every socket may keep anyway is not counted.
+    /// `nobufs` where the guest holds as much as its policy allows.
+    pub(super) fn hold(&self, bytes: usize) -> Outcome<Option<BufferSlot>> {
+        if bytes <= super::data::MESSAGE_CHUNK {
+            return Ok(None);
+        }
+        let held = self.gate.buffer(bytes);
+        held.map(Some).map_err(|limit| {
+            self.audit
+                .note(|| Event::new("buffer").limited(&limit, Errno::NOBUFS));
+            Errno::NOBUFS.into()
         })
     }
 

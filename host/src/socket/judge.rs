@@ -32,9 +32,26 @@ impl Inner {
             .decide(verdict, || self.event("bind").address(address))
     }
 
-    /// The permit to listen and accept.
     pub(super) fn may_listen(&self) -> Outcome<Permit<op::Listen>> {
-        self.guest.check_stopped()?;
+        self.begin()?;
+        let state = self.state();
+        let verdict = self.guest.gate().listen(&state.facts);
+        let local = state.facts.local.clone();
+        drop(state);
+        self.guest
+            .decide(verdict, || self.listening_event("listen", local))
+    }
+
+    fn listening_event(&self, operation: &'static str, local: Option<Address>) -> Event {
+        match local {
+            Some(local) => self.event(operation).address(local),
+            None => self.event(operation),
+        }
+    }
+
+    /// The permit to accept on a socket that listens.
+    pub(super) fn may_accept(&self) -> Outcome<Permit<op::Listen>> {
+        self.begin()?;
         let mut state = self.state();
         if let Some(permit) = state
             .listen
@@ -43,18 +60,24 @@ impl Inner {
         {
             return Ok(permit.clone());
         }
-        let verdict = self.guest.gate().listen(&state.facts);
+        let verdict = self.guest.gate().accepting(&state.facts);
         let local = state.facts.local.clone();
-        let permit = self.guest.decide(verdict, || match &local {
-            Some(local) => self.event("listen").address(local),
-            None => self.event("listen"),
-        })?;
+        let permit = self
+            .guest
+            .decide(verdict, || self.listening_event("accept", local))?;
         state.listen = Some(permit.clone());
         Ok(permit)
     }
 
     pub(super) fn is_listening(&self) -> bool {
-        self.state().listen.is_some()
+        self.state().listening
+    }
+
+    /// What every operation begins with: the guest was not stopped, and the socket has not lost its grant.
+    #[inline]
+    pub(super) fn begin(&self) -> Outcome<()> {
+        self.guest.check_stopped()?;
+        self.check_retired()
     }
 
     /// Judges a connection's peer. A hidden connection never fails the guest's accept.
@@ -63,7 +86,7 @@ impl Inner {
     }
 
     pub(super) fn may_connect(&self, peer: &Address) -> Outcome<Permit<op::Connect>> {
-        self.guest.check_stopped()?;
+        self.begin()?;
         let verdict = self.guest.gate().connect(&self.state().facts, peer);
         self.guest.decide(verdict, || {
             self.event("connect").address(peer.canonical_destination())
@@ -79,7 +102,7 @@ impl Inner {
     /// peer to judge.
     #[inline]
     pub(super) fn converse(&self, operation: &'static str) -> Outcome<MutexGuard<'_, State>> {
-        self.guest.check_stopped()?;
+        self.begin()?;
         let state = self.state();
         match &state.converse {
             Some(permit) if permit.holds(self.guest.gate()) => Ok(state),
@@ -93,7 +116,6 @@ impl Inner {
         mut state: MutexGuard<'a, State>,
         operation: &'static str,
     ) -> Outcome<MutexGuard<'a, State>> {
-        self.check_retired()?;
         let gate = self.guest.gate();
         if state.kept_by == Some(gate.generation()) {
             return Ok(state);
@@ -147,7 +169,7 @@ impl Inner {
     /// The permit to receive datagrams at all, with the lock that it was found under.
     #[inline]
     pub(super) fn may_receive(&self, operation: &'static str) -> Outcome<MutexGuard<'_, State>> {
-        self.guest.check_stopped()?;
+        self.begin()?;
         let mut state = self.state();
         if state
             .receive
@@ -214,7 +236,7 @@ impl Inner {
     }
 
     pub(super) fn may_get_option(&self, name: OptionName) -> Outcome<Permit<op::GetOption>> {
-        self.guest.check_stopped()?;
+        self.begin()?;
         let verdict = self.guest.gate().get_option(&self.state().facts, name);
         self.guest
             .decide(verdict, || self.event("get-option").arguments(name))
@@ -225,7 +247,7 @@ impl Inner {
         name: OptionName,
         value: &[u8],
     ) -> Outcome<Permit<op::SetOption>> {
-        self.guest.check_stopped()?;
+        self.begin()?;
         let verdict = self
             .guest
             .gate()
@@ -235,14 +257,14 @@ impl Inner {
     }
 
     pub(super) fn may_join(&self, group: &GroupRequest) -> Outcome<Permit<op::JoinGroup>> {
-        self.guest.check_stopped()?;
+        self.begin()?;
         let verdict = self.guest.gate().join_group(&self.state().facts, group);
         self.guest
             .decide(verdict, || self.event("join-group").address(group.group))
     }
 
     pub(super) fn may_ioctl(&self, name: &'static str) -> Outcome<Permit<op::Ioctl>> {
-        self.guest.check_stopped()?;
+        self.begin()?;
         let verdict = self.guest.gate().ioctl(&self.state().facts, name);
         self.guest
             .decide(verdict, || self.event("ioctl").arguments(name))

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::BytesMut;
-use sockgate_policy::{Address, AdoptedState, Family, Kind, SocketFacts, SocketType, UnixAddress};
+use sockgate_policy::{
+    Address, AdoptedState, Family, Kind, SocketFacts, SocketSlot, SocketType, UnixAddress,
+};
 
 use super::sys::life::{self, How};
 use super::sys::option::{self, IPPROTO_IPV6, IPV6_V6ONLY, SO_ACCEPTCONN, SOL_SOCKET};
@@ -65,19 +67,23 @@ impl Socket {
             return Err(Errno::NOENT.into());
         };
         let slot = guest.slot(event)?;
-        let (mut facts, _) = facts_of(fd.as_fd())?;
+        let (mut facts, state) = facts_of(fd.as_fd())?;
         facts.granted = true;
-        let inner = Inner::new(guest, fd, facts, slot);
+        let inner = Inner::from_outside(guest, fd, facts, state, slot);
         guest.audit().note(event);
         Ok(Socket::from_inner(Arc::new(inner)))
     }
 
     /// A socket that arrived by SCM_RIGHTS and was judged.
-    pub(super) fn adopted(guest: &Arc<Guest>, fd: OwnedFd, facts: SocketFacts) -> Outcome<Socket> {
+    pub(super) fn adopted(
+        guest: &Arc<Guest>,
+        fd: OwnedFd,
+        facts: SocketFacts,
+        state: AdoptedState,
+    ) -> Outcome<Socket> {
         let slot = guest.slot(|| Event::new("descriptor-receive"))?;
-        Ok(Socket::from_inner(Arc::new(Inner::new(
-            guest, fd, facts, slot,
-        ))))
+        let inner = Inner::from_outside(guest, fd, facts, state, slot);
+        Ok(Socket::from_inner(Arc::new(inner)))
     }
 
     /// Makes the socket an opaque descriptor.
@@ -125,9 +131,23 @@ pub(super) fn facts_of(fd: BorrowedFd<'_>) -> Result<(SocketFacts, AdoptedState)
 }
 
 impl Inner {
+    /// A socket that somebody else made, and may still have.
+    fn from_outside(
+        guest: &Arc<Guest>,
+        fd: OwnedFd,
+        facts: SocketFacts,
+        state: AdoptedState,
+        slot: SocketSlot,
+    ) -> Inner {
+        let inner = Inner::new(guest, fd, facts, slot);
+        inner.shared.store(true, Ordering::Relaxed);
+        inner.state().listening = state == AdoptedState::Listening;
+        inner
+    }
+
     /// bind(2). The name that the kernel chose for port 0 or by autobind is judged as well.
     pub(crate) fn bind(&self, address: &Address) -> Outcome<()> {
-        self.guest.check_stopped()?;
+        self.begin()?;
         self.check_family(address)?;
         self.settle_dual_stack(address)?;
         let permit = self.may_bind(address)?;
@@ -209,7 +229,7 @@ impl Inner {
 
     /// shutdown(2): needs no more than the conversation, which its socket was granted.
     pub(crate) fn shutdown(&self, how: How) -> Outcome<()> {
-        self.guest.check_stopped()?;
+        self.begin()?;
         let outcome = life::shutdown(self.fd(), how).map_err(Into::into);
         self.guest.audit().note(|| {
             self.event("shutdown")

@@ -40,7 +40,7 @@ use bytes::BytesMut;
 use sockgate_policy::{Address, Kind, Permit, SocketFacts, SocketSlot, op};
 
 pub(crate) use ancillary::{AncillaryIn, AncillaryOut, MessageIn, PlainOut};
-pub(crate) use batch::{BatchIn, BatchSent, IncomingHead, OutgoingHead};
+pub(crate) use batch::{BatchIn, BatchSent, OutgoingHead};
 pub(crate) use data::Attempt;
 pub use descriptors::Opaque;
 pub(crate) use descriptors::{Handle, Passed};
@@ -51,13 +51,14 @@ pub use readiness::Poller;
 pub(crate) use readiness::{POLL_LIMIT, Watched, poll};
 pub(crate) use sys::cmsg;
 pub use sys::errno::Errno;
+pub use sys::host::raise_descriptor_limit;
 pub use sys::inherited::{InheritedSocket, inherited_sockets};
 pub(crate) use sys::life::How;
 pub(crate) use sys::message::ReceivedFlags;
 pub(crate) use sys::poll::Readiness;
 pub(crate) use sys::resolve::{Eai, Hints, LookupFlags, NameFlags};
-pub(crate) use wait::{Cancel, Descriptor, Interest};
 pub use wait::{CancelHandle, Timeout, WaitMode};
+pub(crate) use wait::{Descriptor, Interest};
 
 pub(crate) use heard::Heard;
 use sys::batch::BatchScratch;
@@ -129,7 +130,9 @@ struct State {
     kept_by: Option<u64>,
     /// The kept verdict on receiving at all (datagrams).
     receive: Option<Permit<op::Receive>>,
-    /// The kept verdict on listening.
+    /// Whether it listens.
+    listening: bool,
+    /// The kept verdict on accepting.
     listen: Option<Permit<op::Listen>>,
     /// The kept verdict on the last destination.
     destination: Option<attempt::Destination>,
@@ -162,6 +165,7 @@ impl Inner {
                 converse: None,
                 kept_by: None,
                 receive: None,
+                listening: false,
                 listen: None,
                 destination: None,
                 sender: None,
@@ -181,10 +185,6 @@ impl Inner {
     /// A panic elsewhere cannot leave the state half changed: each change is one assignment.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
     }
 
     /// Waits until another attempt is worth it.
@@ -220,10 +220,11 @@ impl Drop for Inner {
         for poller in pollers.iter().filter_map(std::sync::Weak::upgrade) {
             poller.forget(self);
         }
-        if let Some(bound) = bound
-            && let Err(errno) = bound.unlink_if_ours()
-        {
-            tracing::warn!(socket = self.number, %errno, "a bound socket file could not be removed");
+        if let Some(bound) = bound {
+            let path = bound.path().to_path_buf();
+            if let Err(errno) = bound.unlink_if_ours() {
+                tracing::warn!(path = %path.display(), %errno, "a socket file could not be removed");
+            }
         }
     }
 }

@@ -148,7 +148,7 @@ impl Inner {
 
     /// SO_ERROR.
     pub(crate) fn take_error(&self) -> Outcome<Option<Errno>> {
-        self.guest.check_stopped()?;
+        self.begin()?;
         Ok(option::take_error(self.fd())?)
     }
 
@@ -257,11 +257,17 @@ pub(crate) enum Queue {
 }
 
 /// The host's own process id is nothing to a guest: SO_PEERCRED and SCM_CREDENTIALS show 0 for it.
-pub(super) fn hide_own_pid(credentials: &mut [u8]) {
-    let own = std::process::id().to_ne_bytes();
-    if let Some(pid) = credentials.first_chunk_mut::<4>()
-        && *pid == own
-    {
-        *pid = [0; 4];
+pub(super) fn shown_pid(pid: i32) -> i32 {
+    if u32::try_from(pid) == Ok(std::process::id()) {
+        0
+    } else {
+        pid
+    }
+}
+
+/// The same within a `struct ucred`, whose first member is the process id.
+fn hide_own_pid(credentials: &mut [u8]) {
+    if let Some(pid) = credentials.first_chunk_mut::<4>() {
+        *pid = shown_pid(i32::from_ne_bytes(*pid)).to_ne_bytes();
     }
 }

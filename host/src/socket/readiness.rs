@@ -26,7 +26,7 @@ impl Inner {
         if !found.contains(Readiness::READABLE) {
             return Ok(found);
         }
-        let visible = if self.state().listen.is_some() {
+        let visible = if self.is_listening() {
             self.settle_connection()?
         } else if self.has_senders() {
             self.settle_datagram()?

@@ -54,6 +54,7 @@ impl Query {
         let joint = match (operation, &self.what) {
             ("connect" | "bind" | "reply", What::Nothing) => " to",
             ("converse", What::Nothing) => " with",
+            ("accept", What::Nothing) => " from",
             ("listen" | "receive" | "disconnect" | "splice", What::Nothing) => " on",
             _ => "",
         };

@@ -60,6 +60,13 @@ fn either(
     }
 }
 
+/// A connected Unix socket of which neither end was ever bound.
+fn is_nameless(s: &SocketFacts) -> bool {
+    let unnamed = Address::Unix(UnixAddress::Unnamed);
+    let local = s.local.as_ref().unwrap_or(&unnamed);
+    s.kind.family == Family::Unix && *local == unnamed && s.peer.as_ref() == Some(&unnamed)
+}
+
 impl Gate {
     /// socket(2): some rule grants an operation on such a socket.
     ///
@@ -181,6 +188,19 @@ impl Gate {
     /// # Errors
     /// No rule grants `listen` there, or a deny rule forbids it.
     pub fn listen(&self, s: &SocketFacts) -> Result<Permit<op::Listen>, Denial> {
+        self.judge_listen(s, false)
+    }
+
+    /// Whether a socket that listens may accept at all; each peer is then judged by [`Gate::accept`]. A
+    /// socket that the operator handed in needs no rule for it.
+    ///
+    /// # Errors
+    /// No rule grants `listen` there (any more), or a deny rule forbids it.
+    pub fn accepting(&self, s: &SocketFacts) -> Result<Permit<op::Listen>, Denial> {
+        self.judge_listen(s, s.granted)
+    }
+
+    fn judge_listen(&self, s: &SocketFacts, granted: bool) -> Result<Permit<op::Listen>, Denial> {
         let local = s.local.clone().unwrap_or_else(|| unbound(s.kind.family));
         let side = if s.local_chosen {
             Side::LocalChosen
@@ -188,7 +208,7 @@ impl Gate {
             Side::Local
         };
         let ask = || Ask {
-            granted: false,
+            granted,
             peer: End::Open,
             ..Ask::socket(OpSet::LISTEN, s).with_local(&local, side)
         };
@@ -212,7 +232,7 @@ impl Gate {
             via: OpSet::LISTEN,
             ..Ask::socket(OpSet::LISTEN, s).with_peer(peer)
         };
-        self.judge(op::Converse::NAME, ask)
+        self.judge("accept", ask)
     }
 
     /// Judges a connection again after a reload, by the way it came about ([`SocketFacts::origin`]). An
@@ -390,6 +410,8 @@ impl Gate {
     pub fn adopt(&self, s: &SocketFacts, state: AdoptedState) -> Result<Adopted, Denial> {
         let local = s.local.clone().unwrap_or_else(|| unbound(s.kind.family));
         match state {
+            // Neither end has a name: socketpair(2) made it, and so has to be granted.
+            AdoptedState::Connected if is_nameless(s) => self.pair_end(s).map(Adopted::Connected),
             AdoptedState::Connected => {
                 let peer = s.peer.clone().unwrap_or_else(|| unbound(s.kind.family));
                 either(self.connect_adopted(s, &peer), || {

@@ -65,6 +65,9 @@ enum Wait {
     Ready,
 }
 
+/// The exit status of a guest that a signal ended, as shells have it for SIGINT.
+const INTERRUPTED: u8 = 130;
+
 struct State {
     table: ResourceTable,
     wasi: WasiCtx,
@@ -91,6 +94,9 @@ impl SocketsView for State {
 
 impl Run {
     pub fn execute(self) -> Result<ExitCode> {
+        if let Err(errno) = sockgate::raise_descriptor_limit() {
+            eprintln!("sockgate: the limit of open descriptors stays as it is: {errno}");
+        }
         let sockets = self.sockets()?;
         let mut config = Config::new();
         // No component-model-async here: 80 ns less for each call.
@@ -106,13 +112,20 @@ impl Run {
             .enable_all()
             .build()
             .context("the runtime could not be started")?;
-        runtime.spawn(end_on_signal(sockets.cancel_handle()));
+        let signal = runtime.spawn(first_signal(sockets.cancel_handle()));
         let state = State {
             table: ResourceTable::new(),
             wasi: self.wasi(&sockets)?,
             sockets,
         };
-        let code = runtime.block_on(run(&engine, &component, state, &self.guest))?;
+        let code = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                // Dropping the call ends what waits in the runtime; what parks was stopped.
+                _ = signal => Ok(ExitCode::from(INTERRUPTED)),
+                code = run(&engine, &component, state, &self.guest) => code,
+            }
+        })?;
         // A resolver thread, or a read of standard input, may still be under way.
         runtime.shutdown_background();
         Ok(code)
@@ -219,7 +232,7 @@ fn ended(outcome: wasmtime::Result<Result<(), ()>>, guest: &Path) -> ExitCode {
         return ExitCode::from(u8::try_from(*status).unwrap_or(1));
     }
     if error.downcast_ref::<Stopped>().is_some() {
-        return ExitCode::from(130);
+        return ExitCode::from(INTERRUPTED);
     }
     eprintln!("sockgate: {} trapped: {error:?}", guest.display());
     ExitCode::from(134)
@@ -264,21 +277,23 @@ fn missing_import(
 
 /// The first signal stops the guest where it waits, so that its sockets close in order; a guest that does
 /// not wait is ended a second later.
-async fn end_on_signal(cancel: CancelHandle) {
+async fn first_signal(cancel: CancelHandle) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
     ) else {
-        return;
+        return std::future::pending().await;
     };
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     cancel.stop();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    std::process::exit(130);
+    tokio::spawn(async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        std::process::exit(INTERRUPTED.into());
+    });
 }
 
 /// wasmtime's errors are no `std::error::Error`.

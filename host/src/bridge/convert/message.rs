@@ -19,11 +19,11 @@ const FLAGS: &[(wit::MessageFlags, MessageFlags)] = &[
     (wit::MessageFlags::ERR_QUEUE, MessageFlags::ERRQUEUE),
     (wit::MessageFlags::FAST_OPEN, MessageFlags::FASTOPEN),
     (wit::MessageFlags::CONFIRM, MessageFlags::CONFIRM),
-    (wit::MessageFlags::ZERO_COPY, MessageFlags::ZEROCOPY),
     (wit::MessageFlags::PROXY, MessageFlags::PROXY),
 ];
 
-/// `inval` for those that are only ever reported.
+/// `inval` for those that are only ever reported; `opnotsupp` for MSG_ZEROCOPY, under which the kernel
+/// would read the guest's memory after the call.
 #[inline]
 pub(crate) fn flags_from_wit(flags: wit::MessageFlags) -> Result<MessageFlags, Errno> {
     if flags == wit::MessageFlags::empty() {
@@ -32,6 +32,9 @@ pub(crate) fn flags_from_wit(flags: wit::MessageFlags) -> Result<MessageFlags, E
     if flags.contains(wit::MessageFlags::CTRUNC) || flags.contains(wit::MessageFlags::NOTIFICATION)
     {
         return Err(Errno::INVAL);
+    }
+    if flags.contains(wit::MessageFlags::ZERO_COPY) {
+        return Err(Errno::OPNOTSUPP);
     }
     Ok(FLAGS
         .iter()

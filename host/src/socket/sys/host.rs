@@ -69,7 +69,7 @@ pub fn interface_name(index: u32) -> Result<String> {
 
 /// Raises the soft limit of open descriptors to the hard one (RLIMIT_NOFILE, getrlimit(2)), and gives
 /// both as they are then.
-pub fn raise_nofile_limit() -> Result<(u64, u64)> {
+pub fn raise_descriptor_limit() -> Result<(u64, u64)> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_raised_to_the_hard_one() {
-        let (soft, hard) = raise_nofile_limit().unwrap();
+        let (soft, hard) = raise_descriptor_limit().unwrap();
         assert_eq!(soft, hard);
         let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
         let line = limits

@@ -44,11 +44,8 @@ pub fn inherited_sockets() -> Result<Vec<InheritedSocket>> {
             let name = names.get(place).filter(|name| !name.is_empty());
             let name = name.map_or_else(|| number.to_string(), ToString::to_string);
             // SAFETY: it is open, the protocol makes it this process's own, and it is taken this once.
-            Ok(InheritedSocket {
-                name,
-                number,
-                fd: unsafe { OwnedFd::from_raw_fd(number) },
-            })
+            let fd = unsafe { OwnedFd::from_raw_fd(number) };
+            Ok(InheritedSocket { name, number, fd })
         })
         .collect::<std::result::Result<_, Errno>>()
 }

@@ -104,8 +104,6 @@ pub struct Datagram {
     pub true_length: usize,
     /// The sender; none where the protocol gives none.
     pub source: Option<EncodedAddress>,
-    /// Whether it was cut.
-    pub truncated: bool,
 }
 
 /// A received message; its bytes are in the buffer.
@@ -276,7 +274,6 @@ pub fn recv_from(
         length,
         true_length,
         source,
-        truncated: true_length > length,
     })
 }
 

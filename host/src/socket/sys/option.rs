@@ -181,6 +181,7 @@ unsafe fn get_plain<T>(socket: BorrowedFd<'_>, level: c_int, name: c_int) -> Res
 }
 
 /// SO_LINGER in seconds; none where it is off. socket(7).
+#[cfg(test)]
 pub fn linger(socket: BorrowedFd<'_>) -> Result<Option<u32>> {
     // SAFETY: `linger` is two integers.
     let value: libc::linger = unsafe { get_plain(socket, libc::SOL_SOCKET, libc::SO_LINGER) }?;

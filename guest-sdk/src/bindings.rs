@@ -2,7 +2,11 @@
 //! nothing outside this file is generated or `unsafe`.
 //!
 //! `Borrowing` lets every list and address that goes out be borrowed from the caller.
-#![allow(missing_docs, clippy::all, unsafe_code)]
+#![allow(
+    missing_docs,
+    reason = "the WIT package documents every item; what is left is made by wit-bindgen itself"
+)]
+#![allow(clippy::all, unsafe_code, reason = "generated")]
 
 wit_bindgen::generate!({
     path: "../wit",

@@ -1,16 +1,18 @@
 //! Messages with ancillary data: sendmsg(2), recvmsg(2), cmsg(3).
 
 use std::io::IoSlice;
+use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 
 use bytes::{Bytes, BytesMut};
-use sockgate_policy::{Address, AncillaryKind, Carries, MessageFlags, Permit};
+use sockgate_policy::{Address, AncillaryKind, AncillarySet, Carries, MessageFlags, Permit};
 
-use super::attempt::Destination;
-use super::data::{Attempt, conversation, filled, interest};
+use super::attempt::{self, Addressee, Reception};
+use super::data::{Attempt, conversation, filled, interest, reception};
 use super::descriptors::{Handle, Opaque, Passed};
+use super::sys::EncodedAddress;
 use super::sys::cmsg::{Control, ControlIn, ControlOut};
-use super::sys::message::{self, Incoming, ReceivedFlags};
-use super::{Inner, Outcome, Socket};
+use super::sys::message::{Incoming, ReceivedFlags};
+use super::{Errno, Inner, Outcome, Socket, State};
 
 /// Ancillary data to send.
 pub(crate) enum AncillaryOut {
@@ -63,6 +65,28 @@ impl PlainOut {
             }
             .canonical(),
         }
+    }
+
+    /// The source address that the message is to bear, if this names one: IP_PKTINFO and IPV6_PKTINFO, by
+    /// name or by number. `inval` for a structure that is too short.
+    fn source(&self) -> Result<Option<IpAddr>, Errno> {
+        let named: IpAddr = match self {
+            PlainOut::PacketInfoV4 { source, .. } => (*source).into(),
+            PlainOut::PacketInfoV6 { address, .. } => (*address).into(),
+            PlainOut::Raw { level, data, .. } if self.kind() == AncillaryKind::PacketInfo => {
+                if *level == 0 {
+                    // struct in_pktinfo, ip(7): the interface's index, then ipi_spec_dst.
+                    let octets = data.get(4..8).and_then(|octets| octets.try_into().ok());
+                    <[u8; 4]>::into(octets.ok_or(Errno::INVAL)?)
+                } else {
+                    // struct in6_pktinfo, ipv6(7): the address comes first.
+                    let octets = data.get(..16).and_then(|octets| octets.try_into().ok());
+                    <[u8; 16]>::into(octets.ok_or(Errno::INVAL)?)
+                }
+            }
+            _ => return Ok(None),
+        };
+        Ok((!named.is_unspecified()).then_some(named))
     }
 
     fn control(&self) -> ControlOut<'_> {
@@ -123,25 +147,18 @@ impl Inner {
         flags: MessageFlags,
         to: Option<&Address>,
     ) -> Outcome<Attempt<u64>> {
+        self.may_pass_along(ancillary)?;
         let Some(to) = to.filter(|to| !self.is_own_peer(to)) else {
             let state = self.converse("send-msg")?;
-            let permit = conversation(&state)?.clone();
-            drop(state);
-            return self.send_message_under(&permit, pieces, ancillary, flags, None);
+            let permit = conversation(&state)?;
+            return self.send_message(permit, Addressee::Peer(permit), pieces, ancillary, flags);
         };
         self.check_family(to)?;
         if !self.is_datagram() {
             return Err(self.named_another().into());
         }
-        self.may_pass_along(ancillary)?;
-        self.with_destination(to, |destination| {
-            self.send_message_judged(
-                destination.permit(),
-                pieces,
-                ancillary,
-                flags,
-                Some(destination),
-            )
+        self.with_destination(to, |to| {
+            self.send_message(to.permit(), Addressee::Named(to), pieces, ancillary, flags)
         })
     }
 
@@ -150,36 +167,47 @@ impl Inner {
         !self.is_datagram() && self.state().facts.peer.as_ref() == Some(&to.canonical())
     }
 
-    fn send_message_under<O: Carries>(
-        &self,
-        permit: &Permit<O>,
-        pieces: &[IoSlice<'_>],
-        ancillary: &[AncillaryOut],
-        flags: MessageFlags,
-        destination: Option<&Destination>,
-    ) -> Outcome<Attempt<u64>> {
-        self.may_pass_along(ancillary)?;
-        self.send_message_judged(permit, pieces, ancillary, flags, destination)
-    }
-
-    /// Every descriptor that is to travel is judged by its kind.
+    /// Every descriptor that is to travel is judged by its kind, and every source address as a bind is.
     fn may_pass_along(&self, ancillary: &[AncillaryOut]) -> Outcome<()> {
-        for passed in ancillary.iter().flat_map(|ancillary| match ancillary {
-            AncillaryOut::Rights(passed) => passed.as_slice(),
-            AncillaryOut::Plain(_) => &[],
-        }) {
-            self.may_pass(passed.kind())?;
+        for ancillary in ancillary {
+            match ancillary {
+                AncillaryOut::Rights(passed) => {
+                    for passed in passed {
+                        self.may_pass(passed.kind())?;
+                    }
+                }
+                AncillaryOut::Plain(plain) => {
+                    if let Some(source) = plain.source()? {
+                        self.may_send_from(source)?;
+                    }
+                }
+            }
         }
         Ok(())
     }
 
-    fn send_message_judged<O: Carries>(
+    /// A message may bear the socket's own address, or one that the socket could have been bound to.
+    fn may_send_from(&self, source: IpAddr) -> Outcome<()> {
+        let local = self.state().facts.local.clone();
+        let local_ip = local.as_ref().and_then(Address::ip);
+        if local_ip.is_some_and(|local| local.to_canonical() == source.to_canonical()) {
+            return Ok(());
+        }
+        let port = local.as_ref().and_then(Address::port).unwrap_or(0);
+        let address = match source {
+            IpAddr::V4(source) => Address::Inet(SocketAddrV4::new(source, port)),
+            IpAddr::V6(source) => Address::Inet6(SocketAddrV6::new(source, port, 0, 0)),
+        };
+        self.may_bind(&address).map(drop)
+    }
+
+    fn send_message<O: Carries>(
         &self,
         permit: &Permit<O>,
+        to: Addressee<'_>,
         pieces: &[IoSlice<'_>],
         ancillary: &[AncillaryOut],
         flags: MessageFlags,
-        destination: Option<&Destination>,
     ) -> Outcome<Attempt<u64>> {
         self.check_flags(permit, flags, "send-msg")?;
         let mut control = Vec::with_capacity(ancillary.len());
@@ -198,8 +226,7 @@ impl Inner {
             });
         }
         let control = Control::encode(self.kind.family, &control)?;
-        let to = destination.map(Destination::encoded);
-        let sent = message::send_message(self.fd(), pieces, Some(&control), to, flags);
+        let sent = attempt::send_message(to, self.fd(), pieces, &control, flags);
         let length = pieces.iter().map(|piece| piece.len()).sum();
         self.sent("send-msg", permit, length, sent)
     }
@@ -225,49 +252,29 @@ impl Inner {
         control: usize,
         flags: MessageFlags,
     ) -> Outcome<Attempt<MessageIn>> {
-        let senders = self.has_senders();
-        let mut state = if senders {
-            self.may_receive("recv-msg")?
-        } else {
-            self.converse("recv-msg")?
-        };
-        match (senders, &state.receive, &state.converse) {
-            (true, Some(permit), _) => self.check_flags(permit, flags, "recv-msg")?,
-            (false, _, Some(permit)) => self.check_flags(permit, flags, "recv-msg")?,
-            _ => {}
-        }
+        let mut state = self.may_hear("recv-msg", flags)?;
         let start = buffer.len();
-        let incoming = match message::recv_message(
-            self.fd(),
-            self.kind.socket_type,
-            buffer,
-            max,
-            control,
-            flags,
-        ) {
+        let hearing = self.hearing(&state)?;
+        let socket_type = self.kind.socket_type;
+        let received =
+            attempt::recv_message(hearing, self.fd(), socket_type, buffer, max, control, flags);
+        let incoming = match received {
             Ok(incoming) => incoming,
-            Err(super::Errno::AGAIN) => return Ok(Attempt::WouldBlock),
+            Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
             Err(errno) => return Err(errno.into()),
         };
-        if senders {
-            let from = incoming
-                .source
-                .unwrap_or_else(super::sys::EncodedAddress::empty);
+        let own = flags.contains(MessageFlags::ERRQUEUE);
+        let allowed = match hearing {
             // The error queue holds what this socket sent itself.
-            if !flags.contains(MessageFlags::ERRQUEUE) && !self.hears(&mut state, &from)? {
-                buffer.truncate(start);
-                drop(state);
-                drop(incoming);
-                if flags.contains(MessageFlags::PEEK) {
-                    self.discard()?;
-                }
-                return Ok(Attempt::Hidden);
+            Reception::Anyone(_) if !own => self.heard_ancillary(&mut state, incoming.source)?,
+            hearing => Some(hearing.ancillary()),
+        };
+        let Some(allowed) = allowed else {
+            buffer.truncate(start);
+            if flags.contains(MessageFlags::PEEK) {
+                attempt::discard(reception(&state)?, self.fd())?;
             }
-        }
-        let allowed = match (senders, &state.sender, &state.converse) {
-            (true, Some(sender), _) => sender.permit.ancillary_in().clone(),
-            (false, _, Some(permit)) => permit.ancillary_in().clone(),
-            _ => sockgate_policy::AncillarySet::NONE,
+            return Ok(Attempt::Hidden);
         };
         drop(state);
         self.guest.audit().note(|| {
@@ -279,11 +286,25 @@ impl Inner {
             .map(Attempt::Done)
     }
 
+    /// The ancillary data that this sender's messages may carry; `None` where it is not heard at all.
+    pub(super) fn heard_ancillary(
+        &self,
+        state: &mut State,
+        source: Option<EncodedAddress>,
+    ) -> Outcome<Option<AncillarySet>> {
+        let source = source.unwrap_or_else(EncodedAddress::empty);
+        if !self.hears(state, &source)? {
+            return Ok(None);
+        }
+        let sender = state.sender.as_ref();
+        Ok(sender.map(|sender| sender.permit.ancillary_in().clone()))
+    }
+
     fn message_in(
         &self,
         buffer: &mut BytesMut,
         incoming: Incoming,
-        allowed: &sockgate_policy::AncillarySet,
+        allowed: &AncillarySet,
     ) -> Outcome<MessageIn> {
         let Incoming {
             true_length,
@@ -311,7 +332,7 @@ impl Inner {
     pub(super) fn let_through(
         &self,
         control: Vec<ControlIn>,
-        allowed: &sockgate_policy::AncillarySet,
+        allowed: &AncillarySet,
     ) -> Vec<AncillaryIn> {
         let mut through = Vec::with_capacity(control.len());
         for message in control {

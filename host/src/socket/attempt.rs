@@ -3,18 +3,26 @@
 //! The one place where traffic reaches `sys`: a function here takes the permit that the policy made, and
 //! acts on the permit's own subject (the address that was judged), never on what the guest wrote.
 
+use std::io::IoSlice;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
+use bytes::BytesMut;
 use sockgate_policy::{
-    Address, ConnectTarget, Family, GroupRequest, Kind, OptionName, Permit, UnixPlace, op,
+    Address, AncillarySet, ConnectTarget, Family, GroupRequest, Kind, MessageFlags, OptionName,
+    Permit, SocketType, UnixPlace, op,
 };
 
 use super::sys::address::EncodedAddress;
-use super::sys::life;
+use super::sys::batch::{self, BatchHead, BatchScratch, Outgoing};
+use super::sys::cmsg::Control;
+use super::sys::message::{self, Datagram, Incoming};
 use super::sys::option::{self, Membership};
+use super::sys::resolve::{self, AddressInfo, Eai, Hints, NameFlags};
+use super::sys::splice::{self, Pipe};
 use super::sys::unix_path::{self, BoundPath};
+use super::sys::{host, life};
 use super::{Errno, Guest, Outcome};
 
 /// socket(2).
@@ -76,6 +84,268 @@ pub(super) fn connect(
 /// connect(2) with AF_UNSPEC.
 pub(super) fn disconnect(_: &Permit<op::Disconnect>, fd: BorrowedFd<'_>) -> Result<(), Errno> {
     life::disconnect(fd)
+}
+
+/// send(2) to the peer.
+#[inline]
+pub(super) fn send(
+    _: &Permit<op::Converse>,
+    fd: BorrowedFd<'_>,
+    data: &[u8],
+    flags: MessageFlags,
+) -> Result<usize, Errno> {
+    message::send(fd, data, flags)
+}
+
+/// sendto(2).
+#[inline]
+pub(super) fn send_to(
+    to: &Destination,
+    fd: BorrowedFd<'_>,
+    data: &[u8],
+    flags: MessageFlags,
+) -> Result<usize, Errno> {
+    message::send_to(fd, data, flags, &to.route.encoded)
+}
+
+/// sendto(2) with MSG_FASTOPEN, which connects.
+pub(super) fn fast_open(
+    permit: &Permit<op::Connect>,
+    kind: Kind,
+    fd: BorrowedFd<'_>,
+    data: &[u8],
+    flags: MessageFlags,
+) -> Result<usize, Errno> {
+    message::send_to(fd, data, flags, &encode(kind, &permit.subject().address)?)
+}
+
+/// Whom a message goes to.
+#[derive(Clone, Copy)]
+pub(super) enum Addressee<'a> {
+    /// The socket's peer.
+    Peer(
+        #[expect(dead_code, reason = "the proof that talking to the peer was granted")]
+        &'a Permit<op::Converse>,
+    ),
+    /// Somebody by name.
+    Named(&'a Destination),
+}
+
+impl<'a> Addressee<'a> {
+    fn encoded(self) -> Option<&'a EncodedAddress> {
+        match self {
+            Addressee::Peer(_) => None,
+            Addressee::Named(destination) => Some(&destination.route.encoded),
+        }
+    }
+}
+
+/// sendmsg(2).
+pub(super) fn send_message(
+    to: Addressee<'_>,
+    fd: BorrowedFd<'_>,
+    pieces: &[IoSlice<'_>],
+    control: &Control<'_>,
+    flags: MessageFlags,
+) -> Result<usize, Errno> {
+    message::send_message(fd, pieces, Some(control), to.encoded(), flags)
+}
+
+/// sendmmsg(2): how many went, and why the next did not.
+pub(super) fn send_batch(
+    messages: &[(&[u8], Addressee<'_>)],
+    fd: BorrowedFd<'_>,
+    flags: MessageFlags,
+) -> (usize, Option<Errno>) {
+    let outgoing: Vec<Outgoing<'_>> = messages
+        .iter()
+        .map(|&(data, to)| Outgoing {
+            data,
+            to: to.encoded(),
+        })
+        .collect();
+    batch::send_batch(fd, &outgoing, flags)
+}
+
+/// Whom a receive hears.
+#[derive(Clone, Copy)]
+pub(super) enum Reception<'a> {
+    /// The peer, and nobody else can reach this socket.
+    Peer(&'a Permit<op::Converse>),
+    /// Whoever writes; each sender is judged before the guest sees the message.
+    Anyone(&'a Permit<op::Receive>),
+}
+
+impl Reception<'_> {
+    /// The message flags that the receive may use.
+    pub(super) fn flags(self) -> MessageFlags {
+        match self {
+            Reception::Peer(permit) => permit.flags(),
+            Reception::Anyone(permit) => permit.flags(),
+        }
+    }
+
+    /// The ancillary data that may be delivered, as far as no sender has a say in it.
+    pub(super) fn ancillary(self) -> AncillarySet {
+        match self {
+            Reception::Peer(permit) => permit.ancillary_in().clone(),
+            Reception::Anyone(permit) => permit.ancillary_in().clone(),
+        }
+    }
+
+    /// The rule that grants it.
+    pub(super) fn rule(&self) -> &str {
+        match self {
+            Reception::Peer(permit) => permit.rule(),
+            Reception::Anyone(permit) => permit.rule(),
+        }
+    }
+}
+
+/// recv(2) from the peer.
+#[inline]
+pub(super) fn recv(
+    _: &Permit<op::Converse>,
+    fd: BorrowedFd<'_>,
+    buffer: &mut BytesMut,
+    max: usize,
+    flags: MessageFlags,
+) -> Result<usize, Errno> {
+    message::recv(fd, buffer, max, flags)
+}
+
+/// recvfrom(2).
+#[inline]
+pub(super) fn recv_from(
+    _: &Permit<op::Receive>,
+    fd: BorrowedFd<'_>,
+    socket_type: SocketType,
+    buffer: &mut BytesMut,
+    max: usize,
+    flags: MessageFlags,
+) -> Result<Datagram, Errno> {
+    message::recv_from(fd, socket_type, buffer, max, flags)
+}
+
+/// The head of the next message, which stays where it is: its sender and its length.
+pub(super) fn peek(
+    _: Reception<'_>,
+    fd: BorrowedFd<'_>,
+    socket_type: SocketType,
+) -> Result<Datagram, Errno> {
+    let mut nothing = BytesMut::new();
+    message::recv_from(fd, socket_type, &mut nothing, 0, MessageFlags::PEEK)
+}
+
+/// Takes the next message out of the queue, unread.
+pub(super) fn discard(_: &Permit<op::Receive>, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    match message::recv(fd, &mut BytesMut::new(), 0, MessageFlags::empty()) {
+        Ok(_) | Err(Errno::AGAIN) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// recvmsg(2) with room for `control` bytes of control data.
+pub(super) fn recv_message(
+    _: Reception<'_>,
+    fd: BorrowedFd<'_>,
+    socket_type: SocketType,
+    buffer: &mut BytesMut,
+    max: usize,
+    control: usize,
+    flags: MessageFlags,
+) -> Result<Incoming, Errno> {
+    message::recv_message(fd, socket_type, buffer, max, control, flags)
+}
+
+/// What a [`recv_batch`] takes: at most `count` messages of at most `max` bytes, with room for `control`
+/// bytes of control data each.
+pub(super) struct BatchRoom {
+    pub(super) count: usize,
+    pub(super) max: usize,
+    pub(super) control: usize,
+    pub(super) flags: MessageFlags,
+}
+
+/// recvmmsg(2): takes what is there.
+pub(super) fn recv_batch(
+    _: Reception<'_>,
+    fd: BorrowedFd<'_>,
+    socket_type: SocketType,
+    slab: &mut BytesMut,
+    scratch: &mut BatchScratch,
+    room: &BatchRoom,
+) -> Result<Vec<BatchHead>, Errno> {
+    let BatchRoom {
+        count,
+        max,
+        control,
+        flags,
+    } = *room;
+    batch::recv_batch(fd, socket_type, slab, count, max, control, flags, scratch)
+}
+
+/// splice(2) out of a socket, into a pipe.
+pub(super) fn splice_in(
+    _: &Permit<op::Splice>,
+    from: BorrowedFd<'_>,
+    pipe: &mut Pipe,
+    max: usize,
+) -> Result<usize, Errno> {
+    pipe.fill(from, max)
+}
+
+/// splice(2) out of a pipe, into a socket.
+pub(super) fn splice_out(
+    _: &Permit<op::Splice>,
+    pipe: &mut Pipe,
+    to: BorrowedFd<'_>,
+) -> Result<usize, Errno> {
+    pipe.drain(to, pipe.held())
+}
+
+/// sendfile(2).
+pub(super) fn send_file(
+    _: &Permit<op::Converse>,
+    fd: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    count: u64,
+) -> Result<usize, Errno> {
+    splice::send_file(fd, file, offset, count)
+}
+
+/// getaddrinfo(3) for a name. Blocks.
+pub(super) fn resolve(
+    permit: &Permit<op::Resolve>,
+    service: Option<&[u8]>,
+    hints: &Hints,
+) -> Result<Vec<AddressInfo>, Eai> {
+    resolve::look_up(Some(permit.subject().as_str().as_bytes()), service, hints)
+}
+
+/// getnameinfo(3) for an address. Blocks.
+pub(super) fn reverse_resolve(
+    _: &Permit<op::ReverseResolve>,
+    address: &EncodedAddress,
+    flags: NameFlags,
+) -> Result<(Vec<u8>, Vec<u8>), Eai> {
+    resolve::name_of(address, flags)
+}
+
+/// gethostname(2).
+pub(super) fn host_name(_: &Permit<op::Hostname>) -> Result<Vec<u8>, Errno> {
+    host::hostname()
+}
+
+/// sethostname(2).
+pub(super) fn set_host_name(permit: &Permit<op::SetHostname>) -> Result<(), Errno> {
+    host::set_hostname(permit.subject())
+}
+
+/// if_nameindex(3).
+pub(super) fn interfaces(_: &Permit<op::Interfaces>) -> Result<Vec<(u32, String)>, Errno> {
+    host::interfaces()
 }
 
 /// getsockopt(2).
@@ -195,7 +465,7 @@ pub(super) fn is_mapped(kind: Kind, address: &Address) -> bool {
 /// How the kernel gets to a destination. For a pathname that is the inode beneath the granted root, kept
 /// open for as long as the route is.
 pub(super) struct Route {
-    pub(super) encoded: EncodedAddress,
+    encoded: EncodedAddress,
     inode: Option<OwnedFd>,
 }
 
@@ -246,10 +516,6 @@ impl Destination {
 
     pub(super) fn permit(&self) -> &Permit<op::SendTo> {
         &self.permit
-    }
-
-    pub(super) fn encoded(&self) -> &EncodedAddress {
-        &self.route.encoded
     }
 
     /// Whether the way there was a kept inode, which a restarted server leaves behind.

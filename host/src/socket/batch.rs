@@ -1,13 +1,13 @@
 //! Batches: sendmmsg(2), recvmmsg(2). Every verdict of a batch comes before its first system call.
 
 use bytes::{Bytes, BytesMut};
-use sockgate_policy::{Address, MessageFlags};
+use sockgate_policy::{Address, AncillarySet, MessageFlags, Permit, SocketType, op};
 
 use super::ancillary::AncillaryIn;
-use super::attempt::Destination;
+use super::attempt::{self, Addressee, BatchRoom, Destination, Reception};
 use super::data::{Attempt, MESSAGE_LIMIT, conversation, filled, interest};
 use super::sys::EncodedAddress;
-use super::sys::batch::{self, BatchHead, BatchScratch, MAXIMUM_COUNT, Outgoing};
+use super::sys::batch::{BatchHead, BatchScratch, MAXIMUM_COUNT};
 use super::sys::message::ReceivedFlags;
 use super::{Errno, Failure, Inner, Outcome, Socket};
 
@@ -15,6 +15,21 @@ use super::{Errno, Failure, Inner, Outcome, Socket};
 pub(crate) struct OutgoingHead<'a> {
     pub(crate) data: &'a [u8],
     pub(crate) to: Option<usize>,
+}
+
+/// Where the messages of a batch go, as far as it was judged.
+struct Routes {
+    peer: Option<Permit<op::Converse>>,
+    named: Vec<Option<Destination>>,
+}
+
+impl Routes {
+    fn to(&self, index: Option<usize>) -> Option<Addressee<'_>> {
+        match index {
+            None => self.peer.as_ref().map(Addressee::Peer),
+            Some(index) => self.named.get(index)?.as_ref().map(Addressee::Named),
+        }
+    }
 }
 
 /// One message of a received batch.
@@ -51,25 +66,16 @@ impl Inner {
         flags: MessageFlags,
     ) -> Outcome<Attempt<BatchSent>> {
         self.begin()?;
-        let (routes, mut allowed, mut refused) = self.judge_batch(messages, addresses, flags)?;
-        let mut outgoing = Vec::with_capacity(allowed);
-        for message in &messages[..allowed] {
-            let to = match message.to {
-                None => None,
-                Some(index) => match &routes[index] {
-                    Some(destination) => Some(destination.encoded()),
-                    None => {
-                        (allowed, refused) = (outgoing.len(), Some(Errno::INVAL));
-                        break;
-                    }
-                },
-            };
-            outgoing.push(Outgoing {
-                data: message.data,
-                to,
-            });
+        if self.kind.socket_type == SocketType::Stream {
+            // A stream has no messages; a part of one that was sent could not be told.
+            return Err(Errno::OPNOTSUPP.into());
         }
-        let (count, failed) = batch::send_batch(self.fd(), &outgoing, flags);
+        let (routes, allowed, refused) = self.judge_batch(messages, addresses, flags)?;
+        let outgoing: Vec<(&[u8], Addressee<'_>)> = messages[..allowed]
+            .iter()
+            .filter_map(|message| Some((message.data, routes.to(message.to)?)))
+            .collect();
+        let (count, failed) = attempt::send_batch(&outgoing, self.fd(), flags);
         if count == 0 && failed == Some(Errno::AGAIN) {
             return Ok(Attempt::WouldBlock);
         }
@@ -91,20 +97,18 @@ impl Inner {
         messages: &[OutgoingHead<'_>],
         addresses: &[Address],
         flags: MessageFlags,
-    ) -> Outcome<(Vec<Option<Destination>>, usize, Option<Errno>)> {
-        let mut routes: Vec<Option<Destination>> = addresses.iter().map(|_| None).collect();
-        let mut peer_judged = false;
+    ) -> Outcome<(Routes, usize, Option<Errno>)> {
+        let mut routes = Routes {
+            peer: None,
+            named: addresses.iter().map(|_| None).collect(),
+        };
         for (place, message) in messages.iter().enumerate() {
             let judged = match message.to {
-                None if peer_judged => Ok(()),
-                None => {
-                    peer_judged = true;
-                    self.converse("send-many").and_then(|state| {
-                        self.check_flags(conversation(&state)?, flags, "send-many")
-                    })
-                }
-                Some(index) => match (routes.get_mut(index), addresses.get(index)) {
-                    (Some(Some(_)), _) => Ok(()),
+                _ if routes.to(message.to).is_some() => Ok(()),
+                None => self
+                    .judge_batch_peer(flags)
+                    .map(|permit| routes.peer = Some(permit)),
+                Some(index) => match (routes.named.get_mut(index), addresses.get(index)) {
                     (Some(route), Some(to)) => self
                         .judge_batch_address(to, flags)
                         .map(|judged| *route = Some(judged)),
@@ -118,6 +122,13 @@ impl Inner {
             }
         }
         Ok((routes, messages.len(), None))
+    }
+
+    fn judge_batch_peer(&self, flags: MessageFlags) -> Outcome<Permit<op::Converse>> {
+        let state = self.converse("send-many")?;
+        let permit = conversation(&state)?;
+        self.check_flags(permit, flags, "send-many")?;
+        Ok(permit.clone())
     }
 
     fn judge_batch_address(&self, to: &Address, flags: MessageFlags) -> Outcome<Destination> {
@@ -145,55 +156,36 @@ impl Inner {
         scratch: &mut BatchScratch,
         wanted: &BatchWanted,
     ) -> Outcome<Attempt<BatchIn>> {
-        let senders = self.has_senders();
-        let mut state = if senders {
-            self.may_receive("recv-many")?
-        } else {
-            self.converse("recv-many")?
-        };
-        match (senders, &state.receive, &state.converse) {
-            (true, Some(permit), _) => self.check_flags(permit, wanted.flags, "recv-many")?,
-            (false, _, Some(permit)) => self.check_flags(permit, wanted.flags, "recv-many")?,
-            _ => {}
-        }
         let Some(max) = self.room(wanted.max)? else {
             return Ok(Attempt::WouldBlock);
         };
         // The slab is bounded as a whole; a batch of large messages is a batch of fewer.
-        let count = wanted.count.min((MESSAGE_LIMIT / max.max(1)).max(1));
-        let _held = self.guest.hold(count * max)?;
-        let received = batch::recv_batch(
-            self.fd(),
-            self.kind.socket_type,
-            slab,
-            count,
+        let room = BatchRoom {
+            count: wanted.count.min((MESSAGE_LIMIT / max.max(1)).max(1)),
             max,
-            wanted.control,
-            wanted.flags,
-            scratch,
-        );
+            control: wanted.control,
+            flags: wanted.flags,
+        };
+        let _held = self.guest.hold(room.count * room.max)?;
+        let mut state = self.may_hear("recv-many", wanted.flags)?;
+        let hearing = self.hearing(&state)?;
+        let socket_type = self.kind.socket_type;
+        let received = attempt::recv_batch(hearing, self.fd(), socket_type, slab, scratch, &room);
         let heads = match received {
             Ok(heads) => heads,
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
             Err(errno) => return Err(errno.into()),
         };
-        let mut heard = Vec::with_capacity(heads.len());
-        for head in &heads {
-            heard.push(
-                !senders || {
-                    let source = head.source.unwrap_or_else(EncodedAddress::empty);
-                    self.hears(&mut state, &source)?
-                },
-            );
-        }
-        let allowed = match (senders, &state.sender, &state.converse) {
-            (true, Some(sender), _) => sender.permit.ancillary_in().clone(),
-            (false, _, Some(permit)) => permit.ancillary_in().clone(),
-            _ => sockgate_policy::AncillarySet::NONE,
+        let heard = match hearing {
+            Reception::Peer(_) => vec![Some(hearing.ancillary()); heads.len()],
+            Reception::Anyone(_) => heads
+                .iter()
+                .map(|head| self.heard_ancillary(&mut state, head.source))
+                .collect::<Outcome<_>>()?,
         };
         drop(state);
         compact(slab, &heads, &heard);
-        let taken = self.batch_in(filled(slab), heads, &heard, &allowed)?;
+        let taken = self.batch_in(filled(slab), heads, heard)?;
         if taken.messages.is_empty() {
             return Ok(Attempt::Hidden);
         }
@@ -209,8 +201,7 @@ impl Inner {
         &self,
         slab: Bytes,
         heads: Vec<BatchHead>,
-        heard: &[bool],
-        allowed: &sockgate_policy::AncillarySet,
+        heard: Vec<Option<AncillarySet>>,
     ) -> Outcome<BatchIn> {
         let mut taken = BatchIn {
             slab,
@@ -219,10 +210,8 @@ impl Inner {
             ancillary: Vec::new(),
         };
         let mut encoded: Vec<EncodedAddress> = Vec::new();
-        for (head, heard) in heads.into_iter().zip(heard) {
-            if !heard {
-                continue;
-            }
+        for (head, allowed) in heads.into_iter().zip(heard) {
+            let Some(allowed) = allowed else { continue };
             let source = match head.source {
                 None => None,
                 Some(source) => {
@@ -244,7 +233,7 @@ impl Inner {
             let first = taken.ancillary.len();
             taken
                 .ancillary
-                .extend(self.let_through(head.control, allowed));
+                .extend(self.let_through(head.control, &allowed));
             let number = taken.ancillary.len() - first;
             taken.messages.push(IncomingHead {
                 length: head.length,
@@ -262,13 +251,13 @@ impl Inner {
 }
 
 /// Moves the bytes of heard messages together, over those of hidden ones.
-fn compact(slab: &mut BytesMut, heads: &[BatchHead], heard: &[bool]) {
-    if heard.iter().all(|heard| *heard) {
+fn compact(slab: &mut BytesMut, heads: &[BatchHead], heard: &[Option<AncillarySet>]) {
+    if heard.iter().all(Option::is_some) {
         return;
     }
     let (mut from, mut to) = (0, 0);
     for (head, heard) in heads.iter().zip(heard) {
-        if *heard {
+        if heard.is_some() {
             slab.copy_within(from..from + head.length, to);
             to += head.length;
         }
@@ -300,6 +289,9 @@ impl Socket {
             .min(MAXIMUM_COUNT);
         if count == 0 {
             return Err(Errno::INVAL.into());
+        }
+        if inner.kind.socket_type == SocketType::Stream {
+            return Err(Errno::OPNOTSUPP.into());
         }
         let control = usize::try_from(control).unwrap_or(usize::MAX);
         let wanted = BatchWanted {

@@ -110,7 +110,7 @@ impl Inner {
     }
 
     /// A descriptor that somebody else shares may be a blocking one: it is looked at before it is tried.
-    fn would_block(&self, wanted: Readiness) -> Outcome<bool> {
+    pub(super) fn would_block(&self, wanted: Readiness) -> Outcome<bool> {
         if !self.shared.load(Ordering::Relaxed) {
             return Ok(false);
         }

@@ -1,11 +1,12 @@
 //! Plain data calls: send, send-to, recv, recv-from, and the loop of attempt and wait that all share.
 
+use std::sync::MutexGuard;
+
 use bytes::{Bytes, BytesMut};
 use sockgate_policy::{Address, Family, MessageFlags, Origin, Permit, SocketType, op};
 
-use super::attempt::{Destination, Sender};
+use super::attempt::{Destination, Reception, Sender};
 use super::sys::address::EncodedAddress;
-use super::sys::message;
 use super::wait::Deadline;
 use super::{Errno, Failure, Inner, Interest, Outcome, Socket, State, attempt, now};
 
@@ -85,7 +86,7 @@ impl Inner {
         if !permit.flags().contains(flags) {
             self.check_flags(permit, flags, "send")?;
         }
-        let sent = message::send(self.fd(), data, flags);
+        let sent = attempt::send(permit, self.fd(), data, flags);
         self.sent("send", permit, data.len(), sent)
     }
 
@@ -103,7 +104,7 @@ impl Inner {
         self.with_destination(to, |destination| {
             let permit = destination.permit();
             self.check_flags(permit, flags, "send-to")?;
-            let sent = message::send_to(self.fd(), data, flags, destination.encoded());
+            let sent = attempt::send_to(destination, self.fd(), data, flags);
             self.sent("send-to", permit, data.len(), sent)
         })
     }
@@ -119,8 +120,7 @@ impl Inner {
         if flags.contains(MessageFlags::FASTOPEN) {
             let permit = self.may_connect(to)?;
             self.check_flags(&permit, flags, "send-to")?;
-            let encoded = attempt::encode(self.kind, &permit.subject().address)?;
-            let sent = message::send_to(self.fd(), data, flags, &encoded);
+            let sent = attempt::fast_open(&permit, self.kind, self.fd(), data, flags);
             if matches!(sent, Ok(_) | Err(Errno::INPROGRESS)) {
                 let mut state = self.state();
                 state.facts.peer = Some(permit.subject().address.clone());
@@ -231,7 +231,7 @@ impl Inner {
         if !permit.flags().contains(flags) {
             self.check_flags(permit, flags, "recv")?;
         }
-        let received = message::recv(self.fd(), buffer, max, flags);
+        let received = attempt::recv(permit, self.fd(), buffer, max, flags);
         let outcome = match received {
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
             received => received.map_err(Failure::from),
@@ -258,27 +258,29 @@ impl Inner {
         operation: &'static str,
     ) -> Outcome<Attempt<(usize, EncodedAddress)>> {
         let mut state = self.may_receive(operation)?;
-        if let Some(permit) = &state.receive {
+        let permit = reception(&state)?;
+        if !permit.flags().contains(flags) {
             self.check_flags(permit, flags, operation)?;
         }
         let start = buffer.len();
-        let datagram =
-            match message::recv_from(self.fd(), self.kind.socket_type, buffer, max, flags) {
-                Ok(datagram) => datagram,
-                Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
-                Err(errno) => {
-                    let outcome: Outcome<()> = Err(errno.into());
-                    self.guest
-                        .audit()
-                        .note(|| self.event(operation).outcome(&outcome));
-                    return Err(errno.into());
-                }
-            };
+        let socket_type = self.kind.socket_type;
+        let received = attempt::recv_from(permit, self.fd(), socket_type, buffer, max, flags);
+        let datagram = match received {
+            Ok(datagram) => datagram,
+            Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
+            Err(errno) => {
+                let outcome: Outcome<()> = Err(errno.into());
+                self.guest
+                    .audit()
+                    .note(|| self.event(operation).outcome(&outcome));
+                return Err(errno.into());
+            }
+        };
         let source = datagram.source.unwrap_or_else(EncodedAddress::empty);
         if !self.hears(&mut state, &source)? {
             buffer.truncate(start);
             if flags.contains(MessageFlags::PEEK) {
-                self.discard()?;
+                attempt::discard(reception(&state)?, self.fd())?;
             }
             return Ok(Attempt::Hidden);
         }
@@ -342,14 +344,6 @@ impl Inner {
         }
     }
 
-    /// Takes a hidden message out of the queue.
-    pub(super) fn discard(&self) -> Outcome<()> {
-        match message::recv(self.fd(), &mut BytesMut::new(), 0, MessageFlags::empty()) {
-            Ok(_) | Err(Errno::AGAIN) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
     /// Room for the next receive: what was asked for, within what may be allocated. A message that may be
     /// longer than usual is measured first; `None` where none is there yet.
     pub(super) fn room(&self, max: u64) -> Outcome<Option<usize>> {
@@ -360,14 +354,8 @@ impl Inner {
         if max <= MESSAGE_CHUNK {
             return Ok(Some(max));
         }
-        let mut nothing = BytesMut::new();
-        match message::recv_from(
-            self.fd(),
-            self.kind.socket_type,
-            &mut nothing,
-            0,
-            MessageFlags::PEEK,
-        ) {
+        let state = self.may_hear("recv", MessageFlags::empty())?;
+        match attempt::peek(self.hearing(&state)?, self.fd(), self.kind.socket_type) {
             Ok(next) => Ok(Some(
                 max.min(next.true_length.clamp(MESSAGE_CHUNK, MESSAGE_LIMIT)),
             )),
@@ -376,10 +364,43 @@ impl Inner {
         }
     }
 
+    /// The permit to receive, whoever it is from, with the lock that it was found under.
+    pub(super) fn may_hear(
+        &self,
+        operation: &'static str,
+        flags: MessageFlags,
+    ) -> Outcome<MutexGuard<'_, State>> {
+        let state = if self.has_senders() {
+            self.may_receive(operation)?
+        } else {
+            self.converse(operation)?
+        };
+        let hearing = self.hearing(&state)?;
+        let missing = flags.difference(hearing.flags());
+        if !missing.is_empty() {
+            return Err(self.lacks_flags(hearing.rule(), missing, operation));
+        }
+        Ok(state)
+    }
+
+    /// The permit that [`Inner::may_hear`] left.
+    pub(super) fn hearing<'a>(&self, state: &'a State) -> Outcome<Reception<'a>> {
+        if self.is_datagram() && state.facts.origin != Origin::Pair {
+            Ok(Reception::Anyone(reception(state)?))
+        } else {
+            Ok(Reception::Peer(conversation(state)?))
+        }
+    }
+
     /// Whether what is received may come from somebody else than the peer.
     pub(super) fn has_senders(&self) -> bool {
         self.is_datagram() && self.state().facts.origin != Origin::Pair
     }
+}
+
+/// The kept permit; `may_receive` leaves one.
+pub(super) fn reception(state: &State) -> Outcome<&Permit<op::Receive>> {
+    state.receive.as_ref().ok_or(Failure::Errno(Errno::NOTCONN))
 }
 
 /// The kept permit; `converse` leaves one.

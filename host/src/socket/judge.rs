@@ -11,7 +11,7 @@ use sockgate_policy::{
     Permit, op,
 };
 
-use super::{Errno, Inner, Outcome, State, now};
+use super::{Errno, Failure, Inner, Outcome, State, now};
 use crate::audit::Event;
 
 impl Inner {
@@ -227,12 +227,23 @@ impl Inner {
         if missing.is_empty() {
             return Ok(());
         }
+        Err(self.lacks_flags(permit.rule(), missing, operation))
+    }
+
+    /// The refusal of flags that the granting rule does not list.
+    #[cold]
+    pub(super) fn lacks_flags(
+        &self,
+        rule: &str,
+        missing: MessageFlags,
+        operation: &'static str,
+    ) -> Failure {
         let names: Vec<String> = missing.policy_names().collect();
         let names = names.join(", ");
-        Err(self.guest.withhold(
+        self.guest.withhold(
             || self.event(operation).arguments(&names),
-            format_args!("rule `{}` does not list the flags {names}", permit.rule()),
-        ))
+            format_args!("rule `{rule}` does not list the flags {names}"),
+        )
     }
 
     pub(super) fn may_get_option(&self, name: OptionName) -> Outcome<Permit<op::GetOption>> {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sockgate_policy::{Address, Family, Kind, SocketType};
 
+use super::attempt;
 use super::sys::poll::EventFd;
 use super::sys::resolve::{self, Eai, Hints, LookupFlags, NameFlags};
 use super::sys::{EncodedAddress, host};
@@ -190,10 +191,14 @@ impl Guest {
         }
         let event = || Event::new("resolve").arguments(String::from_utf8_lossy(&host));
         let permit = self.decide(self.gate().resolve(&host), event)?;
-        let name = permit.subject().as_str().as_bytes().to_vec();
+        let thread_permit = permit.clone();
         let answers = self
             .on_thread(timeout, wait_mode, move || {
-                resolve::look_up(Some(&name), service.as_deref().map(str::as_bytes), &hints)
+                attempt::resolve(
+                    &thread_permit,
+                    service.as_deref().map(str::as_bytes),
+                    &hints,
+                )
             })
             .await?;
         let mut answers = match answers {
@@ -247,9 +252,10 @@ impl Guest {
         }
         let event = || Event::new("reverse-resolve").address(ip);
         let permit = self.decide(self.gate().reverse_resolve(ip), event)?;
+        let thread_permit = permit.clone();
         let answer = self
             .on_thread(timeout, self.wait_mode(), move || {
-                resolve::name_of(&encoded, flags)
+                attempt::reverse_resolve(&thread_permit, &encoded, flags)
             })
             .await?;
         self.audit().note(|| event().granted(&permit));
@@ -317,15 +323,15 @@ impl Guest {
 
     /// gethostname(2).
     pub(crate) fn host_name(&self) -> Outcome<Vec<u8>> {
-        self.decide(self.gate().hostname(), || Event::new("hostname"))?;
-        Ok(host::hostname()?)
+        let permit = self.decide(self.gate().hostname(), || Event::new("hostname"))?;
+        Ok(attempt::host_name(&permit)?)
     }
 
     /// sethostname(2).
     pub(crate) fn set_host_name(&self, name: &[u8]) -> Outcome<()> {
         let event = || Event::new("set-hostname").arguments(String::from_utf8_lossy(name));
         let permit = self.decide(self.gate().set_hostname(name), event)?;
-        let outcome = host::set_hostname(permit.subject()).map_err(Into::into);
+        let outcome = attempt::set_host_name(&permit).map_err(Into::into);
         self.audit()
             .note(|| event().granted(&permit).outcome(&outcome));
         outcome
@@ -333,8 +339,8 @@ impl Guest {
 
     /// if_nameindex(3).
     pub(crate) fn interfaces(&self) -> Outcome<Vec<(u32, String)>> {
-        self.decide(self.gate().interfaces(), || Event::new("interfaces"))?;
-        Ok(host::interfaces()?)
+        let permit = self.decide(self.gate().interfaces(), || Event::new("interfaces"))?;
+        Ok(attempt::interfaces(&permit)?)
     }
 
     /// if_nametoindex(3).

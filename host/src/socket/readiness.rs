@@ -5,11 +5,8 @@ use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use bytes::BytesMut;
-use sockgate_policy::MessageFlags;
-
-use super::data::Attempt;
-use super::sys::message;
+use super::attempt;
+use super::data::{Attempt, reception};
 use super::sys::poll::{self, Epoll, PollFd, Readiness};
 use super::wait::{Descriptor, Timeout, Wait};
 use super::{Errno, Failure, Guest, Inner, Interest, Outcome};
@@ -68,15 +65,7 @@ impl Inner {
                 Err(Failure::Errno(_)) => return Ok(true),
                 Err(stopped) => return Err(stopped),
             };
-            let mut nothing = BytesMut::new();
-            let next = message::recv_from(
-                self.fd(),
-                self.kind.socket_type,
-                &mut nothing,
-                0,
-                MessageFlags::PEEK,
-            );
-            match next {
+            match attempt::peek(self.hearing(&state)?, self.fd(), self.kind.socket_type) {
                 Ok(next) => {
                     let source = next
                         .source
@@ -84,8 +73,7 @@ impl Inner {
                     if self.hears(&mut state, &source)? {
                         return Ok(true);
                     }
-                    drop(state);
-                    self.discard()?;
+                    attempt::discard(reception(&state)?, self.fd())?;
                 }
                 Err(Errno::AGAIN) => return Ok(false),
                 // A pending error: the receive will tell.

@@ -2,7 +2,12 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::sys::splice::{self, Pipe};
+use sockgate_policy::{Permit, op};
+
+use super::attempt;
+use super::data::conversation;
+use super::sys::poll::Readiness;
+use super::sys::splice::Pipe;
 use super::wait::Deadline;
 use super::{Errno, Inner, Interest, Outcome, Socket};
 
@@ -14,7 +19,7 @@ impl Socket {
     /// taken from the one is given to the other before this returns.
     pub(crate) async fn splice(&self, to: &Socket, max: u64) -> Outcome<u64> {
         let (from, to_inner) = (self.inner()?.clone(), to.inner()?.clone());
-        let _permit = from.may_splice(&to_inner)?;
+        let permit = from.may_splice(&to_inner)?;
         drop(from.converse("splice")?);
         drop(to_inner.converse("splice")?);
         let max = usize::try_from(max)
@@ -24,8 +29,12 @@ impl Socket {
             return Ok(0);
         }
         let mut pipe = Pipe::create()?;
-        let taken = from.fill(&mut pipe, max, self.deadline(false)).await?;
-        to_inner.drain(&mut pipe, to.deadline(false)).await?;
+        let taken = from
+            .fill(&permit, &mut pipe, max, self.deadline(false))
+            .await?;
+        to_inner
+            .drain(&permit, &mut pipe, to.deadline(false))
+            .await?;
         from.guest.audit().note(|| {
             from.event("splice")
                 .arguments(format_args!("to #{}", to_inner.number))
@@ -36,10 +45,20 @@ impl Socket {
 }
 
 impl Inner {
-    async fn fill(&self, pipe: &mut Pipe, max: usize, deadline: Deadline) -> Outcome<usize> {
+    async fn fill(
+        &self,
+        permit: &Permit<op::Splice>,
+        pipe: &mut Pipe,
+        max: usize,
+        deadline: Deadline,
+    ) -> Outcome<usize> {
         loop {
             drop(self.converse("splice")?);
-            match pipe.fill(self.fd(), max) {
+            if self.would_block(Readiness::READABLE)? {
+                self.wait(Interest::Readable, deadline).await?;
+                continue;
+            }
+            match attempt::splice_in(permit, self.fd(), pipe, max) {
                 Ok(taken) => return Ok(taken),
                 Err(Errno::AGAIN) => self.wait(Interest::Readable, deadline).await?,
                 Err(errno) => return Err(errno.into()),
@@ -49,14 +68,23 @@ impl Inner {
 
     /// Bytes in the pipe belong to the receiver: a socket that may not wait waits for them all the same,
     /// since giving them back is not possible.
-    async fn drain(&self, pipe: &mut Pipe, deadline: Deadline) -> Outcome<()> {
+    async fn drain(
+        &self,
+        permit: &Permit<op::Splice>,
+        pipe: &mut Pipe,
+        deadline: Deadline,
+    ) -> Outcome<()> {
         let deadline = match deadline {
             Deadline::Now(_) => Deadline::Open,
             other => other,
         };
         while pipe.held() > 0 {
             drop(self.converse("splice")?);
-            match pipe.drain(self.fd(), pipe.held()) {
+            if self.would_block(Readiness::WRITABLE)? {
+                self.wait(Interest::Writable, deadline).await?;
+                continue;
+            }
+            match attempt::splice_out(permit, pipe, self.fd()) {
                 Ok(_) => {}
                 Err(Errno::AGAIN) => self.wait(Interest::Writable, deadline).await?,
                 Err(errno) => return Err(errno.into()),
@@ -74,8 +102,14 @@ impl Inner {
         deadline: Deadline,
     ) -> Outcome<u64> {
         loop {
-            drop(self.converse("send-file")?);
-            match splice::send_file(self.fd(), file, offset, count) {
+            let sent = match self.would_block(Readiness::WRITABLE)? {
+                true => Err(Errno::AGAIN),
+                false => {
+                    let state = self.converse("send-file")?;
+                    attempt::send_file(conversation(&state)?, self.fd(), file, offset, count)
+                }
+            };
+            match sent {
                 Ok(sent) => {
                     self.guest
                         .audit()

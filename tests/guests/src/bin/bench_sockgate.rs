@@ -1,0 +1,84 @@
+//! The benchmark's guest on sockgate: every case.
+
+use std::io;
+use std::time::Duration;
+
+use sockgate_guest::net;
+use sockgate_guest::unix::UnixDatagram;
+use sockgate_guest::{Batch, MessageFlags, Socket, UdpSocket};
+
+#[path = "../bench/ip.rs"]
+mod ip;
+#[path = "../bench/main.rs"]
+mod main;
+
+use ip::{MESSAGE, Times, whole};
+
+/// Datagrams of a batch.
+const BATCH: usize = 32;
+
+fn main() -> io::Result<()> {
+    main::run(|case, addresses, times| match (case, addresses) {
+        ("unix_pingpong_64", [own, peer]) => unix_pingpong(own, peer, times).map(Some),
+        ("unix_pair_64", []) => unix_pair(times).map(Some),
+        ("udp_batch32", [one, other]) => udp_batch(one, other, times).map(Some),
+        ("unix_batch32", []) => unix_batch(times).map(Some),
+        _ => ip::run(case, addresses, times),
+    })
+}
+
+fn unix_pingpong(own: &str, peer: &str, times: Times) -> io::Result<Duration> {
+    let socket = UnixDatagram::bind(own)?;
+    socket.connect(peer)?;
+    let mut buffer = [7; MESSAGE];
+    let took = times.measure(|| {
+        socket.send(&buffer)?;
+        whole(socket.recv(&mut buffer)?)
+    })?;
+    // An empty datagram ends the peer.
+    socket.send(&[])?;
+    Ok(took)
+}
+
+fn unix_pair(times: Times) -> io::Result<Duration> {
+    let (sender, receiver) = UnixDatagram::pair()?;
+    let mut buffer = [7; MESSAGE];
+    times.measure(|| {
+        sender.send(&buffer)?;
+        whole(receiver.recv(&mut buffer)?)
+    })
+}
+
+fn udp_batch(one: &str, other: &str, times: Times) -> io::Result<Duration> {
+    let sender = UdpSocket::bind(one)?;
+    let receiver = UdpSocket::bind(other)?;
+    sender.connect(other)?;
+    receiver.connect(one)?;
+    batches(sender.as_ref(), receiver.as_ref(), times)
+}
+
+fn unix_batch(times: Times) -> io::Result<Duration> {
+    let (sender, receiver) = UnixDatagram::pair()?;
+    batches(sender.as_ref(), receiver.as_ref(), times)
+}
+
+fn batches(sender: &Socket, receiver: &Socket, times: Times) -> io::Result<Duration> {
+    let mut batch = Batch::new();
+    for _ in 0..BATCH {
+        batch.push(&[7; MESSAGE]);
+    }
+    times.measure(|| {
+        let sent = sender.send_many(&batch, MessageFlags::empty())?;
+        let received = receiver.recv_many(BATCH as u32, MESSAGE)?;
+        if (sent.count, received.len()) == (BATCH, BATCH) {
+            received
+                .iter()
+                .try_for_each(|datagram| whole(datagram.data.len()))
+        } else {
+            let (sent, received) = (sent.count, received.len());
+            Err(io::Error::other(format!(
+                "of {BATCH} datagrams {sent} were sent, {received} came"
+            )))
+        }
+    })
+}

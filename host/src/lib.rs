@@ -83,6 +83,16 @@
 //!
 //! IPv4, IPv6 and Unix sockets (stream, datagram, seqpacket) on Linux. Other families are described in the
 //! WIT package and answer `afnosupport` in this version; the README has the table.
+// Nothing that a guest does may end the process.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 #![warn(missing_docs)]
 
 mod bridge;

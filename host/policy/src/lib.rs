@@ -4,6 +4,16 @@
 //! [facts](SocketFacts), asks the [`Gate`] and receives a [`Permit`] or a [`Denial`].
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+// Nothing that a guest does may end the process.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 #![warn(missing_docs)]
 
 mod address;

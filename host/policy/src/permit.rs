@@ -209,7 +209,7 @@ impl fmt::Display for HostName {
     }
 }
 
-/// The name of an ioctl(2) request, as policies write it: `siocatmark`, `vm-sockets.get-local-cid`.
+/// The name of an ioctl(2) request, as policies write it: `bytes-readable`, `bytes-unsent`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IoctlName(pub(crate) Arc<str>);
 

@@ -30,7 +30,7 @@ fn nothing_is_granted_by_default() {
     );
     assert!(gate.disconnect(&fresh(UDP4)).is_err());
     assert!(gate.splice(&fresh(TCP4), &fresh(TCP4)).is_err());
-    assert!(gate.ioctl(&fresh(TCP4), "siocatmark").is_err());
+    assert!(gate.ioctl(&fresh(TCP4), "bytes-readable").is_err());
 }
 
 #[test]

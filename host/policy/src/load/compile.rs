@@ -7,8 +7,8 @@ use super::ends::{self, each};
 use super::error::Fault;
 use super::rule::{Ends, Listing, Rule, Span};
 use super::vocabulary::{
-    ancillary, descriptor_kinds, duration, families, message_flags, operations, option_patterns,
-    protocols, types,
+    ancillary, descriptor_kinds, duration, families, ioctls, message_flags, operations,
+    option_patterns, protocols, types,
 };
 use crate::class::ClassSet;
 use crate::kind::{Family, SocketType};
@@ -128,11 +128,7 @@ impl Compiler<'_> {
                 (list, _) => descriptor_kinds(list.as_ref(), self.faults),
             },
             groups: self.groups(),
-            ioctls: rule
-                .ioctl
-                .iter()
-                .flat_map(|list| list.items.iter().map(|item| item.value.clone()))
-                .collect(),
+            ioctls: ioctls(rule.ioctl.as_ref(), self.faults),
             mode: self.mode(),
             replace_stale: rule.replace_stale.as_ref().is_some_and(|flag| flag.value),
             peer_uids: self.peer_uids(),
@@ -317,7 +313,7 @@ impl Compiler<'_> {
             self.fault(
                 None,
                 "the rule does not say which requests",
-                "add `ioctl = [\"siocatmark\"]`",
+                "add `ioctl = [\"bytes-readable\"]`",
             );
         }
     }

@@ -204,6 +204,24 @@ pub(super) fn descriptor_kinds(list: Option<&Listing>, faults: &mut Vec<Fault>) 
     .fold(DescriptorKinds::empty(), |set, kind| set | kind)
 }
 
+/// The requests of ioctl(2) that a rule can name.
+const IOCTLS: &[&str] = &["bytes-readable", "bytes-unsent"];
+
+pub(super) fn ioctls(list: Option<&Listing>, faults: &mut Vec<Fault>) -> Vec<String> {
+    let Some(list) = list else { return Vec::new() };
+    each(list, faults, |word| match word {
+        _ if IOCTLS.contains(&word) => Ok(word.to_owned()),
+        "vm-sockets.get-local-cid" => Err((
+            format!("request `{word}` is not supported by this version yet"),
+            "there are `bytes-readable` and `bytes-unsent`".to_owned(),
+        )),
+        _ => Err((
+            format!("`{word}` is no request of ioctl(2) that this interface has"),
+            suggest(word, IOCTLS.iter().copied()),
+        )),
+    })
+}
+
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let number: u64 = digits.parse().ok()?;

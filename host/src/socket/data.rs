@@ -7,6 +7,7 @@ use sockgate_policy::{Address, Family, MessageFlags, Origin, Permit, SocketType,
 
 use super::attempt::{Destination, Reception, Sender};
 use super::sys::address::EncodedAddress;
+use super::sys::poll::{self, PollFd, Readiness};
 use super::wait::Deadline;
 use super::{Errno, Failure, Inner, Interest, Outcome, Socket, State, attempt, now};
 
@@ -75,7 +76,22 @@ impl Inner {
 
     /// Waits until the socket may take more; for sends, whose attempts need the guest's memory.
     pub(crate) async fn wait_writable(&self, deadline: Deadline) -> Outcome<()> {
+        if self.waits_for_a_queue()? {
+            return self.pause(deadline).await;
+        }
         self.wait(Interest::Writable, deadline).await
+    }
+
+    /// Whether a send that would block waits for somebody else's queue: poll(2) on a Unix datagram socket
+    /// tells of its own buffer alone, and of its peer's queue only where it is connected. Then it reports
+    /// writable all the time, and nothing tells of the queue but time.
+    fn waits_for_a_queue(&self) -> Outcome<bool> {
+        if self.kind.family != Family::Unix || !self.is_datagram() {
+            return Ok(false);
+        }
+        let mut descriptor = [PollFd::new(self.fd(), Readiness::WRITABLE)];
+        poll::ppoll(&mut descriptor, Some(std::time::Duration::ZERO))?;
+        Ok(descriptor[0].events() == Readiness::WRITABLE)
     }
 
     /// One send(2) to the peer.

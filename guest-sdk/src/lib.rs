@@ -135,3 +135,8 @@ pub use socket::{
 };
 pub use types::{Events, Family, Interest, MessageFlags, Protocol, SocketType, Timeout};
 pub use unix::{UnixDatagram, UnixListener, UnixStream};
+
+/// Compiles the guest that the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeExamples;

@@ -163,14 +163,28 @@ fn an_unclean_path_is_granted_in_no_mode() {
 #[test]
 fn autobind_is_granted_by_auto_alone() {
     let auto = gate("[[allow]]\nid='a'\nfamily=['unix']\nops=['bind']\nabstract=['auto']");
-    assert!(auto.bind(&fresh(UNIX_DATAGRAM), &at("@")).is_ok());
+    assert!(auto.bind(&fresh(UNIX_DATAGRAM), &at("")).is_ok());
+    // A name of no bytes is a name like any other, and not what the kernel would choose.
+    assert!(auto.bind(&fresh(UNIX_DATAGRAM), &at("@")).is_err());
     assert!(auto.bound(&fresh(UNIX_DATAGRAM), &at("@0001f")).is_ok());
     assert!(auto.bind(&fresh(UNIX_DATAGRAM), &at("@0001f")).is_err());
     assert!(auto.bound(&fresh(UNIX_DATAGRAM), &at("@name")).is_err());
     let named = gate("[[allow]]\nid='a'\nfamily=['unix']\nops=['bind']\nabstract=['*']");
+    assert!(named.bind(&fresh(UNIX_DATAGRAM), &at("")).is_err());
     assert!(named.bind(&fresh(UNIX_DATAGRAM), &at("@")).is_err());
     assert!(named.bind(&fresh(UNIX_DATAGRAM), &at("@name")).is_ok());
     assert!(named.bind(&fresh(UNIX_DATAGRAM), &at("@a/b")).is_err());
+}
+
+#[test]
+fn a_denied_autobind_says_what_would_grant_it() {
+    let none = gate("[[allow]]\nid='a'\nfamily=['unix']\nops=['bind']\nunnamed=true");
+    let denial = none.bind(&fresh(UNIX_DATAGRAM), &at("")).unwrap_err();
+    assert_eq!(denial.grant_hint(), "--allow 'unix-datagram bind @auto'");
+    let denied = gate(
+        "[[allow]]\nid='a'\nfamily=['unix']\nops=['bind']\nabstract=['auto']\n[[deny]]\nid='d'\nfamily=['unix']\nabstract=['auto']",
+    );
+    assert!(denied.bind(&fresh(UNIX_DATAGRAM), &at("")).is_err());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 pub use question::{Question, QuestionError};
 
-use crate::address::Address;
+use crate::address::{Address, UnixAddress};
 use crate::denial::Reason;
 use crate::gate::NoPins;
 use crate::judge::{self, Ask, End, Miss, Query, What};
@@ -133,9 +133,17 @@ fn rule_line(query: &Query) -> Option<String> {
     Some(words.join(" "))
 }
 
+/// A local address as rules write it: one that asks for autobind has a word of its own.
+fn local_word(address: &Address) -> String {
+    match address {
+        Address::Unix(UnixAddress::Abstract(name)) if name.is_empty() => "@auto".to_owned(),
+        address => address.to_string(),
+    }
+}
+
 fn address_words(query: &Query) -> String {
     let operation = main_operation(query.ops);
-    let local = query.local.address().map(ToString::to_string);
+    let local = query.local.address().map(local_word);
     let peer = query.peer.address().map(ToString::to_string);
     let from = |local: Option<String>| {
         local

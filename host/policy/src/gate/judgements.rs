@@ -1,5 +1,7 @@
 //! Judgements on sockets: making, binding, connecting, sending, receiving.
 
+use std::borrow::Cow;
+
 use super::{Gate, Verdict};
 use crate::address::{Address, UnixAddress};
 use crate::denial::Denial;
@@ -25,6 +27,22 @@ pub enum Adopted {
 /// A pathname without a clean place can be granted by nothing, in no mode.
 fn is_placeless(address: &Address) -> bool {
     matches!(address, Address::Unix(UnixAddress::Pathname(path)) if whole_place(path).is_none())
+}
+
+/// The abstract name without a byte: rules mean by it a name that the kernel is to choose, and grant the
+/// real one to nobody.
+fn is_empty_name(address: &Address) -> bool {
+    matches!(address, Address::Unix(UnixAddress::Abstract(name)) if name.is_empty())
+}
+
+/// What a bind asks for, in the words of rules: one without a name asks for autobind, unix(7).
+fn asked_name(local: &Address, side: Side) -> Cow<'_, Address> {
+    match (local, side) {
+        (Address::Unix(UnixAddress::Unnamed), Side::Local) => {
+            Cow::Owned(Address::Unix(UnixAddress::Abstract(Vec::new())))
+        }
+        _ => Cow::Borrowed(local),
+    }
 }
 
 fn place(known: Option<UnixPlace>, address: &Address) -> Option<UnixPlace> {
@@ -102,7 +120,8 @@ impl Gate {
     }
 
     /// bind(2). Port 0 needs a rule that covers port 0 (`"0"`, `"*"`, no `port`) or has a range for it;
-    /// the address that results is judged by [`Gate::bound`].
+    /// the address that results is judged by [`Gate::bound`]. A Unix address without a name asks for autobind,
+    /// which only `abstract = ["auto"]` (and `"*"`) grants.
     ///
     /// # Errors
     /// No rule grants `bind` or `listen` there, or a deny rule forbids it.
@@ -125,13 +144,14 @@ impl Gate {
         local: &Address,
         side: Side,
     ) -> Result<Permit<op::Bind>, Denial> {
+        let asked = asked_name(local, side);
         let ask = || Ask {
             denied_by: OpSet::BIND,
             peer: End::Open,
             granted: false,
-            ..Ask::socket(OpSet::BIND | OpSet::LISTEN, s).with_local(local, side)
+            ..Ask::socket(OpSet::BIND | OpSet::LISTEN, s).with_local(&asked, side)
         };
-        if is_placeless(local) {
+        if is_placeless(local) || is_empty_name(local) {
             return Err(self.refuse(op::Bind::NAME, ask()));
         }
         self.judge_ipv4_form(op::Bind::NAME, s, local, ask)?;

@@ -127,11 +127,10 @@ def serve_messages(kind, text, count):
         tell("received", data)
         if kind == "seqpacket":
             s.send(data)
-        elif source is None:
-            say("from nobody")
         else:
             say("from", show(source))
             s.sendto(data, source)
+        tell("sent", data)
 
 
 def ask_messages(kind, text, own, *sizes, connected=False):

@@ -72,8 +72,9 @@ fn serve(socket: Socket, kind: SocketType, here: &SocketAddress, count: usize) -
                 println!("from {from}");
                 client.send_to(data, &from)?;
             }
-            None => println!("from nobody"),
+            None => return Err(io::Error::other("a datagram that cannot be answered")),
         }
+        tell("sent", data);
     }
     Ok(())
 }

@@ -25,14 +25,27 @@ use super::sys::unix_path::{self, BoundPath};
 use super::sys::{host, life};
 use super::{Errno, Guest, Outcome};
 
-/// socket(2).
-pub(super) fn create(permit: &Permit<op::Create>) -> Result<OwnedFd, Errno> {
-    life::socket(*permit.subject())
+/// Whether this host serves sockets of the kind. No rule can grant another one, but a policy's mode may let
+/// it through, and then nothing would look at its messages.
+pub(super) fn served(kind: Kind) -> Result<Kind, Errno> {
+    match (kind.family, kind.socket_type) {
+        (Family::Other(_), _) => Err(Errno::AFNOSUPPORT),
+        (_, SocketType::Raw | SocketType::Rdm | SocketType::Other(_)) => Err(Errno::SOCKTNOSUPPORT),
+        (
+            Family::Inet | Family::Inet6 | Family::Unix,
+            SocketType::Stream | SocketType::Datagram | SocketType::SeqPacket,
+        ) => Ok(kind),
+    }
 }
 
-/// socketpair(2).
+/// socket(2). `afnosupport` and `socktnosupport` for what this host does not serve yet.
+pub(super) fn create(permit: &Permit<op::Create>) -> Result<OwnedFd, Errno> {
+    life::socket(served(*permit.subject())?)
+}
+
+/// socketpair(2), likewise.
 pub(super) fn pair(permit: &Permit<op::Pair>) -> Result<(OwnedFd, OwnedFd), Errno> {
-    life::pair(*permit.subject())
+    life::pair(served(*permit.subject())?)
 }
 
 /// bind(2). A pathname's inode is made beneath the granted root and verified to be this socket's.

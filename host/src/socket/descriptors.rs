@@ -4,10 +4,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sockgate_policy::{Adopted, Denial, DescriptorKind, Family, OptionName, Origin, SocketFacts};
+use sockgate_policy::{Adopted, Denial, DescriptorKind, OptionName, Origin, SocketFacts};
 
 use super::sys::life;
-use super::{Errno, Inner, Outcome, Socket};
+use super::{Errno, Inner, Outcome, Socket, attempt};
 use crate::audit::Event;
 
 /// A descriptor that can be passed on or dropped, nothing else.
@@ -89,12 +89,9 @@ impl Inner {
     fn take_in_socket(&self, fd: OwnedFd) -> Outcome<Handle> {
         self.may_take(DescriptorKind::Socket)?;
         let (mut facts, state) = super::life::facts_of(fd.as_fd())?;
-        if !matches!(
-            facts.kind.family,
-            Family::Inet | Family::Inet6 | Family::Unix
-        ) {
-            tracing::debug!(kind = %facts.kind, "a socket of a family without support arrived and was closed");
-            return Err(Errno::AFNOSUPPORT.into());
+        if let Err(errno) = attempt::served(facts.kind) {
+            tracing::debug!(kind = %facts.kind, "a socket of a kind without support arrived and was closed");
+            return Err(errno.into());
         }
         for (option, value) in present_options(fd.as_fd(), &facts) {
             facts.options.remember(option, &value);

@@ -220,9 +220,12 @@ fn on_socket(
         );
     }
     if op == OpSet::IOCTL {
-        let name = rest
-            .first()
-            .ok_or_else(|| error("`ioctl` needs a request", "write `tcp ioctl bytes-readable`"))?;
+        let name = rest.first().ok_or_else(|| {
+            error(
+                "`ioctl` needs a request",
+                "write `tcp ioctl bytes-readable`",
+            )
+        })?;
         return Ok(ask(op, kind_of(transport, None)).about(What::Ioctl(Arc::from(name.as_str()))));
     }
     let Given { plain, local, peer } = given(rest)?;

@@ -8,9 +8,15 @@ use clap::Args;
 
 use super::policy::{Variables, load_file};
 
-/// Check policy files: every error with its place and its mend, and warnings for rules that never match.
-/// Exit status 1 when a file is no policy
+/// Check policy files
+///
+/// Prints every error with its place and its mend, and warnings for rules that never
+/// match or do less than they seem to.
 #[derive(Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Exit status: 0, or 1 when a file is no policy. Warnings do not change it."
+)]
 pub struct Check {
     #[command(flatten)]
     variables: Variables,

@@ -8,15 +8,22 @@ use sockgate::policy::{Explanation, Question, Reason};
 
 use super::policy::PolicyArgs;
 
-/// Explain how a policy decides an operation. Exit status 0 when it is granted, 1 when it is denied
+/// Explain how a policy decides an operation
+///
+/// Prints the verdict, what each rule that comes near lacks, and what would change it.
 #[derive(Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Exit status: 0 when it is granted, 1 when it is denied, 2 when the question cannot be read."
+)]
 pub struct Explain {
     #[command(flatten)]
     policy: PolicyArgs,
 
-    /// The operation: tcp connect 10.1.2.3:22, udp bind 0.0.0.0:5353, unix listen /run/x.sock,
+    /// The operation, with concrete addresses: tcp connect 10.1.2.3:22,
+    /// udp receive 10.0.0.1:53 from 127.0.0.1:5353, unix listen /run/x.sock,
     /// resolve db.example.com
-    #[arg(value_name = "OPERATION", required = true)]
+    #[arg(value_name = "OPERATION", required = true, verbatim_doc_comment)]
     question: Vec<String>,
 }
 

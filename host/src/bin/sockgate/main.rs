@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Run WebAssembly components with every kind of socket, and nothing that their policy does not name.
+/// Run WebAssembly components with the host's sockets, and nothing that their policy does not name
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Sockgate {

@@ -9,12 +9,13 @@ use sockgate::policy::{Policy, Source};
 /// What grants: files, rules in one line, variables.
 #[derive(Args)]
 pub struct PolicyArgs {
-    /// A policy file (TOML); may be given several times, their rules add up
+    /// A policy file; the rules of several add up
     #[arg(long = "policy", value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// One rule in a line: 'tcp connect 10.0.0.0/8:443', 'unix listen /run/x.sock', 'resolve db.example.com'
-    #[arg(long = "allow", value_name = "RULE")]
+    /// A rule in a line: 'tcp connect 10.0.0.0/8:443', 'unix listen /run/x.sock',
+    /// 'tcp resolve,connect db.example.com:5432'
+    #[arg(long = "allow", value_name = "RULE", verbatim_doc_comment)]
     rules: Vec<String>,
 
     #[command(flatten)]
@@ -24,7 +25,7 @@ pub struct PolicyArgs {
 /// What policy files leave open.
 #[derive(Args)]
 pub struct Variables {
-    /// What ${NAME} in policy files stands for
+    /// What ${NAME} in a policy file stands for
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = pair)]
     variables: Vec<(String, String)>,
 }

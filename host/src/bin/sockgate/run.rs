@@ -19,38 +19,47 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, Wasi
 use super::granted;
 use super::policy::{PolicyArgs, pair};
 
-/// Run a guest. Its exit status is the command's; 134 when it traps, 130 when it was interrupted
+/// Run a guest under a policy
+///
+/// Without --policy and --allow every operation is refused.
 #[derive(Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Exit status: the guest's own; 134 when it traps, 130 when a signal ended it, 2 when it cannot be run."
+)]
 pub struct Run {
     #[command(flatten)]
     policy: PolicyArgs,
 
-    /// Print each operation as strace would, with the rule that decided, on standard error
-    #[arg(long)]
+    /// Print each operation on standard error, as strace would, with the rule that
+    /// decided or the reason of the refusal
+    #[arg(long, verbatim_doc_comment)]
     trace: bool,
 
     /// Append each operation to FILE as a line of JSON
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
 
-    /// How the guest waits: park blocks its thread, ready suspends it in the runtime
-    #[arg(long, value_enum, default_value_t = Wait::Park)]
+    /// How the guest waits: park blocks its thread (the cheapest wake-up), ready
+    /// suspends it in the runtime
+    #[arg(long, value_enum, default_value_t = Wait::Park, verbatim_doc_comment)]
     wait: Wait,
 
-    /// Hand the guest a ready socket: NAME=tcp-listen:ADDR, NAME=udp:ADDR, NAME=unix-listen:PATH, or
-    /// NAME=fd:NUMBER; sockets of socket activation (LISTEN_FDS) come by their own names
-    #[arg(long = "socket", value_name = "NAME=SOCKET", value_parser = pair)]
+    /// Hand the guest a ready socket, which needs no rule: tcp-listen:ADDRESS:PORT,
+    /// udp:ADDRESS:PORT, unix-listen:PATH or fd:NUMBER; those of socket activation
+    /// (LISTEN_FDS) come by their own names
+    #[arg(long = "socket", value_name = "NAME=SOCKET", value_parser = pair, verbatim_doc_comment)]
     sockets: Vec<(String, String)>,
 
     /// An environment variable of the guest
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
     environment: Vec<(String, String)>,
 
-    /// A directory that the guest may use, under its own name or another: HOST or HOST::GUEST
+    /// A directory whose files the guest may use, under its own name or as GUEST
     #[arg(long = "dir", value_name = "HOST[::GUEST]")]
     directories: Vec<String>,
 
-    /// The guest: a component that exports wasi:cli/run (any program built for wasm32-wasip2)
+    /// The guest: a component, like any program built for wasm32-wasip2
     #[arg(value_name = "GUEST.wasm")]
     guest: PathBuf,
 

@@ -155,10 +155,10 @@ pub mod interrupt_and_stop {}
 /// ```
 ///
 /// Every verdict that was kept is asked for again before it is used, and the guest's waits wake up for
-/// it. What happens to a socket that lost its grant is the new policy's `on-reload`: `close` (the default)
-/// makes its next use answer `acces`; `keep` lets what is open go on, and judges what is begun from then
-/// on. Names that no rule of the new policy knows are forgotten with what they resolved to. Limits hold
-/// for what is made from then on.
+/// it. What happens to a connection that lost its grant is the new policy's `on-reload`. `close` (the
+/// default) shuts it down: the operation that finds out answers `acces`, those after it `badf`. `keep` lets
+/// it go on, and judges what is begun from then on. Names that no rule of the new policy resolves are
+/// forgotten with what they stood for. Limits hold for what is made from then on.
 pub mod replace_a_policy {}
 
 /// # Read the audit log

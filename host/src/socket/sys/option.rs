@@ -131,7 +131,8 @@ pub fn is_unsafe_option(level: c_int, name: c_int) -> bool {
         libc::IPPROTO_IP => {
             (64..=71).contains(&name) || (96..=100).contains(&name) || (128..=131).contains(&name)
         }
-        libc::IPPROTO_IPV6 => (64..=69).contains(&name),
+        // IPv6 has its traffic class among them.
+        libc::IPPROTO_IPV6 => matches!(name, 64 | 65 | 68 | 69),
         // ZEROCOPY_RECEIVE (an address), AO_GET_KEYS (length per element).
         SOL_TCP => matches!(name, 35 | 40),
         // PEELOFF gives a bare descriptor, CONNECTX3 takes an address.

@@ -86,6 +86,8 @@ fn options_with_addresses_or_descriptors_inside_are_refused_before_the_kernel() 
         (IPPROTO_TCP, 35),
         (IPPROTO_TCP, 40),
         (IPPROTO_IP, 64),
+        (libc::IPPROTO_IPV6, 65),
+        (libc::IPPROTO_IPV6, 68),
         (263, 22),
         (283, 4),
     ] {
@@ -95,6 +97,8 @@ fn options_with_addresses_or_descriptors_inside_are_refused_before_the_kernel() 
         (SOL_SOCKET, SO_KEEPALIVE),
         (IPPROTO_TCP, TCP_NODELAY),
         (IPPROTO_IP, 42),
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS),
+        (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
     ] {
         assert!(!is_unsafe_option(level, name));
     }

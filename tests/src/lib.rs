@@ -23,21 +23,25 @@
 mod audit;
 mod bytes;
 mod guest;
+mod native;
 mod oracle;
 mod output;
 mod peer;
 mod place;
 mod port;
 mod skip;
+mod steps;
 mod syscalls;
 
 pub use audit::{Audit, Record};
 pub use bytes::{pattern, sha256};
 pub use guest::{Ended, Guest, GuestRun};
+pub use native::{Native, agree, told};
 pub use oracle::{Tool, oracle};
 pub use output::{More, Output};
 pub use peer::{Peer, tcp_echo, udp_echo, unix_echo};
 pub use place::{TempDir, command_path, folder, guest_path, policy_path, root};
 pub use port::{free_port, has_ipv6};
 pub use skip::{long, patience, skip, timed};
+pub use steps::steps;
 pub use syscalls::{Syscall, SyscallLog};

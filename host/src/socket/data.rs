@@ -3,7 +3,7 @@
 use std::sync::MutexGuard;
 
 use bytes::{Bytes, BytesMut};
-use sockgate_policy::{Address, Family, MessageFlags, Origin, Permit, SocketType, op};
+use sockgate_policy::{Address, Family, MessageFlags, Permit, SocketType, op};
 
 use super::attempt::{Destination, Reception, Sender};
 use super::sys::address::EncodedAddress;
@@ -30,6 +30,16 @@ pub(crate) enum Attempt<T> {
     WouldBlock,
     /// Something came that the policy hides; the next attempt may find something else.
     Hidden,
+}
+
+impl<T> Attempt<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Attempt<U> {
+        match self {
+            Attempt::Done(done) => Attempt::Done(change(done)),
+            Attempt::WouldBlock => Attempt::WouldBlock,
+            Attempt::Hidden => Attempt::Hidden,
+        }
+    }
 }
 
 impl Inner {
@@ -386,7 +396,7 @@ impl Inner {
         operation: &'static str,
         flags: MessageFlags,
     ) -> Outcome<MutexGuard<'_, State>> {
-        let state = if self.has_senders() {
+        let state = if self.has_senders {
             self.may_receive(operation)?
         } else {
             self.converse(operation)?
@@ -401,16 +411,11 @@ impl Inner {
 
     /// The permit that [`Inner::may_hear`] left.
     pub(super) fn hearing<'a>(&self, state: &'a State) -> Outcome<Reception<'a>> {
-        if self.is_datagram() && state.facts.origin != Origin::Pair {
+        if self.has_senders {
             Ok(Reception::Anyone(reception(state)?))
         } else {
             Ok(Reception::Peer(conversation(state)?))
         }
-    }
-
-    /// Whether what is received may come from somebody else than the peer.
-    pub(super) fn has_senders(&self) -> bool {
-        self.is_datagram() && self.state().facts.origin != Origin::Pair
     }
 }
 
@@ -444,24 +449,21 @@ impl Socket {
         let inner = self.inner()?.clone();
         let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
         let buffer = &mut self.buffer;
-        let interest = interest(flags);
-        if inner.has_senders() {
-            inner
-                .receive(buffer, max, interest, deadline, |inner, buffer, room| {
-                    inner.attempt_recv_datagram(buffer, room, flags, "recv")
-                })
-                .await?;
-        } else if flags.contains(MessageFlags::WAITALL)
-            && inner.kind.socket_type == SocketType::Stream
-        {
-            return inner.recv_all(buffer, max, flags, deadline).await;
-        } else {
-            inner
-                .receive(buffer, max, interest, deadline, |inner, buffer, room| {
-                    inner.attempt_recv_from_peer(buffer, room, flags)
-                })
-                .await?;
+        if flags.contains(MessageFlags::WAITALL) && inner.kind.socket_type == SocketType::Stream {
+            // Boxed, so that the future of the usual receive stays small.
+            return Box::pin(inner.recv_all(buffer, max, flags, deadline)).await;
         }
+        let interest = interest(flags);
+        inner
+            .receive(buffer, max, interest, deadline, |inner, buffer, room| {
+                if inner.has_senders {
+                    let attempt = inner.attempt_recv_datagram(buffer, room, flags, "recv")?;
+                    Ok(attempt.map(|(length, _)| length))
+                } else {
+                    inner.attempt_recv_from_peer(buffer, room, flags)
+                }
+            })
+            .await?;
         Ok(filled(buffer))
     }
 
@@ -472,7 +474,7 @@ impl Socket {
         flags: MessageFlags,
     ) -> Outcome<(Bytes, Option<Address>)> {
         let inner = self.inner()?.clone();
-        if !inner.has_senders() {
+        if !inner.has_senders {
             let bytes = self.recv(max, flags).await?;
             return Ok((bytes, None));
         }

@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use sockgate_policy::{Address, Kind, Permit, SocketFacts, SocketSlot, op};
+use sockgate_policy::{Address, Kind, Origin, Permit, SocketFacts, SocketSlot, SocketType, op};
 
 pub(crate) use ancillary::{AncillaryIn, AncillaryOut, MessageIn, PlainOut};
 pub(crate) use batch::{BatchIn, BatchSent, OutgoingHead};
@@ -107,6 +107,8 @@ pub struct Socket {
 pub(crate) struct Inner {
     guest: Arc<Guest>,
     kind: Kind,
+    /// Whether what is received may come from somebody else than the peer.
+    has_senders: bool,
     number: u64,
     state: Mutex<State>,
     interrupted: AtomicBool,
@@ -158,6 +160,8 @@ impl Inner {
         Inner {
             guest: guest.clone(),
             kind: facts.kind,
+            has_senders: facts.kind.socket_type == SocketType::Datagram
+                && facts.origin != Origin::Pair,
             number: guest.next_number(),
             state: Mutex::new(State {
                 facts,

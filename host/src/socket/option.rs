@@ -228,7 +228,7 @@ impl Inner {
         self.may_ioctl(name)?;
         if which == Queue::Readable
             && self.kind.socket_type != SocketType::Stream
-            && self.has_senders()
+            && self.has_senders
         {
             // The next datagram may be one that the policy hides: its length is nobody's business.
             let ready = self.settle(super::Readiness::READABLE)?;

@@ -25,7 +25,7 @@ impl Inner {
         }
         let visible = if self.is_listening() {
             self.settle_connection()?
-        } else if self.has_senders() {
+        } else if self.has_senders {
             self.settle_datagram()?
         } else {
             true

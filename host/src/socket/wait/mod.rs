@@ -162,14 +162,15 @@ impl Wait for WaitMode {
         cancel: &Cancel,
     ) -> Result<(), Failure> {
         match self {
-            WaitMode::Ready => Ready.wait(descriptor, interest, deadline, cancel).await,
+            // Boxed, so that the futures of data calls stay small: most of them never wait.
+            WaitMode::Ready => Box::pin(Ready.wait(descriptor, interest, deadline, cancel)).await,
             WaitMode::Park => Park.wait(descriptor, interest, deadline, cancel).await,
         }
     }
 
     async fn pause(&self, moment: Duration, cancel: &Cancel) -> Result<(), Failure> {
         match self {
-            WaitMode::Ready => Ready.pause(moment, cancel).await,
+            WaitMode::Ready => Box::pin(Ready.pause(moment, cancel)).await,
             WaitMode::Park => Park.pause(moment, cancel).await,
         }
     }

@@ -35,6 +35,7 @@ pub enum Verdict {
 
 /// One operation of one guest. Serialises to one line of the audit log.
 #[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
 pub struct Event {
     /// Counts the events of one guest from 1 without gaps.
     pub sequence: u64,

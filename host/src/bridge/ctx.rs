@@ -91,6 +91,7 @@ pub struct SocketsCtxBuilder {
 
 /// Why a context could not be built.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildError {
     /// *park* blocks its thread, and on a current-thread runtime that is the thread that drives everything
     /// else: wasmtime-wasi's own tasks would never run.

@@ -22,14 +22,7 @@ fn main() -> io::Result<()> {
             &word(&mut words, "ADDRESS")?,
         ),
         "take" => take(&word(&mut words, "UNIX_PATH")?),
-        "credentials" => {
-            let own = Credentials {
-                pid: number(&mut words)?,
-                uid: number(&mut words)?,
-                gid: number(&mut words)?,
-            };
-            credentials(&word(&mut words, "UNIX_PATH")?, own)
-        }
+        "credentials" => credentials(&word(&mut words, "UNIX_PATH")?),
         "datagram" => {
             let here = address(&word(&mut words, "ADDRESS")?)?;
             datagram(&here, &word(&mut words, "SOURCE")?, number(&mut words)?)
@@ -107,19 +100,27 @@ fn take(path: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks for the sender's credentials, and sends the ones it was told to send.
-fn credentials(path: &str, own: Credentials) -> io::Result<()> {
+/// Sends the credentials that the peer says this process has, and shows the peer's.
+fn credentials(path: &str) -> io::Result<()> {
     let peer = connect_unix(path)?;
+    let told = peer.recv_vec(100)?;
+    let told = String::from_utf8_lossy(&told).into_owned();
+    let mut told = told.split(' ').map(str::to_owned);
+    let own = Credentials {
+        pid: number(&mut told)?,
+        uid: number(&mut told)?,
+        gid: number(&mut told)?,
+    };
     peer.set_pass_credentials(true)?;
     peer.send_msg(
         &MessageOut::new()
             .piece(b"mine")
             .ancillary(AncillaryOut::Credentials(own)),
     )?;
-    let letter = peer.recv_msg(100, CONTROL, MessageFlags::empty())?;
-    describe(&letter);
+    println!("sent as {} {} {}", own.pid, own.uid, own.gid);
+    describe(&peer.recv_msg(100, CONTROL, MessageFlags::empty())?);
     let seen = peer.peer_credentials()?;
-    println!("peer uid {} gid {}", seen.uid, seen.gid);
+    println!("peer {} {} {}", seen.pid, seen.uid, seen.gid);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use super::data::{Attempt, conversation, filled, interest, reception};
 use super::descriptors::{Handle, Opaque, Passed};
 use super::sys::EncodedAddress;
 use super::sys::cmsg::{Control, ControlIn, ControlOut};
+use super::sys::host::own_credentials;
 use super::sys::message::{Incoming, ReceivedFlags};
 use super::{Errno, Inner, Outcome, Socket, State};
 
@@ -67,6 +68,25 @@ impl PlainOut {
         }
     }
 
+    /// A privileged host could claim to be anybody by SCM_CREDENTIALS; a guest may claim to be its host
+    /// and nobody else, by name or by number. Process 0 is the host's own, as it is in what comes in.
+    fn claims_the_host(&self) -> Result<bool, Errno> {
+        let (pid, uid, gid) = match self {
+            PlainOut::Credentials { pid, uid, gid } => (*pid, *uid, *gid),
+            PlainOut::Raw { data, .. } if self.kind() == AncillaryKind::Credentials => {
+                // struct ucred, unix(7)
+                let number = |at| {
+                    let bytes = data.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+                    bytes.map(u32::from_ne_bytes).ok_or(Errno::INVAL)
+                };
+                (number(0)?.cast_signed(), number(4)?, number(8)?)
+            }
+            _ => return Ok(true),
+        };
+        let own = own_credentials();
+        Ok((pid, uid, gid) == own || (pid, uid, gid) == (0, own.1, own.2))
+    }
+
     /// The source address that the message is to bear, if this names one: IP_PKTINFO and IPV6_PKTINFO, by
     /// name or by number. `inval` for a structure that is too short.
     fn source(&self) -> Result<Option<IpAddr>, Errno> {
@@ -91,7 +111,10 @@ impl PlainOut {
 
     fn control(&self) -> ControlOut<'_> {
         match *self {
-            PlainOut::Credentials { pid, uid, gid } => ControlOut::Credentials { pid, uid, gid },
+            PlainOut::Credentials { pid, uid, gid } => {
+                let pid = if pid == 0 { own_credentials().0 } else { pid };
+                ControlOut::Credentials { pid, uid, gid }
+            }
             PlainOut::PacketInfoV4 {
                 interface_index,
                 source,
@@ -177,6 +200,12 @@ impl Inner {
                     }
                 }
                 AncillaryOut::Plain(plain) => {
+                    if !plain.claims_the_host()? {
+                        return Err(self.guest.withhold(
+                            || self.event("send-msg").arguments(plain.kind()),
+                            format_args!("these are the credentials of another process"),
+                        ));
+                    }
                     if let Some(source) = plain.source()? {
                         self.may_send_from(source)?;
                     }

@@ -18,6 +18,12 @@ pub fn hostname() -> Result<Vec<u8>> {
     Ok(name)
 }
 
+/// This process, its effective user and group, as the kernel fills them into SCM_CREDENTIALS; unix(7).
+pub fn own_credentials() -> (i32, u32, u32) {
+    // SAFETY: these calls have no arguments and always succeed.
+    unsafe { (libc::getpid(), libc::geteuid(), libc::getegid()) }
+}
+
 /// sethostname(2)
 pub fn set_hostname(name: &[u8]) -> Result<()> {
     // SAFETY: the pointer and the length are of one live slice.

@@ -1,0 +1,302 @@
+//! Options that reach beyond the socket or round the checks: refused by name and by number alike, with no
+//! setsockopt(2) made, also where the rule lists every option with a wildcard.
+
+use anyhow::{Result, ensure};
+use sockgate_tests::{Tool, free_port, oracle, patience, steps};
+
+/// A rule with every option by wildcard, on one kind of socket.
+fn generous(family: &str, style: &str) -> String {
+    format!(
+        "version = 1\n[[allow]]\nid = \"generous\"\nfamily = [\"{family}\"]\ntype = [\"{style}\"]\n\
+         ops = [\"bind\", \"connect\"]\nlocal = \"*\"\npeer = \"*\"\n\
+         options = {{ set = [\"*\"], get = [\"*\"] }}\n"
+    )
+}
+
+/// Name, level, number and a plausible value of each dangerous option of a kind of socket.
+const DANGEROUS: &[(&str, &str, &[(&str, i32, i32, &str)])] = &[
+    (
+        "inet",
+        "stream",
+        &[
+            ("so.bindtodevice", 1, 25, "6c6f00"),
+            ("so.bindtoifindex", 1, 62, "01000000"),
+            ("so.reuseport", 1, 15, "01000000"),
+            ("so.reuseaddr", 1, 2, "01000000"),
+            ("so.mark", 1, 36, "01000000"),
+            ("so.priority", 1, 12, "07000000"),
+            ("so.rcvbufforce", 1, 33, "00000001"),
+            ("so.sndbufforce", 1, 32, "00000001"),
+            (
+                "so.attach-filter",
+                1,
+                26,
+                "00000000000000000000000000000000",
+            ),
+            ("so.attach-bpf", 1, 50, "05000000"),
+            (
+                "so.attach-reuseport-cbpf",
+                1,
+                51,
+                "00000000000000000000000000000000",
+            ),
+            ("so.attach-reuseport-ebpf", 1, 52, "05000000"),
+            ("so.lock-filter", 1, 44, "01000000"),
+            ("so.txtime", 1, 61, "0000000000000000"),
+            ("so.dontroute", 1, 5, "01000000"),
+            ("ip.transparent", 0, 19, "01000000"),
+            ("ip.freebind", 0, 15, "01000000"),
+            ("ip.hdrincl", 0, 3, "01000000"),
+            // A strict source route by way of 10.0.0.1, ip(7).
+            ("ip.options", 0, 4, "890704 0a000001"),
+            ("ip.unicast-if", 0, 50, "00000001"),
+            ("ip.xfrm-policy", 0, 17, "00000000"),
+            ("tcp.repair", 6, 19, "01000000"),
+            ("tcp.repair-queue", 6, 20, "01000000"),
+            ("tcp.queue-seq", 6, 21, "01000000"),
+            ("tcp.ulp", 6, 31, "746c7300"),
+            ("tcp.md5sig", 6, 14, "00000000"),
+            ("tcp.fastopen", 6, 23, "01000000"),
+            ("tcp.fastopen-connect", 6, 30, "01000000"),
+        ],
+    ),
+    (
+        "inet",
+        "datagram",
+        &[
+            ("so.broadcast", 1, 6, "01000000"),
+            ("so.no-check", 1, 11, "01000000"),
+            ("ip.multicast-all", 0, 49, "01000000"),
+            ("ip.multicast-if", 0, 32, "7f000001"),
+            ("udp.encap", 17, 100, "01000000"),
+            // Memberships by number are no way round join-group: 239.1.1.1 on any interface.
+            ("ip.add-membership", 0, 35, "ef01010100000000"),
+            (
+                "ip.add-source-membership",
+                0,
+                39,
+                "ef01010100000000 7f000001",
+            ),
+            ("ip.mcast-join-group", 0, 42, "0000"),
+            ("ip.mcast-join-source-group", 0, 46, "0000"),
+            ("ip.msfilter", 0, 41, "ef01010100000000"),
+        ],
+    ),
+    (
+        "inet6",
+        "datagram",
+        &[
+            ("ipv6.multicast-all", 41, 29, "01000000"),
+            ("ipv6.multicast-if", 41, 17, "01000000"),
+            (
+                "ipv6.join-group",
+                41,
+                20,
+                "ff020000000000000000000000000001 00000000",
+            ),
+            (
+                "ipv6.join-anycast",
+                41,
+                27,
+                "00000000000000000000000000000001 00000000",
+            ),
+            (
+                "ipv6.pktinfo",
+                41,
+                50,
+                "00000000000000000000000000000001 00000000",
+            ),
+            ("ipv6.rthdr", 41, 57, "0000"),
+            ("ipv6.hopopts", 41, 54, "0000"),
+            ("ipv6.dstopts", 41, 59, "0000"),
+            ("ipv6.rthdrdstopts", 41, 55, "0000"),
+            ("ipv6.transparent", 41, 75, "01000000"),
+            ("ipv6.freebind", 41, 78, "01000000"),
+            ("ipv6.unicast-if", 41, 76, "00000001"),
+            // MCAST_JOIN_GROUP and its kin at the level of IPv6.
+            ("41/42", 41, 42, "0000"),
+            ("41/46", 41, 46, "0000"),
+        ],
+    ),
+    (
+        "unix",
+        "stream",
+        &[
+            ("so.passcred", 1, 16, "01000000"),
+            ("so.passsec", 1, 34, "01000000"),
+            ("so.passpidfd", 1, 76, "01000000"),
+            ("so.passrights", 1, 83, "00000000"),
+        ],
+    ),
+];
+
+#[test]
+fn dangerous_options_are_refused_by_number_whatever_a_wildcard_says() -> Result<()> {
+    let name = "dangerous_options_are_refused_by_number_whatever_a_wildcard_says";
+    let strace = oracle(Tool::Strace, name);
+    let mut tried = 0;
+    for (family, style, options) in DANGEROUS {
+        let mut script = vec![format!("s = socket {family} {style}")];
+        let set = |level: i32, number: i32, value: &str| {
+            format!("set s {level} {number} {}", value.replace(' ', ""))
+        };
+        for (_, level, number, value) in *options {
+            script.push(set(*level, *number, value));
+        }
+        let run = steps(&script).policy_text(&generous(family, style));
+        let run = match &strace {
+            Some(strace) => run.strace(strace),
+            None => run,
+        };
+        let ended = run.finish(patience())?.success()?;
+        for (option, level, number, value) in *options {
+            let step = set(*level, *number, value);
+            assert_eq!(ended.step(&step)?, "acces", "{option}");
+            ensure!(
+                ended
+                    .audit
+                    .of("set-option")
+                    .any(|record| record.is_denied() && record.field("arguments") == *option),
+                "no record of {option}"
+            );
+            tried += 1;
+        }
+        if strace.is_some() {
+            for line in ended.made("setsockopt")? {
+                // The host's own: no groups of others, IPv6 alone.
+                ensure!(
+                    line.contains("MULTICAST_ALL")
+                        || line.contains("V6ONLY")
+                        || line.contains("0x1d"),
+                    "{line}"
+                );
+            }
+        }
+    }
+    println!("{tried} options refused by number");
+    Ok(())
+}
+
+/// The typed form is judged as the raw one is.
+#[test]
+fn a_typed_option_is_judged_as_its_number() -> Result<()> {
+    let typed = [
+        "typed s reuse-port 1",
+        "typed s mark 1",
+        "typed s priority 7",
+        "typed s bind-to-device lo",
+        "typed s broadcast 1",
+    ];
+    let script = std::iter::once("s = socket inet datagram").chain(typed);
+    let ended = steps(script)
+        .policy_text(&generous("inet", "datagram"))
+        .finish(patience())?;
+    for step in typed {
+        assert_eq!(ended.step(step)?, "acces", "{step}");
+    }
+
+    // The twin: named in the rule it is set, typed or raw.
+    let named = generous("inet", "datagram").replace(
+        "set = [\"*\"]",
+        "set = [\"*\", \"so.priority\", \"so.broadcast=1\"]",
+    );
+    let twin = steps([
+        "s = socket inet datagram",
+        "typed s priority 3",
+        "set s 1 12 02000000",
+        "get s 1 12 4",
+        "typed s broadcast 1",
+        "typed s broadcast 0",
+    ])
+    .policy_text(&named)
+    .finish(patience())?;
+    assert_eq!(twin.step("typed s priority 3")?, "ok");
+    assert_eq!(twin.step("set s 1 12 02000000")?, "ok");
+    assert_eq!(twin.step("get s 1 12 4")?, "ok 02000000");
+    assert_eq!(twin.step("typed s broadcast 1")?, "ok");
+    // The value is bound: another one is not granted.
+    assert_eq!(twin.step("typed s broadcast 0")?, "acces");
+    Ok(())
+}
+
+/// What was set before the address was known binds later verdicts: a rule that does not list it grants
+/// nothing on that socket any more.
+#[test]
+fn an_option_binds_every_later_verdict() -> Result<()> {
+    let name = "an_option_binds_every_later_verdict";
+    let port = free_port()?;
+    let policy = format!(
+        "version = 1\n\
+         [[allow]]\nid = \"plain\"\nfamily = [\"inet\"]\ntype = [\"stream\"]\nops = [\"listen\"]\n\
+         local = {{ cidr = [\"127.0.0.1\"], port = [\"{port}\"] }}\npeer = \"*\"\n\
+         [[allow]]\nid = \"shared\"\nfamily = [\"inet\"]\ntype = [\"stream\"]\nops = [\"listen\"]\n\
+         local = {{ cidr = [\"127.0.0.2\"], port = [\"{port}\"] }}\npeer = \"*\"\n\
+         options = {{ set = [\"so.reuseport\"] }}\n"
+    );
+    let (one, two) = (
+        format!("bind s 127.0.0.1:{port}"),
+        format!("bind s 127.0.0.2:{port}"),
+    );
+    let script = ["s = socket inet stream", "set s 1 15 01000000", &one, &two];
+    let run = steps(script).policy_text(&policy);
+    let strace = oracle(Tool::Strace, name);
+    let run = match &strace {
+        Some(strace) => run.strace(strace),
+        None => run,
+    };
+    let ended = run.finish(patience())?.success()?;
+    assert_eq!(ended.step("set s 1 15 01000000")?, "ok");
+    assert_eq!(ended.step(&one)?, "acces");
+    assert_eq!(ended.step(&two)?, "ok");
+    if strace.is_some() {
+        let bound = ended.made("bind")?;
+        assert_eq!(bound.len(), 1);
+        ensure!(bound[0].contains("127.0.0.2"), "{}", bound[0]);
+    }
+    // The twin: without the option the first address is granted.
+    let twin = steps(["s = socket inet stream", &one])
+        .policy_text(&policy)
+        .finish(patience())?;
+    assert_eq!(twin.step(&one)?, "ok");
+    Ok(())
+}
+
+/// Lengths that lie: none of them reaches beyond the value, and the host stays.
+#[test]
+fn strange_lengths_are_harmless() -> Result<()> {
+    let huge = "00".repeat(4096);
+    let script = [
+        "s = socket inet stream".to_owned(),
+        // SO_KEEPALIVE with nothing, one byte, three bytes and a page.
+        "set s 1 9 x".to_owned(),
+        "set s 1 9 01".to_owned(),
+        "set s 1 9 010000".to_owned(),
+        format!("set s 1 9 {huge}"),
+        "get s 1 9 0".to_owned(),
+        "get s 1 9 3".to_owned(),
+        "get s 1 9 4294967295".to_owned(),
+        "get s 1 9 4".to_owned(),
+        // A level and a number that do not exist, and negative ones.
+        "get s 9999 9999 4".to_owned(),
+        "set s -1 -1 01000000".to_owned(),
+        "get s 1 -9 4".to_owned(),
+    ];
+    let ended = steps(&script)
+        .policy_text(&generous("inet", "stream"))
+        .finish(patience())?
+        .success()?;
+    for step in &script[1..4] {
+        assert_eq!(ended.step(step)?, "inval", "{step}");
+    }
+    assert_eq!(ended.step("get s 1 9 0")?.trim_end(), "ok");
+    ensure!(ended.step("get s 1 9 4294967295")?.starts_with("ok 0"));
+    assert_eq!(ended.step("get s 1 9 4")?.len(), "ok 01000000".len());
+    for step in &script[9..] {
+        let outcome = ended.step(step)?;
+        ensure!(
+            matches!(outcome, "acces" | "noprotoopt" | "opnotsupp" | "inval"),
+            "{step}: {outcome}"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,464 @@
+//! Ways round a policy for Unix sockets: names, and who stands behind them.
+
+use std::io::Read;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use sockgate_tests::{Ended, GuestRun, Tool, folder, oracle, patience, steps};
+
+/// A rule for everything beneath `root`: connect, listen, send and receive.
+fn beneath(root: &Path) -> String {
+    format!(
+        "version = 1\n\
+         [[allow]]\nid = \"reach\"\nfamily = [\"unix\"]\nops = [\"connect\", \"send-to\"]\n\
+         root = \"{root}\"\npath = [\"**\"]\n\
+         [[allow]]\nid = \"serve\"\nfamily = [\"unix\"]\nops = [\"listen\", \"bind\"]\n\
+         local = {{ root = \"{root}\", path = [\"**\"] }}\npeer = \"*\"\n",
+        root = root.display()
+    )
+}
+
+fn watched(run: GuestRun, name: &str) -> Result<Ended> {
+    let run = match oracle(Tool::Strace, name) {
+        Some(strace) => run.strace(&strace),
+        None => run,
+    };
+    run.finish(patience())?.success()
+}
+
+/// Whether anybody connected.
+fn knocked(listener: &UnixListener) -> Result<bool> {
+    listener.set_nonblocking(true)?;
+    match listener.accept() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Symbolic links in the last and in a middle component, `..`, and other spellings.
+#[test]
+fn no_spelling_leads_out_of_the_granted_directory() -> Result<()> {
+    let name = "no_spelling_leads_out_of_the_granted_directory";
+    let place = folder()?;
+    let (root, outside) = (place.path().join("in"), place.path().join("out"));
+    std::fs::create_dir_all(root.join("deep"))?;
+    std::fs::create_dir(&outside)?;
+    let secret = UnixListener::bind(outside.join("secret"))?;
+    let secret_datagrams = UnixDatagram::bind(outside.join("datagrams"))?;
+    secret_datagrams.set_nonblocking(true)?;
+    symlink(outside.join("secret"), root.join("last"))?;
+    symlink("../out/secret", root.join("last-relative"))?;
+    symlink(&outside, root.join("middle"))?;
+    symlink("../out", root.join("middle-relative"))?;
+    // A link that stays inside is refused as well: nothing beneath the root may be one.
+    let inside = UnixListener::bind(root.join("deep/plain"))?;
+    symlink("deep/plain", root.join("inside"))?;
+    let at = |path: &str| format!("path:{}/{path}", root.display());
+    let spellings = [
+        at("last"),
+        at("last-relative"),
+        at("middle/secret"),
+        at("middle-relative/secret"),
+        at("../out/secret"),
+        at("deep/../../out/secret"),
+        at("inside"),
+        format!("path:{}", outside.join("secret").display()),
+        // Relative to the command's own directory.
+        "path:in/deep/plain".to_owned(),
+        "path:".to_owned(),
+    ];
+    let mut script = Vec::new();
+    for (number, spelling) in spellings.iter().enumerate() {
+        script.push(format!("s{number} = socket unix stream"));
+        script.push(format!("connect s{number} {spelling}"));
+    }
+    let datagrams = [
+        format!("send-to d hello {}", at("middle/datagrams")),
+        format!("send-to d hello {}", at("../out/datagrams")),
+        format!("bind d {}", at("middle/new")),
+        format!("bind d {}", at("../out/new")),
+        format!("bind d {}", at("middle-relative/new")),
+    ];
+    script.push("d = socket unix datagram".to_owned());
+    script.extend(datagrams.iter().cloned());
+    let ended = watched(steps(&script).policy_text(&beneath(&root)), name)?;
+    for (number, spelling) in spellings.iter().enumerate() {
+        let outcome = ended.step(&format!("connect s{number} {spelling}"))?;
+        ensure!(outcome != "ok", "{spelling}: {outcome}");
+        println!("connect {spelling}: {outcome}");
+    }
+    for step in &datagrams {
+        let outcome = ended.step(step)?;
+        ensure!(!outcome.starts_with("ok"), "{step}: {outcome}");
+        println!("{step}: {outcome}");
+    }
+    // The witnesses: nobody came, nothing was made, and no call was for a place outside.
+    ensure!(!knocked(&secret)? && !knocked(&inside)?);
+    ensure!(secret_datagrams.recv(&mut [0; 16]).is_err());
+    ensure!(!outside.join("new").exists());
+    if ended.syscalls.is_some() {
+        for call in ["connect", "bind", "sendto", "sendmsg"] {
+            for line in ended.made(call)? {
+                ensure!(!line.contains("secret") && !line.contains("/out"), "{line}");
+            }
+        }
+    }
+
+    // The twin: the plain place is granted, and found by its plain name.
+    let plain = format!("connect s {}", at("deep/plain"));
+    let twin = steps(["s = socket unix stream", &plain])
+        .policy_text(&beneath(&root))
+        .finish(patience())?;
+    assert_eq!(twin.step(&plain)?, "ok");
+    ensure!(knocked(&inside)?);
+    Ok(())
+}
+
+/// bind(2) never replaces what is there: a file, a live socket, a link that leads nowhere.
+#[test]
+fn bind_takes_no_name_that_is_taken() -> Result<()> {
+    let place = folder()?;
+    std::fs::write(place.path().join("file"), "precious")?;
+    let live = UnixListener::bind(place.path().join("live"))?;
+    symlink(place.path().join("nowhere"), place.path().join("dangling"))?;
+    std::fs::create_dir(place.path().join("folder"))?;
+    let mut script = Vec::new();
+    for (number, taken) in ["file", "live", "dangling", "folder"].iter().enumerate() {
+        script.push(format!("s{number} = socket unix stream"));
+        script.push(format!(
+            "bind s{number} path:{}/{taken}",
+            place.path().display()
+        ));
+    }
+    let policy = format!("{}replace-stale = true\n", beneath(place.path()));
+    for policy in [beneath(place.path()), policy] {
+        let ended = steps(&script).policy_text(&policy).finish(patience())?;
+        for step in script.iter().filter(|step| step.starts_with("bind")) {
+            let outcome = ended.step(step)?;
+            ensure!(
+                matches!(outcome, "addrinuse" | "acces" | "exist" | "loop"),
+                "{step}: {outcome}"
+            );
+        }
+    }
+    assert_eq!(
+        std::fs::read_to_string(place.path().join("file"))?,
+        "precious"
+    );
+    ensure!(!place.path().join("nowhere").exists());
+    ensure!(
+        place
+            .path()
+            .join("dangling")
+            .symlink_metadata()?
+            .is_symlink()
+    );
+    std::os::unix::net::UnixStream::connect(place.path().join("live"))?;
+    ensure!(knocked(&live)?);
+    Ok(())
+}
+
+/// sun_path holds 108 bytes: a longer path is refused whole, never cut to another one.
+#[test]
+fn a_long_path_is_never_cut() -> Result<()> {
+    let name = "a_long_path_is_never_cut";
+    let place = folder()?;
+    let root = place.path().display().to_string();
+    let long = |length: usize| {
+        let rest = length - root.len() - 1;
+        format!("{root}/{}", "x".repeat(rest))
+    };
+    let lengths = [107, 108, 109, 200, 4096];
+    let mut script = Vec::new();
+    for length in lengths {
+        script.push(format!("s{length} = socket unix datagram"));
+        script.push(format!("bind s{length} path:{}", long(length)));
+        script.push(format!("connect s{length} path:{}", long(length)));
+        script.push(format!("local s{length}"));
+    }
+    let ended = watched(steps(&script).policy_text(&beneath(place.path())), name)?;
+    // Linux takes 108 bytes without a final NUL, unix(7).
+    for length in &lengths[..2] {
+        let bind = format!("bind s{length} path:{}", long(*length));
+        assert_eq!(ended.step(&bind)?, "ok", "{}", ended.stdout);
+        assert_eq!(
+            ended.step(&format!("local s{length}"))?,
+            format!("ok {}", long(*length))
+        );
+    }
+    for length in &lengths[2..] {
+        let outcome = ended.step(&format!("bind s{length} path:{}", long(*length)))?;
+        ensure!(
+            matches!(outcome, "nametoolong" | "inval" | "acces"),
+            "{length}: {outcome}"
+        );
+    }
+    // What these two made is gone at close; nothing else was ever there.
+    assert_eq!(std::fs::read_dir(place.path())?.count(), 0);
+    if ended.syscalls.is_some() {
+        assert_eq!(ended.made("bind")?.len(), 2);
+    }
+    Ok(())
+}
+
+/// A NUL within a path would name another file to the kernel than to the policy.
+#[test]
+fn an_abstract_name_is_no_path_and_a_path_no_abstract_name() -> Result<()> {
+    let name = "an_abstract_name_is_no_path_and_a_path_no_abstract_name";
+    let place = folder()?;
+    let path = place.path().join("service");
+    let listener = UnixListener::bind(&path)?;
+    let spelled = UnixListener::bind_addr(&SocketAddr::from_abstract_name(
+        path.as_os_str().as_encoded_bytes(),
+    )?)?;
+    // The policy grants the path, the guest asks for the abstract name that spells it.
+    let by_name = format!("connect s abstract:{}", path.display());
+    let ended = watched(
+        steps(["s = socket unix stream", &by_name]).policy_text(&beneath(place.path())),
+        name,
+    )?;
+    assert_eq!(ended.step(&by_name)?, "acces");
+    let record = ended.audit.denied("connect")?;
+    ensure!(record.address().starts_with('@'), "{}", record.address());
+    ensure!(!knocked(&spelled)? && !knocked(&listener)?);
+
+    // And the other way round.
+    let by_path = format!("connect s path:{}", path.display());
+    let rule = format!("unix connect @{}", path.display());
+    let ended = watched(
+        steps(["s = socket unix stream", &by_path]).allow(&rule),
+        name,
+    )?;
+    assert_eq!(ended.step(&by_path)?, "acces");
+    ensure!(!knocked(&listener)?);
+    let twin = steps(["s = socket unix stream", &by_name])
+        .allow(&rule)
+        .finish(patience())?;
+    assert_eq!(twin.step(&by_name)?, "ok");
+    ensure!(knocked(&spelled)?);
+    Ok(())
+}
+
+/// bind without a name takes an abstract one that the kernel chooses; so does SO_PASSCRED at the first
+/// send: both need `"auto"`.
+#[test]
+fn autobind_needs_its_own_word() -> Result<()> {
+    let name = "autobind_needs_its_own_word";
+    let place = folder()?;
+    let script = ["s = socket unix datagram", "bind s unnamed", "local s"];
+    let ended = watched(steps(script).policy_text(&beneath(place.path())), name)?;
+    assert_eq!(ended.step("bind s unnamed")?, "acces");
+    ended.audit.denied("bind")?;
+    if ended.syscalls.is_some() {
+        ensure!(ended.made("bind")?.is_empty());
+    }
+    let policy = "version = 1\n[[allow]]\nid = \"auto\"\nfamily = [\"unix\"]\ntype = [\"datagram\"]\n\
+                  ops = [\"bind\"]\nlocal = { abstract = [\"auto\"] }\n";
+    let twin = steps(script).policy_text(policy).finish(patience())?;
+    assert_eq!(twin.step("bind s unnamed")?, "ok", "{}", twin.stderr);
+    ensure!(twin.step("local s")?.starts_with("ok @"), "{}", twin.stdout);
+    Ok(())
+}
+
+/// SO_PEERCRED and SCM_CREDENTIALS would tell the guest its host's process id: it is shown as 0. Another
+/// process's is what a native program sees.
+#[test]
+fn credentials_do_not_show_the_host_s_process_id() -> Result<()> {
+    let policy = "version = 1\n[[allow]]\nid = \"pair\"\nfamily = [\"unix\"]\nops = [\"socketpair\"]\n\
+                  options = { get = [\"so.peercred\"], set = [\"so.passcred\"] }\n\
+                  ancillary = { receive = [\"credentials\"], send = [\"credentials\"] }\n";
+    let (uid, gid) = owner()?;
+    let own = format!("send-credentials p {} {uid}", 0);
+    let ended = steps([
+        "p = pair stream",
+        "peercred p",
+        "get p 1 17 12",
+        "typed p' pass-credentials 1",
+        "send p hello",
+        "recv-msg p' 100 64",
+        &own,
+        "recv-msg p' 101 64",
+    ])
+    .policy_text(policy)
+    .finish(patience())?
+    .success()?;
+    assert_eq!(
+        ended.step("peercred p")?,
+        format!("ok pid 0 uid {uid} gid {gid}")
+    );
+    ensure!(ended.step("get p 1 17 12")?.starts_with("ok 00000000"));
+    let shown = |text: &str| format!("\"{text}\" + credentials pid 0 uid {uid}");
+    assert_eq!(ended.step("recv-msg p' 100 64")?, shown("hello"));
+    // The host's own credentials may be sent, under the id that they are shown by.
+    if gid == 0 {
+        assert_eq!(ended.step(&own)?, "ok 6");
+        assert_eq!(ended.step("recv-msg p' 101 64")?, shown("forged"));
+    }
+
+    // Towards a native peer: without the grant of the option nothing at all.
+    let place = folder()?;
+    let path = place.path().join("service");
+    let _listener = UnixListener::bind(&path)?;
+    let connect = format!("connect s path:{}", path.display());
+    let plain = format!("unix-stream connect {}", path.display());
+    let script = ["s = socket unix stream", &connect, "peercred s"];
+    let refused = steps(script).allow(&plain).finish(patience())?;
+    assert_eq!(refused.step("peercred s")?, "acces");
+    let granted = steps(script)
+        .allow(&format!("{plain} get=so.peercred"))
+        .finish(patience())?;
+    assert_eq!(
+        granted.step("peercred s")?,
+        format!("ok pid {} uid {uid} gid {gid}", std::process::id())
+    );
+    Ok(())
+}
+
+/// SCM_CREDENTIALS are a claim that a privileged host could make true: the guest may claim nothing.
+#[test]
+fn credentials_cannot_be_forged() -> Result<()> {
+    let name = "credentials_cannot_be_forged";
+    let place = folder()?;
+    let path = place.path().join("service");
+    let service = UnixDatagram::bind(&path)?;
+    service.set_nonblocking(true)?;
+    let connect = format!("connect s path:{}", path.display());
+    // Process 1, another user; and the same by SCM_CREDENTIALS's number.
+    let script = [
+        "s = socket unix datagram",
+        &connect,
+        "send-credentials s 1 4242",
+        "send-raw s 1 2 010000009210000000000000",
+    ];
+    let plain = format!("unix-datagram connect {}", path.display());
+    let ended = watched(steps(script).allow(&plain), name)?;
+    assert_eq!(ended.step(script[2])?, "acces");
+    assert_eq!(ended.step(script[3])?, "acces");
+    ended.audit.denied("send-msg")?;
+    if ended.syscalls.is_some() {
+        ensure!(ended.made("sendmsg")?.is_empty());
+    }
+    ensure!(service.recv(&mut [0; 16]).is_err());
+
+    // Even where the kind is granted, only the host's own: never another's.
+    let listed = format!("{plain} send-ancillary=credentials");
+    let ended = watched(steps(script).allow(&listed), name)?;
+    for step in &script[2..] {
+        let outcome = ended.step(step)?;
+        ensure!(outcome == "acces", "{step}: {outcome}");
+    }
+    ensure!(service.recv(&mut [0; 16]).is_err());
+    Ok(())
+}
+
+/// A datagram from a sender that the rule does not name is dropped and reported by nothing.
+#[test]
+fn datagrams_of_other_senders_are_hidden() -> Result<()> {
+    let place = folder()?;
+    let own = place.path().join("guest");
+    let bind = format!("bind s path:{}", own.display());
+    let policy = format!(
+        "version = 1\n[[allow]]\nid = \"hear\"\nfamily = [\"unix\"]\ntype = [\"datagram\"]\n\
+         ops = [\"bind\", \"receive\"]\nlocal = {{ root = \"{root}\", path = [\"guest\"] }}\n\
+         peer = {{ root = \"{root}\", path = [\"friend\"] }}\n",
+        root = place.path().display()
+    );
+    let guest = steps([
+        "s = socket unix datagram",
+        &bind,
+        "until /steps/wrote",
+        "poll s 100",
+        "recv s 100 dont-wait",
+        "say friend",
+        "until /steps/friend-wrote",
+        "recv-from s 100",
+    ])
+    .policy_text(&policy)
+    .directory(place.path(), "/steps")
+    .start()?;
+    guest.wait_for_line("bind s", patience())?;
+    let stranger = UnixDatagram::bind(place.path().join("stranger"))?;
+    stranger.send_to(b"strange", &own)?;
+    UnixDatagram::unbound()?.send_to(b"nameless", &own)?;
+    std::fs::write(place.path().join("wrote"), "")?;
+    guest.wait_for_line("say friend", patience())?;
+    let friend = UnixDatagram::bind(place.path().join("friend"))?;
+    friend.send_to(b"known", &own)?;
+    std::fs::write(place.path().join("friend-wrote"), "")?;
+    let ended = guest.wait(patience())?.success()?;
+    assert_eq!(ended.step("poll s 100")?, "nothing");
+    assert_eq!(ended.step("recv s 100 dont-wait")?, "again");
+    ensure!(
+        ended.step("recv-from s 100")?.starts_with("\"known\" from"),
+        "{}",
+        ended.stdout
+    );
+    let hidden = ended
+        .audit
+        .of("receive")
+        .filter(|record| record.is_denied())
+        .count();
+    assert_eq!(hidden, 2);
+    Ok(())
+}
+
+/// A listener may name the users that it serves; others are turned away before the guest sees them.
+#[test]
+fn a_peer_of_another_user_is_turned_away() -> Result<()> {
+    let place = folder()?;
+    let own = place.path().join("guest");
+    let bind = format!("bind s path:{}", own.display());
+    let run = |user: u32| {
+        let policy = format!(
+            "version = 1\n[[allow]]\nid = \"serve\"\nfamily = [\"unix\"]\ntype = [\"stream\"]\n\
+             ops = [\"listen\"]\nlocal = {{ root = \"{}\", path = [\"guest\"] }}\npeer = \"*\"\n\
+             peer-uid = [\"{user}\"]\n",
+            place.path().display()
+        );
+        steps([
+            "s = socket unix stream",
+            &bind,
+            "listen s",
+            "timeout s 1500",
+            "c = accept s",
+            "send c hello",
+        ])
+        .policy_text(&policy)
+        .start()
+    };
+    let read = || -> Result<String> {
+        let mut client = std::os::unix::net::UnixStream::connect(&own)?;
+        client.set_read_timeout(Some(patience()))?;
+        let mut text = String::new();
+        match client.read_to_string(&mut text) {
+            Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => Err(error.into()),
+            _ => Ok(text),
+        }
+    };
+    let stranger = run(uid()? + 1)?;
+    stranger.wait_for_line("timeout s", patience())?;
+    assert_eq!(read()?, "");
+    let ended = stranger.wait(patience())?;
+    assert_eq!(ended.step("c = accept s")?, "timedout");
+
+    let friend = run(uid()?)?;
+    friend.wait_for_line("timeout s", patience())?;
+    assert_eq!(read()?, "hello");
+    assert_eq!(friend.wait(patience())?.step("send c hello")?, "ok 5");
+    Ok(())
+}
+
+/// The user that this test runs as, by the owner of its own process.
+fn uid() -> Result<u32> {
+    owner().map(|(uid, _)| uid)
+}
+
+fn owner() -> Result<(u32, u32)> {
+    use std::os::unix::fs::MetadataExt;
+    let own = std::fs::metadata("/proc/self").context("this process has no /proc entry")?;
+    Ok((own.uid(), own.gid()))
+}

@@ -1,5 +1,5 @@
-//! A host program of forty lines: it runs one guest under a policy file, tells what the policy refuses,
-//! and stops the guest after a time.
+//! A host program with forty lines in `main`: it runs one guest under a policy file, tells what the policy
+//! refuses, and stops the guest after a time.
 //!
 //! ```sh
 //! sockgate-embedder-example POLICY.toml GUEST.wasm SECONDS [ARGUMENTS...]
@@ -18,27 +18,19 @@ use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// What the store of one guest holds.
-struct Guest {
-    table: ResourceTable,
-    wasi: WasiCtx,
-    sockets: SocketsCtx,
-}
+struct Guest(ResourceTable, WasiCtx, SocketsCtx);
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
+        let Guest(table, ctx, _) = self;
+        WasiCtxView { ctx, table }
     }
 }
 
 impl SocketsView for Guest {
     fn sockets(&mut self) -> SocketsCtxView<'_> {
-        SocketsCtxView {
-            ctx: &mut self.sockets,
-            table: &mut self.table,
-        }
+        let Guest(table, _, ctx) = self;
+        SocketsCtxView { ctx, table }
     }
 }
 
@@ -47,8 +39,7 @@ struct Denials;
 
 impl Sink for Denials {
     fn record(&self, event: &Event) {
-        if matches!(event.verdict, Verdict::Deny | Verdict::Limit) {
-            let reason = event.reason.as_deref().unwrap_or("no reason");
+        if let (Verdict::Deny | Verdict::Limit, Some(reason)) = (event.verdict, &event.reason) {
             eprintln!("refused: {}: {reason}", event.operation);
         }
     }
@@ -56,19 +47,18 @@ impl Sink for Denials {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [file, program, seconds, rest @ ..] = arguments.as_slice() else {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, file, program, seconds, rest @ ..] = &arguments[..] else {
         bail!("give POLICY.toml GUEST.wasm SECONDS [ARGUMENTS...]");
     };
     // A relative `root` in the policy begins beside the file.
     let base = Path::new(file).canonicalize()?.with_file_name("");
     let source = Source::new(file, &std::fs::read_to_string(file)?).with_base(base);
-    let sockets = SocketsCtx::builder(Policy::from_toml(&source)?)
-        .name(program)
-        .audit(Denials)
-        .build()?;
+    let policy = Policy::from_toml(&source)?;
+    let context = SocketsCtx::builder(policy).name(program).audit(Denials);
+    let sockets = context.build()?;
 
-    // From any thread, at any time. For guests that compute instead of waiting, add wasmtime's epochs.
+    // Works from any thread. For guests that compute instead of waiting, add wasmtime's epochs.
     let cancel = sockets.cancel_handle();
     let limit = Duration::from_secs(seconds.parse()?);
     tokio::spawn(async move {
@@ -76,10 +66,10 @@ async fn main() -> Result<()> {
         cancel.stop();
     });
 
+    // Guests on plain std::net obey the same policy.
     let mut wasi = WasiCtxBuilder::new();
-    wasi.inherit_stdio().arg(program).args(rest);
-    sockets.govern_wasi_sockets(&mut wasi); // guests on plain std::net obey the same policy
-    let wasi = wasi.build();
+    sockets.govern_wasi_sockets(wasi.inherit_stdio().arg(program).args(rest));
+    let guest = Guest(ResourceTable::new(), wasi.build(), sockets);
 
     let engine = Engine::default();
     let mut linker: Linker<Guest> = Linker::new(&engine);
@@ -88,15 +78,7 @@ async fn main() -> Result<()> {
     sockgate::add_wasi_name_lookup(&mut linker)?;
 
     let component = Component::from_file(&engine, program)?;
-    let table = ResourceTable::new();
-    let mut store = Store::new(
-        &engine,
-        Guest {
-            table,
-            wasi,
-            sockets,
-        },
-    );
+    let mut store = Store::new(&engine, guest);
     let command = Command::instantiate_async(&mut store, &component, &linker).await?;
     match command.wasi_cli_run().call_run(&mut store).await {
         Ok(Ok(())) => println!("the guest ended"),

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixListener;
 use anyhow::{Context, Result, bail, ensure};
 use sockgate_tests::{
     Audit, Ended, GuestRun, Record, Tool, folder, free_port, has_ipv6, oracle, patience, steps,
+    tcp_echo,
 };
 
 /// A guest that wants one thing, and what it takes.
@@ -277,6 +278,147 @@ fn what_the_audit_says_would_grant_it_does() -> Result<()> {
         wants.len()
     );
     Ok(())
+}
+
+/// What travels between the two ends of a pair is granted piece by piece, and a reply by `reply`.
+#[test]
+fn descriptors_splice_and_replies_are_granted_by_what_the_audit_says() -> Result<()> {
+    let pair = "unix-stream socketpair";
+    let (tcp, other) = (tcp_echo("127.0.0.1:0")?, tcp_echo("127.0.0.1:0")?);
+    let (one, two) = (
+        format!("connect a 127.0.0.1:{}", tcp.port()),
+        format!("connect b 127.0.0.1:{}", other.port()),
+    );
+    let rules = [
+        format!("tcp connect 127.0.0.1:{}", tcp.port()),
+        format!("tcp connect 127.0.0.1:{}", other.port()),
+    ];
+    let wants = [
+        want(
+            "descriptor-send",
+            &["p = pair stream", "send-handles p 1 p'"],
+            &[pair],
+            "sendmsg",
+            "ok 7",
+        ),
+        want(
+            "splice",
+            &[
+                "a = socket inet stream",
+                "b = socket inet stream",
+                &one,
+                &two,
+                "send a hello",
+                "poll a 5000",
+                "splice a b",
+            ],
+            &[&rules[0], &rules[1]],
+            "none-such",
+            "ok 5",
+        ),
+        want(
+            "set-hostname",
+            // The name that it has already; a user without the right gets `perm` from the kernel.
+            &[&format!("set-host-name {}", host_name()?)],
+            &[],
+            "none-such",
+            match is_root()? {
+                true => "ok",
+                false => "perm",
+            },
+        ),
+    ];
+    let mut rounds = 0;
+    for want in &wants {
+        rounds += fulfil(want)?;
+    }
+    println!(
+        "{} denials, {rounds} grants of the audit fed back",
+        wants.len()
+    );
+
+    // What arrives: nothing without the grant, the socket with it.
+    let script = [
+        "p = pair stream",
+        "send-handles p 1 p'",
+        "recv-msg p' 100 2048",
+    ];
+    let send = "unix-stream descriptor-send kinds=socket";
+    let run = |rules: &[&str]| {
+        rules
+            .iter()
+            .fold(steps(script), |run, rule| run.allow(rule))
+            .finish(patience())
+    };
+    let hidden = run(&[pair, send])?;
+    assert_eq!(hidden.step(script[2])?, "\"handles\"");
+    let grant = rule_of(hidden.audit.denied("descriptor-receive")?)?.to_owned();
+    let shown = run(&[pair, send, &grant])?;
+    assert_eq!(
+        shown.step(script[2])?,
+        "\"handles\" + socket in0",
+        "{grant}\n{}",
+        shown.stderr
+    );
+    Ok(())
+}
+
+/// A datagram server that may receive is refused its answer until `reply` is granted.
+#[test]
+fn a_reply_is_granted_by_what_the_audit_says() -> Result<()> {
+    let port = free_port()?;
+    let client = UdpSocket::bind("127.0.0.1:0")?;
+    let bind = format!("bind s 127.0.0.1:{port}");
+    let answer = format!("send-to s answer {}", client.local_addr()?);
+    let run = |rules: &[String]| -> Result<Ended> {
+        let script = [
+            "s = socket inet datagram",
+            &bind,
+            "recv-from s 100",
+            &answer,
+        ];
+        let guest = rules
+            .iter()
+            .fold(steps(script), |run, rule| run.allow(rule))
+            .start()?;
+        guest.wait_for_line("bind s", patience())?;
+        client.send_to(b"question", ("127.0.0.1", port))?;
+        guest.wait(patience())?.success()
+    };
+    let mut rules = vec![format!("udp bind,receive 127.0.0.1:{port} peer 127.0.0.1")];
+    let refused = run(&rules)?;
+    assert_eq!(refused.step(&answer)?, "acces");
+    client.set_nonblocking(true)?;
+    ensure!(client.recv(&mut [0; 16]).is_err());
+    let record = last_refusal(&refused.audit)?;
+    rules.push(rule_of(record)?.to_owned());
+    let granted = run(&rules)?;
+    assert_eq!(granted.step(&answer)?, "ok 6", "{rules:?}");
+    assert_eq!(client.recv(&mut [0; 16])?, 6);
+
+    // `reply` itself does as well, and only towards who has written.
+    rules[1] = format!("udp reply from 127.0.0.1:{port}");
+    let granted = run(&rules)?;
+    assert_eq!(granted.step(&answer)?, "ok 6", "{rules:?}");
+    let early = rules
+        .iter()
+        .fold(
+            steps(["s = socket inet datagram", &bind, &answer]),
+            |run, rule| run.allow(rule),
+        )
+        .finish(patience())?;
+    assert_eq!(early.step(&answer)?, "acces");
+    Ok(())
+}
+
+fn host_name() -> Result<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")?;
+    Ok(name.trim_end().to_owned())
+}
+
+fn is_root() -> Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(std::fs::metadata("/proc/self")?.uid() == 0)
 }
 
 /// A socket that no rule is about names the kind of rule that would grant it.

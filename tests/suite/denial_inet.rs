@@ -405,6 +405,12 @@ fn a_port_that_the_kernel_chose_is_judged() -> Result<()> {
 /// Connections from outside the rule are accepted and reset by the host; the guest's accept goes on.
 #[test]
 fn a_connection_from_outside_the_rule_is_reset() -> Result<()> {
+    outsider_is_reset("park")?;
+    outsider_is_reset("ready")
+}
+
+fn outsider_is_reset(wait: &str) -> Result<()> {
+    let place = folder()?;
     let port = free_port()?;
     let bind = format!("bind s 127.0.0.1:{port}");
     let guest = steps([
@@ -412,21 +418,30 @@ fn a_connection_from_outside_the_rule_is_reset() -> Result<()> {
         &bind,
         "listen s",
         "timeout s 30000",
+        "until /steps/outsider",
+        // poll does not report what accept will not give.
+        "poll s 200",
+        "poller s 200",
         "c = accept s",
         "recv c 100",
     ])
     .allow(&format!("tcp listen 127.0.0.1:{port} peer 127.0.0.2"))
+    .wait_kind(wait)
+    .directory(place.path(), "/steps")
     .start()?;
     guest.wait_for_line("timeout s", patience())?;
     let mut outsider = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     outsider.set_read_timeout(Some(patience()))?;
+    std::fs::write(place.path().join("outsider"), "")?;
     let reset = outsider.read(&mut [0; 16]);
     assert_eq!(
         reset.map_err(|error| error.kind()),
         Err(ErrorKind::ConnectionReset)
     );
+    guest.wait_for_line("poller s 200 -> nothing", patience())?;
     connect_from(Ipv4Addr::new(127, 0, 0, 2), port, b"from within")?;
     let ended = guest.wait(patience())?.success()?;
+    assert_eq!(ended.step("poll s 200")?, "nothing");
     ensure!(
         ended.step("c = accept s")?.starts_with("ok 127.0.0.2:"),
         "{}",
@@ -450,6 +465,11 @@ fn connect_from(source: Ipv4Addr, port: u16, data: &[u8]) -> Result<()> {
 /// Datagrams from others are dropped, and neither poll nor a poller reports them.
 #[test]
 fn datagrams_from_others_are_hidden() -> Result<()> {
+    hidden_datagrams("park")?;
+    hidden_datagrams("ready")
+}
+
+fn hidden_datagrams(wait: &str) -> Result<()> {
     let place = folder()?;
     let port = free_port()?;
     let bind = format!("bind s 127.0.0.1:{port}");
@@ -467,6 +487,7 @@ fn datagrams_from_others_are_hidden() -> Result<()> {
         "recv s 100 dont-wait|peek",
     ])
     .allow(&format!("udp bind,receive 127.0.0.1:{port} peer 127.0.0.2"))
+    .wait_kind(wait)
     .directory(place.path(), "/steps")
     .start()?;
     guest.wait_for_line("bind s", patience())?;
@@ -688,4 +709,216 @@ peer = \"*\"
     let ended = guest.wait(patience())?.success()?;
     ensure!(ended.step("c = accept s")?.starts_with("ok "));
     Ok(())
+}
+
+/// Host names are matched whole, without regard to case and to a final dot, and no spelling gets round it.
+#[test]
+fn host_names_are_matched_whole() -> Result<()> {
+    let name = "host_names_are_matched_whole";
+    let long = format!("{}.example.com", "a".repeat(64));
+    let longer = format!("{}example.com", "a.".repeat(150));
+    let refused = [
+        "example.com",
+        "evilexample.com",
+        "www.example.com.evil.test",
+        "example.com.evil.test",
+        "www.example.org",
+        "localhost.localdomain",
+        "local host",
+        "*.example.com",
+        "",
+        ".",
+        &long,
+        &longer,
+        // A name of one label would be completed by a search domain.
+        "www",
+    ];
+    let lookups: Vec<String> = refused
+        .iter()
+        .map(|host| format!("lookup {host}"))
+        .collect();
+    let rules = [
+        "resolve *.example.com",
+        "resolve localhost host-may-be=loopback",
+    ];
+    let run = rules
+        .iter()
+        .fold(steps(&lookups), |run, rule| run.allow(rule));
+    let ended = watched(run, name)?;
+    for step in &lookups {
+        let outcome = ended.step(step)?;
+        ensure!(!outcome.starts_with("ok"), "{step}: {outcome}");
+    }
+    ensure!(ended.audit.of("resolve").all(|record| record.is_denied()));
+    // Nobody was asked: no socket at all.
+    made_none(&ended, &["socket", "connect", "sendto", "sendmmsg"])?;
+
+    // The twin: the granted name in other spellings is that name.
+    let same = ["localhost", "LOCALHOST", "localhost.", "LocalHost."];
+    let lookups: Vec<String> = same.iter().map(|host| format!("lookup {host}")).collect();
+    let twin = steps(&lookups)
+        .allow("resolve localhost host-may-be=loopback")
+        .finish(patience())?;
+    for step in &lookups {
+        ensure!(
+            twin.step(step)?.starts_with("ok"),
+            "{step}: {}",
+            twin.stdout
+        );
+    }
+    Ok(())
+}
+
+/// A rule on the local address holds for sockets that were never bound too: the kernel's own choice of
+/// address and port is no way round it.
+#[test]
+fn an_implicit_bind_is_no_way_round_a_rule_on_the_local_address() -> Result<()> {
+    let name = "an_implicit_bind_is_no_way_round_a_rule_on_the_local_address";
+    let (peer, to) = ear("127.0.0.1:0")?;
+    let port = free_port()?;
+    let rule = format!("udp bind,send-to 127.0.0.1:{port} peer 127.0.0.1:{to}");
+    let send = format!("send-to s hello 127.0.0.1:{to}");
+    let bind = format!("bind s 127.0.0.1:{port}");
+    let ended = watched(
+        steps(["s = socket inet datagram", &send]).allow(&rule),
+        name,
+    )?;
+    assert_eq!(ended.step(&send)?, "acces");
+    made_none(&ended, &["sendto", "sendmsg"])?;
+    assert_eq!(heard(&peer)?, None);
+    let twin = steps(["s = socket inet datagram", &bind, &send])
+        .allow(&rule)
+        .finish(patience())?;
+    assert_eq!(twin.step(&send)?, "ok 5");
+    assert_eq!(heard(&peer)?.as_deref(), Some("hello"));
+    Ok(())
+}
+
+/// Broadcasts are a class of their own: a grant for everything global, private or loopback is none for
+/// them, and a directed one is judged as the address that it is.
+#[test]
+fn broadcast_needs_its_own_grant() -> Result<()> {
+    let name = "broadcast_needs_its_own_grant";
+    let script = [
+        "s = socket inet datagram",
+        "typed s broadcast 1",
+        "send-to s hello 255.255.255.255:9",
+        // The directed broadcast of 127.0.0.0/8: on this machine alone.
+        "send-to s hello 127.255.255.255:9",
+    ];
+    let policy = "version = 1
+[[allow]]
+id = \"unicast\"
+family = [\"inet\"]
+type = [\"datagram\"]
+ops = [\"send-to\"]
+class = [\"global\", \"private\", \"link-local\"]
+options = { set = [\"so.broadcast\"] }
+";
+    let ended = watched(steps(script).policy_text(policy), name)?;
+    assert_eq!(ended.step(script[1])?, "ok");
+    assert_eq!(ended.step(script[2])?, "acces");
+    assert_eq!(ended.step(script[3])?, "acces");
+    assert_eq!(
+        ended.audit.denied("send-to")?.address(),
+        "255.255.255.255:9"
+    );
+    made_none(&ended, &["sendto", "sendmsg"])?;
+
+    let twin = steps(script)
+        .policy_text(&policy.replace("\"global\"", "\"loopback\""))
+        .finish(patience())?;
+    assert_eq!(twin.step(script[2])?, "acces");
+    assert_eq!(twin.step(script[3])?, "ok 5");
+    Ok(())
+}
+
+/// The error queue tells addresses: reading it needs its flag.
+#[test]
+fn the_error_queue_needs_its_flag() -> Result<()> {
+    let (peer, to) = ear("127.0.0.1:0")?;
+    let script = [
+        "s = socket inet datagram".to_owned(),
+        format!("connect s 127.0.0.1:{to}"),
+        "recv s 100 err-queue|dont-wait".to_owned(),
+    ];
+    let rule = format!("udp connect 127.0.0.1:{to}");
+    let ended = steps(&script).allow(&rule).finish(patience())?;
+    assert_eq!(ended.step(&script[2])?, "acces");
+    let twin = steps(&script)
+        .allow(&format!("{rule} flags=errqueue"))
+        .finish(patience())?;
+    assert_eq!(twin.step(&script[2])?, "again");
+    assert_eq!(heard(&peer)?, None);
+    Ok(())
+}
+
+/// A socket can be connected to itself where both ends are granted, and where they are not it cannot.
+#[test]
+fn a_self_connect_is_judged_like_any_other() -> Result<()> {
+    let name = "a_self_connect_is_judged_like_any_other";
+    let port = free_port()?;
+    let bind = format!("bind s 127.0.0.1:{port}");
+    let connect = format!("connect s 127.0.0.1:{port}");
+    let script = [
+        "s = socket inet stream",
+        &bind,
+        &connect,
+        "send s echo",
+        "recv s 10",
+    ];
+    let own = format!("tcp bind 127.0.0.1:{port}");
+    let ended = watched(steps(script).allow(&own), name)?;
+    assert_eq!(ended.step(&connect)?, "acces");
+    made_none(&ended, &["connect"])?;
+    let twin = steps(script)
+        .allow(&own)
+        .allow(&format!("tcp connect 127.0.0.1:{port}"))
+        .finish(patience())?;
+    assert_eq!(twin.step(&connect)?, "ok");
+    assert_eq!(twin.step("recv s 10")?, "\"echo\"");
+    Ok(())
+}
+
+/// A scope names an interface: an address that bears one is judged with it, and none of them is loopback.
+#[test]
+fn scopes_and_mapped_sources_are_judged() -> Result<()> {
+    let name = "scopes_and_mapped_sources_are_judged";
+    if !has_ipv6() {
+        skip(name, "this machine has no IPv6");
+        return Ok(());
+    }
+    let script = [
+        "s = socket inet6 datagram",
+        "send-to s hello [fe80::1%1]:9",
+        "send-to s hello [::ffff:10.1.2.3]:9",
+        "send-to s hello [::10.1.2.3]:9",
+        "bind s [::ffff:127.0.0.1]:0",
+        "bind s [::127.0.0.1]:0",
+    ];
+    let ended = watched(
+        steps(script).allow("udp6 bind,send-to [::1]:* peer [::1]:*"),
+        name,
+    )?;
+    for step in &script[1..] {
+        assert_eq!(ended.step(step)?, "acces", "{step}");
+    }
+    let addresses: Vec<_> = ended
+        .audit
+        .records()
+        .iter()
+        .filter(|record| record.is_denied())
+        .map(|record| record.address())
+        .collect();
+    assert_eq!(
+        addresses,
+        [
+            "[fe80::1%1]:9",
+            "10.1.2.3:9",
+            "10.1.2.3:9",
+            "127.0.0.1:0",
+            "127.0.0.1:0"
+        ]
+    );
+    made_none(&ended, &["sendto", "sendmsg", "bind"])
 }

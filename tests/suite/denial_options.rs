@@ -13,8 +13,11 @@ fn generous(family: &str, style: &str) -> String {
     )
 }
 
-/// Name, level, number and a plausible value of each dangerous option of a kind of socket.
-const DANGEROUS: &[(&str, &str, &[(&str, i32, i32, &str)])] = &[
+/// An option's name, level and number, and a plausible value.
+type Dangerous = (&'static str, i32, i32, &'static str);
+
+/// The dangerous options of each kind of socket.
+const DANGEROUS: &[(&str, &str, &[Dangerous])] = &[
     (
         "inet",
         "stream",

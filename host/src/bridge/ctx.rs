@@ -1,7 +1,7 @@
 //! One guest's context, and how an embedder makes it.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use sockgate_policy::{Gate, Policy};
 
@@ -37,8 +37,7 @@ impl SocketsCtx {
     #[must_use]
     pub fn policy_handle(&self) -> PolicyHandle {
         PolicyHandle {
-            gate: self.guest.gate().clone(),
-            cancel: self.cancel_handle(),
+            guest: Arc::downgrade(&self.guest),
         }
     }
 
@@ -58,23 +57,26 @@ impl std::fmt::Debug for SocketsCtx {
 /// Replaces a guest's policy while it runs.
 #[derive(Clone)]
 pub struct PolicyHandle {
-    gate: Gate,
-    cancel: CancelHandle,
+    guest: Weak<Guest>,
 }
 
 impl PolicyHandle {
     /// Puts another policy in force, and wakes the guest's waits so that they ask it. What happens to
-    /// sockets that lose their grant is the new policy's `on-reload`.
+    /// sockets that lose their grant is the new policy's `on-reload`: with `close` they end at once (their
+    /// peers see that, and the guest's next calls answer `badf`), with `keep` what is connected stays so.
+    /// Nothing happens where the guest's store is gone.
     pub fn replace(&self, policy: Policy) {
-        self.gate.replace(policy);
-        self.cancel.policy_replaced();
+        if let Some(guest) = self.guest.upgrade() {
+            guest.replace_policy(policy);
+        }
     }
 }
 
 impl std::fmt::Debug for PolicyHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let guest = self.guest.upgrade();
         f.debug_struct("PolicyHandle")
-            .field("generation", &self.gate.generation())
+            .field("generation", &guest.map(|guest| guest.gate().generation()))
             .finish_non_exhaustive()
     }
 }

@@ -129,6 +129,7 @@ async fn send<T: SocketsView + 'static>(
 ) -> Result<u64, Refusal> {
     let flags = flags_from_wit(flags)?;
     let (inner, deadline) = socket_of(&mut store, &socket)?.sending(flags)?;
+    inner.take_turn().await;
     loop {
         match inner.attempt_send(data.as_le_slice(&store), flags)? {
             Attempt::Done(sent) => return Ok(sent),
@@ -146,6 +147,7 @@ async fn send_to<T: SocketsView + 'static>(
 ) -> Result<u64, Refusal> {
     let flags = flags_from_wit(flags)?;
     let (inner, deadline) = socket_of(&mut store, &socket)?.sending(flags)?;
+    inner.take_turn().await;
     let to = destination(to)?;
     loop {
         match inner.attempt_send_to(data.as_le_slice(&store), flags, &to)? {
@@ -165,6 +167,7 @@ async fn send_msg<T: SocketsView + 'static>(
 ) -> Result<u64, Refusal> {
     let flags = flags_from_wit(flags)?;
     let (inner, deadline) = socket_of(&mut store, &socket)?.sending(flags)?;
+    inner.take_turn().await;
     if pieces.len() > PIECES {
         return Err(Errno::MSGSIZE.into());
     }
@@ -202,6 +205,7 @@ async fn send_many<T: SocketsView + 'static>(
 ) -> Result<wit::BatchSent, Refusal> {
     let flags = flags_from_wit(flags)?;
     let (inner, deadline) = socket_of(&mut store, &socket)?.sending(flags)?;
+    inner.take_turn().await;
     if messages.len() > MESSAGES || addresses.len() > MESSAGES {
         return Err(Errno::MSGSIZE.into());
     }

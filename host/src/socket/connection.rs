@@ -76,7 +76,7 @@ impl Inner {
                 .granted(&permit)
                 .arguments(format_args!("as #{}", accepted.number))
         });
-        Ok(Attempt::Done((Arc::new(accepted), peer)))
+        Ok(Attempt::Done((accepted, peer)))
     }
 
     /// The verdict on a connection that arrived; `None` hides it.
@@ -143,8 +143,8 @@ impl Inner {
         if matches!(outcome, Ok(()) | Err(Failure::Errno(Errno::INPROGRESS))) {
             let mut state = self.state();
             state.facts.peer = Some(permit.subject().address.clone());
-            state.converse = None;
             state.sender = None;
+            self.begin_conversation(&mut state);
         }
         match outcome {
             Ok(()) => Ok(Begun::Connected),

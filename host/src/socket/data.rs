@@ -50,6 +50,7 @@ impl Inner {
         deadline: Deadline,
         mut attempt: impl FnMut(&Inner) -> Outcome<Attempt<T>>,
     ) -> Outcome<T> {
+        self.guest.take_turn().await;
         let mut hidden = 0;
         loop {
             match attempt(self)? {
@@ -150,7 +151,7 @@ impl Inner {
             if matches!(sent, Ok(_) | Err(Errno::INPROGRESS)) {
                 let mut state = self.state();
                 state.facts.peer = Some(permit.subject().address.clone());
-                state.converse = None;
+                self.begin_conversation(&mut state);
             }
             return self.sent("send-to", &permit, data.len(), sent);
         }

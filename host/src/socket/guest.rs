@@ -5,13 +5,13 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use sockgate_policy::{BufferSlot, Denial, Gate, Operation, Permit, SocketSlot};
+use sockgate_policy::{BufferSlot, Denial, Gate, Operation, Permit, Policy, SocketSlot};
 
 use super::sys::unix_path::Root;
 use super::wait::{Cancel, Timeout, WaitMode};
-use super::{Errno, Failure, Outcome};
+use super::{Errno, Failure, Inner, Outcome};
 use crate::audit::{Audit, Event};
 
 /// A socket that the operator granted by name.
@@ -30,6 +30,8 @@ pub(crate) struct Guest {
     audit: Audit,
     default_timeout: Mutex<Timeout>,
     sockets: AtomicU64,
+    /// The open ones by number, for reloads.
+    open: Mutex<HashMap<u64, Weak<Inner>>>,
     roots: Mutex<HashMap<PathBuf, Arc<Root>>>,
     granted: Mutex<Vec<Granted>>,
     last_denial: Mutex<Option<String>>,
@@ -50,6 +52,7 @@ impl Guest {
             audit,
             default_timeout: Mutex::new(Timeout::Blocking),
             sockets: AtomicU64::new(0),
+            open: Mutex::new(HashMap::new()),
             roots: Mutex::new(HashMap::new()),
             granted: Mutex::new(granted),
             last_denial: Mutex::new(None),
@@ -79,6 +82,40 @@ impl Guest {
 
     pub(super) fn next_number(&self) -> u64 {
         self.sockets.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Weak<Inner>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A socket is there from now on.
+    pub(super) fn opened(&self, inner: &Arc<Inner>) {
+        self.open().insert(inner.number, Arc::downgrade(inner));
+    }
+
+    /// It is gone.
+    pub(super) fn closed(&self, number: u64) {
+        self.open().remove(&number);
+    }
+
+    /// Puts another policy in force: open sockets are judged by it at once, and waits are woken to ask it.
+    pub(crate) fn replace_policy(&self, policy: Policy) {
+        self.gate.replace(policy);
+        // None of them may go while the list is locked: each leaves it as it goes.
+        let open: Vec<_> = self.open().values().filter_map(Weak::upgrade).collect();
+        for inner in open {
+            inner.judge_anew();
+        }
+        self.cancel.policy_replaced();
+    }
+
+    /// In *ready* a guest whose calls never have to wait gives way to the other guests of its thread now and
+    /// then, as tokio's own sockets do.
+    #[inline]
+    pub(crate) async fn take_turn(&self) {
+        if self.wait_mode == WaitMode::Ready {
+            tokio::task::coop::consume_budget().await;
+        }
     }
 
     pub(crate) fn default_timeout(&self) -> Timeout {

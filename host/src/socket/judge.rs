@@ -22,14 +22,14 @@ impl Inner {
     pub(super) fn may_bind(&self, address: &Address) -> Outcome<Permit<op::Bind>> {
         let verdict = self.guest.gate().bind(&self.state().facts, address);
         self.guest
-            .decide(verdict, || self.event("bind").address(address))
+            .decide(verdict, || self.event("bind").address(address.canonical()))
     }
 
     /// Judges what the kernel made of a bind to port 0 or of an autobind.
     pub(super) fn may_stay_bound(&self, address: &Address) -> Outcome<Permit<op::Bind>> {
         let verdict = self.guest.gate().bound(&self.state().facts, address);
         self.guest
-            .decide(verdict, || self.event("bind").address(address))
+            .decide(verdict, || self.event("bind").address(address.canonical()))
     }
 
     pub(super) fn may_listen(&self) -> Outcome<Permit<op::Listen>> {
@@ -145,9 +145,55 @@ impl Inner {
         Ok(state)
     }
 
+    /// A socket that has a peer from now on: its verdict is kept from the start, so that a reload knows
+    /// what there was to lose.
+    pub(super) fn begin_conversation(&self, state: &mut State) {
+        state.converse = match state.facts.peer {
+            Some(_) => self.guest.gate().converse(&state.facts).ok(),
+            None => None,
+        };
+    }
+
+    /// Whether it lost its grant.
+    #[inline]
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
+    /// Judges an open socket under a policy that was just put in force: one that lost its grant ends now,
+    /// whatever its guest is doing, unless the policy keeps it.
+    pub(super) fn judge_anew(&self) {
+        let state = self.state();
+        if state.converse.is_some() {
+            drop(state);
+            // A conversation that is lost ends there.
+            if let Err(failure) = self.converse("reload") {
+                tracing::debug!(socket = self.number, %failure, "a socket lost its grant");
+            }
+            return;
+        }
+        let gate = self.guest.gate();
+        let lost = if state.listen.is_some() {
+            gate.accepting(&state.facts).err()
+        } else if state.receive.is_some() {
+            gate.receive(&state.facts).err()
+        } else {
+            None
+        };
+        let local = state.facts.local.clone();
+        drop(state);
+        if let Some(denial) = lost
+            && gate.policy().on_reload() == OnReload::Close
+        {
+            self.retire();
+            self.guest
+                .refuse(&denial, || self.listening_event("reload", local));
+        }
+    }
+
     /// A socket that may not go on answers `badf`, as if it were closed.
     pub(super) fn check_retired(&self) -> Outcome<()> {
-        if self.retired.load(Ordering::SeqCst) {
+        if self.is_retired() {
             Err(Errno::BADF.into())
         } else {
             Ok(())

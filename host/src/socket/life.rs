@@ -30,7 +30,7 @@ impl Socket {
             .audit()
             .note(|| making("socket", kind).granted(&permit).outcome(&made));
         let inner = Inner::new(guest, made?, SocketFacts::new(kind), slot);
-        Ok(Socket::from_inner(Arc::new(inner)))
+        Ok(Socket::from_inner(inner))
     }
 
     /// socketpair(2).
@@ -51,7 +51,8 @@ impl Socket {
             facts.origin = sockgate_policy::Origin::Pair;
             facts.peer = Some(Address::Unix(UnixAddress::Unnamed));
             let inner = Inner::new(guest, fd, facts, slot);
-            Socket::from_inner(Arc::new(inner))
+            inner.begin_conversation(&mut inner.state());
+            Socket::from_inner(inner)
         };
         Ok((end(one, slots.0), end(other, slots.1)))
     }
@@ -71,7 +72,7 @@ impl Socket {
         facts.granted = true;
         let inner = Inner::from_outside(guest, fd, facts, state, slot);
         guest.audit().note(event);
-        Ok(Socket::from_inner(Arc::new(inner)))
+        Ok(Socket::from_inner(inner))
     }
 
     /// A socket that arrived by SCM_RIGHTS and was judged.
@@ -83,7 +84,7 @@ impl Socket {
     ) -> Outcome<Socket> {
         let slot = guest.slot(|| Event::new("descriptor-receive"))?;
         let inner = Inner::from_outside(guest, fd, facts, state, slot);
-        Ok(Socket::from_inner(Arc::new(inner)))
+        Ok(Socket::from_inner(inner))
     }
 
     /// Makes the socket an opaque descriptor.
@@ -138,10 +139,13 @@ impl Inner {
         facts: SocketFacts,
         state: AdoptedState,
         slot: SocketSlot,
-    ) -> Inner {
+    ) -> Arc<Inner> {
         let inner = Inner::new(guest, fd, facts, slot);
         inner.shared.store(true, Ordering::Relaxed);
-        inner.state().listening = state == AdoptedState::Listening;
+        let mut known = inner.state();
+        known.listening = state == AdoptedState::Listening;
+        inner.begin_conversation(&mut known);
+        drop(known);
         inner
     }
 

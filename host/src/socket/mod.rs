@@ -156,8 +156,8 @@ impl Inner {
         fd: std::os::fd::OwnedFd,
         facts: SocketFacts,
         slot: SocketSlot,
-    ) -> Inner {
-        Inner {
+    ) -> Arc<Inner> {
+        let inner = Arc::new(Inner {
             guest: guest.clone(),
             kind: facts.kind,
             has_senders: facts.kind.socket_type == SocketType::Datagram
@@ -183,7 +183,15 @@ impl Inner {
             retired: AtomicBool::new(false),
             descriptor: Descriptor::new(fd),
             _slot: slot,
-        }
+        });
+        guest.opened(&inner);
+        inner
+    }
+
+    /// See [`Guest::take_turn`].
+    #[inline]
+    pub(crate) async fn take_turn(&self) {
+        self.guest.take_turn().await;
     }
 
     /// A panic elsewhere cannot leave the state half changed: each change is one assignment.
@@ -219,6 +227,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.guest.closed(self.number);
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         let (pollers, bound) = (std::mem::take(&mut state.pollers), state.bound.take());
         for poller in pollers.iter().filter_map(std::sync::Weak::upgrade) {

@@ -20,6 +20,9 @@ impl Inner {
     /// What the kernel found, less what the policy hides: a readable socket whose next message is from
     /// somebody else is not readable. A waiting connection is taken and judged here, for accept to find.
     pub(super) fn settle(&self, found: Readiness) -> Outcome<Readiness> {
+        if self.is_retired() {
+            return Ok(found | Readiness::HANG_UP);
+        }
         if !found.contains(Readiness::READABLE) {
             return Ok(found);
         }
@@ -104,6 +107,7 @@ pub(crate) async fn poll(
         return Err(Errno::INVAL.into());
     }
     guest.check_stopped()?;
+    guest.take_turn().await;
     let deadline = timeout.deadline(Errno::AGAIN);
     let mut all = None;
     loop {
@@ -286,6 +290,7 @@ impl Poller {
         timeout: Timeout,
     ) -> Outcome<Vec<(u64, Readiness)>> {
         self.guest.check_stopped()?;
+        self.guest.take_turn().await;
         let max = usize::try_from(max)
             .unwrap_or(usize::MAX)
             .clamp(1, POLL_LIMIT);
@@ -317,22 +322,25 @@ impl Poller {
         }
     }
 
-    /// Listeners whose next connection was taken by an earlier look.
+    /// What the kernel does not tell: listeners whose next connection was taken by an earlier look, and
+    /// sockets that lost their grant.
     fn pending(&self, max: usize) -> Vec<(u64, Readiness)> {
         let entries = self.interests.entries();
-        let listeners = entries
-            .values()
-            .filter(|entry| entry.interest.contains(Readiness::READABLE));
-        listeners
-            .filter(|entry| {
-                entry
-                    .inner
-                    .upgrade()
-                    .is_some_and(|inner| inner.is_listening() && inner.has_pending())
-            })
-            .map(|entry| (entry.token, Readiness::READABLE))
-            .take(max)
-            .collect()
+        let told = entries.values().filter_map(|entry| {
+            let inner = entry.inner.upgrade()?;
+            let found = if inner.is_retired() {
+                Readiness::HANG_UP
+            } else if entry.interest.contains(Readiness::READABLE)
+                && inner.is_listening()
+                && inner.has_pending()
+            {
+                Readiness::READABLE
+            } else {
+                return None;
+            };
+            Some((entry.token, found))
+        });
+        told.take(max).collect()
     }
 
     /// Adds what the kernel found, less what the policy hides.

@@ -36,6 +36,11 @@ impl Cancel {
         self.notify.notify_one();
     }
 
+    /// Wakes the guest's wait so that it asks the policy again.
+    pub(crate) fn policy_replaced(&self) {
+        self.raise(POLICY_REPLACED);
+    }
+
     /// What a wait has to end with, if it has to: an interruption is taken by the wait that sees it.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let state = self.state.fetch_and(STOPPED, Ordering::SeqCst);
@@ -86,11 +91,6 @@ impl CancelHandle {
     /// be entered again; its sockets close with its store.
     pub fn stop(&self) {
         self.0.raise(STOPPED);
-    }
-
-    /// Wakes the guest's waits so that they ask the policy again.
-    pub(crate) fn policy_replaced(&self) {
-        self.0.raise(POLICY_REPLACED);
     }
 }
 

@@ -264,6 +264,59 @@ fn autobind_needs_its_own_word() -> Result<()> {
     Ok(())
 }
 
+/// SO_PASSCRED makes the kernel give a client's socket a name of its own when it connects, as an IP client
+/// gets a port: harmless, since nobody but the granted peer is heard on it.
+#[test]
+fn the_name_that_passcred_brings_lets_nobody_in() -> Result<()> {
+    let place = folder()?;
+    let path = place.path().join("service");
+    let service = UnixDatagram::bind(&path)?;
+    let connect = format!("connect s path:{}", path.display());
+    let guest = steps([
+        "s = socket unix datagram",
+        "typed s pass-credentials 1",
+        &connect,
+        "local s",
+        "until /steps/wrote",
+        "poll s 100",
+        "recv s 100 dont-wait",
+        "say service",
+        "timeout s 10000",
+        "recv s 100",
+    ])
+    .allow(&format!(
+        "unix-datagram connect {} set=so.passcred",
+        path.display()
+    ))
+    .directory(place.path(), "/steps")
+    .start()?;
+    let name = guest.wait_for_line("local s -> ok @", patience())?;
+    let own = SocketAddr::from_abstract_name(&name)?;
+    let stranger = UnixDatagram::unbound()?;
+    // The kernel itself takes nothing from others on a connected socket, unix(7).
+    ensure!(stranger.send_to_addr(b"strange", &own).is_err());
+    std::fs::write(place.path().join("wrote"), "")?;
+    guest.wait_for_line("say service", patience())?;
+    service.send_to_addr(b"known", &own)?;
+    let ended = guest.wait(patience())?.success()?;
+    assert_eq!(ended.step("poll s 100")?, "nothing");
+    assert_eq!(ended.step("recv s 100 dont-wait")?, "again");
+    assert_eq!(ended.step("recv s 100")?, "\"known\"");
+
+    // The option has a word of its own in the policy: without it there is no name.
+    let twin = steps([
+        "s = socket unix datagram",
+        "typed s pass-credentials 1",
+        &connect,
+        "local s",
+    ])
+    .allow(&format!("unix-datagram connect {}", path.display()))
+    .finish(patience())?;
+    assert_eq!(twin.step("typed s pass-credentials 1")?, "acces");
+    assert_eq!(twin.step("local s")?, "ok (unnamed)");
+    Ok(())
+}
+
 /// SO_PEERCRED and SCM_CREDENTIALS would tell the guest its host's process id: it is shown as 0. Another
 /// process's is what a native program sees.
 #[test]

@@ -124,14 +124,17 @@ def multicast(group, port, *messages):
     say("sent", s.getsockname()[1])
 
 
-def activate(port, name, *command):
-    """Starts a command as a service manager does: with its listening socket as descriptor 3."""
+def activate(port, name, count, *command):
+    """Starts a command as a service manager does: with its listening socket as descriptor 3. A count above
+    1 names descriptors that are not there."""
     listener = socket.create_server(("127.0.0.1", int(port)))
-    os.dup2(listener.fileno(), 3, inheritable=True)
     if listener.fileno() != 3:
+        os.dup2(listener.fileno(), 3)
         listener.close()
+    # dup2 of a descriptor to itself would leave it to be closed.
+    os.set_inheritable(3, True)
     environment = dict(os.environ)
-    environment.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES=name)
+    environment.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=count, LISTEN_FDNAMES=name)
     os.execve(command[0], command, environment)
 
 

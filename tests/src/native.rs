@@ -113,6 +113,15 @@ impl Native {
         Ok(self.stdout.lines())
     }
 
+    /// Ends a program that would not end by itself: everything that it printed until now.
+    pub fn stop(mut self) -> Result<Vec<String>> {
+        self.child
+            .kill()
+            .with_context(|| format!("cannot end {}", self.line))?;
+        self.stdout.wait_for_end(Duration::from_secs(5));
+        Ok(self.stdout.lines())
+    }
+
     fn printed(&self) -> String {
         format!(
             "stdout:\n{}\nstderr:\n{}",

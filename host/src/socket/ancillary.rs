@@ -257,7 +257,27 @@ impl Inner {
         let control = Control::encode(self.kind.family, &control)?;
         let sent = attempt::send_message(to, self.fd(), pieces, &control, flags);
         let length = pieces.iter().map(|piece| piece.len()).sum();
-        self.sent("send-msg", permit, length, sent)
+        let sent = self.sent("send-msg", permit, length, sent)?;
+        if matches!(sent, Attempt::Done(_)) {
+            self.note_passed(permit, ancillary);
+        }
+        Ok(sent)
+    }
+
+    /// Each descriptor that has left is on record, as each that arrives is.
+    fn note_passed<O: Carries>(&self, permit: &Permit<O>, ancillary: &[AncillaryOut]) {
+        for ancillary in ancillary {
+            let AncillaryOut::Rights(passed) = ancillary else {
+                continue;
+            };
+            for passed in passed {
+                self.guest.audit().note(|| {
+                    self.event("descriptor-send")
+                        .arguments(passed.kind())
+                        .granted(permit)
+                });
+            }
+        }
     }
 
     fn check_ancillary<O: Carries>(&self, permit: &Permit<O>, kind: AncillaryKind) -> Outcome<()> {

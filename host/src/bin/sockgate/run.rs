@@ -141,6 +141,8 @@ impl Run {
     }
 
     fn sockets(&self) -> Result<SocketsCtx> {
+        // Before this process opens anything: what LISTEN_FDS names must be what was handed over.
+        let granted = granted::sockets(&self.sockets)?;
         let name = self.guest.file_stem().unwrap_or(self.guest.as_os_str());
         let mut builder = SocketsCtx::builder(self.policy.load()?).name(name.to_string_lossy());
         builder = builder.wait_mode(match self.wait {
@@ -159,7 +161,7 @@ impl Run {
                 .with_context(|| format!("the audit log {} cannot be opened", path.display()))?;
             builder = builder.audit(JsonLines::new(LineWriter::new(file)));
         }
-        for (name, socket) in granted::sockets(&self.sockets)? {
+        for (name, socket) in granted {
             builder = builder.grant_socket(name, socket);
         }
         Ok(builder.build()?)

@@ -32,6 +32,7 @@ mod port;
 mod skip;
 mod steps;
 mod syscalls;
+mod witness;
 
 pub use audit::{Audit, Record};
 pub use bytes::{pattern, sha256};
@@ -45,3 +46,4 @@ pub use port::{free_port, has_ipv6};
 pub use skip::{long, patience, skip, timed};
 pub use steps::steps;
 pub use syscalls::{Syscall, SyscallLog};
+pub use witness::{door, ear, heard, knocked, made_none, watched};

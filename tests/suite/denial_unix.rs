@@ -7,7 +7,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use sockgate_tests::{Ended, GuestRun, Tool, folder, oracle, patience, steps};
+use sockgate_tests::{folder, patience, steps, watched};
 
 /// A rule for everything beneath `root`: connect, listen, send and receive.
 fn beneath(root: &Path) -> String {
@@ -19,14 +19,6 @@ fn beneath(root: &Path) -> String {
          local = {{ root = \"{root}\", path = [\"**\"] }}\npeer = \"*\"\n",
         root = root.display()
     )
-}
-
-fn watched(run: GuestRun, name: &str) -> Result<Ended> {
-    let run = match oracle(Tool::Strace, name) {
-        Some(strace) => run.strace(&strace),
-        None => run,
-    };
-    run.finish(patience())?.success()
 }
 
 /// Whether anybody connected.

@@ -76,7 +76,14 @@ impl Cancel {
 
 /// Interrupts or stops a guest from outside, from any thread, in every wait.
 ///
-/// Compute loops are not waits: use wasmtime's epochs or fuel for those.
+/// Compute loops are not waits: use wasmtime's epochs or fuel for those. A wait in `wasi:io` (a pollable of
+/// `subscribe`) has no errno: when interrupted it says that it is ready, and when stopped the guest traps in
+/// its next socket call.
+///
+/// A name resolution under way is a wait like the others: interrupting and stopping end it at once. The thread
+/// that runs getaddrinfo(3) for it cannot be ended and outlives the guest, until the C library gives up
+/// (resolv.conf(5): `timeout`, `attempts`). 8 of them run for one guest and 64 for all guests of the process
+/// at most; a look-up beyond that answers `again`.
 #[derive(Clone)]
 pub struct CancelHandle(pub(crate) Arc<Cancel>);
 

@@ -144,20 +144,24 @@ impl Inner {
         flags: MessageFlags,
         to: &Address,
     ) -> Outcome<Attempt<u64>> {
-        if flags.contains(MessageFlags::FASTOPEN) {
+        let peer = self.state().facts.peer.clone();
+        if flags.contains(MessageFlags::FASTOPEN) && peer.is_none() {
             let permit = self.may_connect(to)?;
             self.check_flags(&permit, flags, "send-to")?;
-            let sent = attempt::fast_open(&permit, self.kind, self.fd(), data, flags);
+            let mut sent = attempt::fast_open(&permit, self.kind, self.fd(), data, flags);
             if matches!(sent, Ok(_) | Err(Errno::INPROGRESS)) {
                 let mut state = self.state();
                 state.facts.peer = Some(permit.subject().address.clone());
                 self.begin_conversation(&mut state);
             }
+            if sent == Err(Errno::INPROGRESS) {
+                // Without a cookie the kernel took no data: it goes once the connection is made.
+                sent = Err(Errno::AGAIN);
+            }
             return self.sent("send-to", &permit, data.len(), sent);
         }
-        let is_peer = self.state().facts.peer.as_ref() == Some(&to.canonical());
-        if is_peer {
-            self.attempt_send(data, flags)
+        if peer == Some(to.canonical_destination()) {
+            self.attempt_send(data, flags.difference(MessageFlags::FASTOPEN))
         } else {
             Err(self.named_another().into())
         }

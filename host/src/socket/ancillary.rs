@@ -406,7 +406,10 @@ impl Inner {
                     let pid = super::option::shown_pid(pid);
                     through.push(AncillaryIn::Plain(ControlIn::Credentials { pid, uid, gid }));
                 }
-                ControlIn::PidFd(fd) => through.push(AncillaryIn::PidFd(Opaque::new(fd))),
+                // Without a place for it, it is closed here.
+                ControlIn::PidFd(fd) => {
+                    through.extend(self.keep_opaque(fd).ok().map(AncillaryIn::PidFd));
+                }
                 plain => through.push(AncillaryIn::Plain(plain)),
             }
         }

@@ -4,7 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sockgate_policy::{Adopted, Denial, DescriptorKind, OptionName, Origin, SocketFacts};
+use sockgate_policy::{
+    Adopted, Denial, DescriptorKind, OptionName, Origin, SocketFacts, SocketSlot,
+};
 
 use super::sys::life;
 use super::{Errno, Inner, Outcome, Socket, attempt};
@@ -12,11 +14,22 @@ use crate::audit::Event;
 
 /// A descriptor that can be passed on or dropped, nothing else.
 #[derive(Clone)]
-pub struct Opaque(Arc<OwnedFd>);
+pub struct Opaque(Arc<Kept>);
+
+/// It counts as one of the guest's sockets: descriptors are the host's, and other guests need them too.
+struct Kept {
+    fd: OwnedFd,
+    kind: DescriptorKind,
+    _slot: SocketSlot,
+}
 
 impl Opaque {
-    pub(crate) fn new(fd: OwnedFd) -> Opaque {
-        Opaque(Arc::new(fd))
+    pub(super) fn new(fd: OwnedFd, kind: DescriptorKind, slot: SocketSlot) -> Opaque {
+        Opaque(Arc::new(Kept {
+            fd,
+            kind,
+            _slot: slot,
+        }))
     }
 }
 
@@ -31,7 +44,8 @@ impl Passed {
     pub(super) fn kind(&self) -> DescriptorKind {
         match self {
             Passed::Socket(_) => DescriptorKind::Socket,
-            Passed::Opaque(_) => DescriptorKind::Opaque,
+            // A detached socket is passed on as what it is.
+            Passed::Opaque(opaque) => opaque.0.kind,
         }
     }
 
@@ -39,13 +53,8 @@ impl Passed {
     /// belongs to what is shared (open(2)).
     pub(super) fn hand_over(&self) -> Result<BorrowedFd<'_>, Errno> {
         match self {
-            Passed::Socket(inner) => {
-                if !inner.shared.swap(true, Ordering::SeqCst) {
-                    life::set_nonblocking(inner.fd(), false)?;
-                }
-                Ok(inner.fd())
-            }
-            Passed::Opaque(opaque) => Ok(opaque.0.as_fd()),
+            Passed::Socket(inner) => inner.hand_over(),
+            Passed::Opaque(opaque) => Ok(opaque.0.fd.as_fd()),
         }
     }
 }
@@ -57,6 +66,14 @@ pub(crate) enum Handle {
 }
 
 impl Inner {
+    /// The descriptor, blocking from now on, since somebody else will have it too.
+    pub(super) fn hand_over(&self) -> Result<BorrowedFd<'_>, Errno> {
+        if !self.shared.swap(true, Ordering::SeqCst) {
+            life::set_nonblocking(self.fd(), false)?;
+        }
+        Ok(self.fd())
+    }
+
     /// Classifies what arrived and lets through what the policy grants; the rest is closed here.
     pub(super) fn take_in(&self, arrived: Vec<OwnedFd>) -> Vec<Handle> {
         arrived
@@ -69,10 +86,20 @@ impl Inner {
         let taken = if life::is_socket(fd.as_fd()).unwrap_or(false) {
             self.take_in_socket(fd)
         } else {
-            self.may_take(DescriptorKind::Opaque)
-                .map(|()| Handle::Opaque(Opaque::new(fd)))
+            self.take_in_opaque(fd).map(Handle::Opaque)
         };
         taken.ok()
+    }
+
+    fn take_in_opaque(&self, fd: OwnedFd) -> Outcome<Opaque> {
+        self.may_take(DescriptorKind::Opaque)?;
+        self.keep_opaque(fd)
+    }
+
+    /// A place for a descriptor that the guest may have.
+    pub(super) fn keep_opaque(&self, fd: OwnedFd) -> Outcome<Opaque> {
+        let slot = self.guest.slot(|| self.event("descriptor-receive"))?;
+        Ok(Opaque::new(fd, DescriptorKind::Opaque, slot))
     }
 
     fn may_take(&self, kind: DescriptorKind) -> Outcome<()> {

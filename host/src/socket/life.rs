@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::BytesMut;
 use sockgate_policy::{
-    Address, AdoptedState, Family, Kind, SocketFacts, SocketSlot, SocketType, UnixAddress,
+    Address, AdoptedState, DescriptorKind, Family, Kind, SocketFacts, SocketSlot, SocketType,
+    UnixAddress,
 };
 
 use super::sys::life::{self, How};
@@ -61,13 +62,13 @@ impl Socket {
     pub(crate) fn granted(guest: &Arc<Guest>, name: &str) -> Outcome<Socket> {
         guest.check_stopped()?;
         let event = || Event::new("granted").arguments(name);
+        let slot = guest.slot(event)?;
         let Some(fd) = guest.take_granted(name) else {
             guest
                 .audit()
                 .note(|| event().outcome::<()>(&Err(Errno::NOENT.into())));
             return Err(Errno::NOENT.into());
         };
-        let slot = guest.slot(event)?;
         let (mut facts, state) = facts_of(fd.as_fd())?;
         facts.granted = true;
         let inner = Inner::from_outside(guest, fd, facts, state, slot);
@@ -89,9 +90,13 @@ impl Socket {
 
     /// Makes the socket an opaque descriptor.
     pub(crate) fn detach(&mut self) -> Outcome<Opaque> {
+        let event = || Event::new("detach");
+        let slot = self.inner()?.guest.slot(event)?;
         let inner = self.inner.take().ok_or(Errno::BADF)?;
-        let detached = life::duplicate(inner.fd())
-            .map(Opaque::new)
+        let detached = inner
+            .hand_over()
+            .and_then(life::duplicate)
+            .map(|fd| Opaque::new(fd, DescriptorKind::Socket, slot))
             .map_err(Into::into);
         inner
             .guest

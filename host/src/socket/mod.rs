@@ -101,6 +101,8 @@ pub struct Socket {
     buffer: BytesMut,
     /// What recv-many needs besides, kept from call to call.
     scratch: BatchScratch,
+    /// A further handle on a socket counts like another socket.
+    slot: Option<SocketSlot>,
 }
 
 /// One socket.
@@ -250,6 +252,7 @@ impl Socket {
             timeout,
             buffer: BytesMut::new(),
             scratch: BatchScratch::default(),
+            slot: None,
         }
     }
 
@@ -284,6 +287,7 @@ impl Socket {
     /// Closes this handle; the socket goes with its last one.
     pub(crate) fn close(&mut self) -> Outcome<()> {
         let inner = self.inner.take().ok_or(Failure::Errno(Errno::BADF))?;
+        self.slot = None;
         inner
             .guest
             .audit()
@@ -294,8 +298,10 @@ impl Socket {
     /// Another handle on the same socket.
     pub(crate) fn dup(&self) -> Outcome<Socket> {
         let inner = self.inner()?.clone();
+        let slot = inner.guest.slot(|| inner.event("dup"))?;
         Ok(Socket {
             timeout: self.timeout,
+            slot: Some(slot),
             ..Socket::from_inner(inner)
         })
     }

@@ -43,7 +43,8 @@ pub enum OnReload {
 /// The limits of one guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Sockets open at one time. Default 256. Reaching it answers `mfile`.
+    /// What the guest holds at one time of sockets, further handles on them, pollers and descriptors that
+    /// were passed to it. Default 256. Reaching it answers `mfile`.
     pub sockets: usize,
     /// Bytes that the host may hold in buffers for the guest at one time. Default 16 MiB. Reaching it
     /// answers `nobufs`.

@@ -58,7 +58,13 @@ fn isolated(name: &str, test: fn(NameServer) -> Result<()>) -> Result<()> {
         .env("RES_OPTIONS", "timeout:30 attempts:5")
         .output()?;
     let told = String::from_utf8_lossy(&run.stdout);
-    println!("{told}{}", String::from_utf8_lossy(&run.stderr));
+    // Indented: the lines of the run inside are none of this run's.
+    for line in told
+        .lines()
+        .chain(String::from_utf8_lossy(&run.stderr).lines())
+    {
+        println!("  | {line}");
+    }
     ensure!(
         run.status.success() && told.contains("1 passed"),
         "{name} failed in its namespaces"

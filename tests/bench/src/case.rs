@@ -90,13 +90,14 @@ impl Case {
             )
     }
 
-    /// What one round does: some 10 ms of it, so that some rounds meet a quiet machine.
+    /// What one round does: some 10 ms of it, so that some rounds meet a quiet machine; streams take longer,
+    /// since the kernel sizes their buffers as they run.
     pub fn times(self, quick: bool) -> Times {
         let measured = match self {
             Case::UdpPingPong | Case::UnixPingPong | Case::TcpPingPong => 1000,
             Case::UdpPair | Case::UnixPair => 4000,
             Case::UdpBatch | Case::UnixBatch => 150,
-            Case::TcpSend | Case::TcpRecv => 800,
+            Case::TcpSend | Case::TcpRecv => 6000,
         };
         let measured = if quick { measured / 10 } else { measured };
         Times {

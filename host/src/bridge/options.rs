@@ -351,6 +351,27 @@ fn typed(
     })
 }
 
+/// Group, source, interface.
+type Membership = (IpAddr, Option<IpAddr>, Option<String>);
+
+fn membership_v4(membership: wit::MembershipV4) -> Membership {
+    let source = membership.source.map(|source| v4_from_wit(source).into());
+    (
+        v4_from_wit(membership.group).into(),
+        source,
+        membership.interface,
+    )
+}
+
+fn membership_v6(membership: wit::MembershipV6) -> Membership {
+    let source = membership.source.map(|source| v6_from_wit(source).into());
+    (
+        v6_from_wit(membership.group).into(),
+        source,
+        membership.interface,
+    )
+}
+
 impl wit::Host for SocketsCtxView<'_> {
     async fn set(&mut self, socket: Handle, value: wit::OptionValue) -> Result<(), Refusal> {
         let inner = self.socket(&socket)?.inner()?;
@@ -385,17 +406,9 @@ impl wit::Host for SocketsCtxView<'_> {
         socket: Handle,
         membership: wit::MembershipV4,
     ) -> Result<(), Refusal> {
-        let wit::MembershipV4 {
-            group,
-            interface,
-            source,
-        } = membership;
-        let source = source.map(|source| IpAddr::V4(v4_from_wit(source)));
-        Ok(self.socket(&socket)?.inner()?.join_group(
-            v4_from_wit(group).into(),
-            source,
-            interface,
-        )?)
+        let (group, source, interface) = membership_v4(membership);
+        let inner = self.socket(&socket)?.inner()?;
+        Ok(inner.join_group(group, source, interface)?)
     }
 
     async fn leave_group_v4(
@@ -403,17 +416,9 @@ impl wit::Host for SocketsCtxView<'_> {
         socket: Handle,
         membership: wit::MembershipV4,
     ) -> Result<(), Refusal> {
-        let wit::MembershipV4 {
-            group,
-            interface,
-            source,
-        } = membership;
-        let source = source.map(|source| IpAddr::V4(v4_from_wit(source)));
-        Ok(self.socket(&socket)?.inner()?.leave_group(
-            v4_from_wit(group).into(),
-            source,
-            interface,
-        )?)
+        let (group, source, interface) = membership_v4(membership);
+        let inner = self.socket(&socket)?.inner()?;
+        Ok(inner.leave_group(group, source, interface)?)
     }
 
     async fn join_group_v6(
@@ -421,17 +426,9 @@ impl wit::Host for SocketsCtxView<'_> {
         socket: Handle,
         membership: wit::MembershipV6,
     ) -> Result<(), Refusal> {
-        let wit::MembershipV6 {
-            group,
-            interface,
-            source,
-        } = membership;
-        let source = source.map(|source| IpAddr::V6(v6_from_wit(source)));
-        Ok(self.socket(&socket)?.inner()?.join_group(
-            v6_from_wit(group).into(),
-            source,
-            interface,
-        )?)
+        let (group, source, interface) = membership_v6(membership);
+        let inner = self.socket(&socket)?.inner()?;
+        Ok(inner.join_group(group, source, interface)?)
     }
 
     async fn leave_group_v6(
@@ -439,17 +436,9 @@ impl wit::Host for SocketsCtxView<'_> {
         socket: Handle,
         membership: wit::MembershipV6,
     ) -> Result<(), Refusal> {
-        let wit::MembershipV6 {
-            group,
-            interface,
-            source,
-        } = membership;
-        let source = source.map(|source| IpAddr::V6(v6_from_wit(source)));
-        Ok(self.socket(&socket)?.inner()?.leave_group(
-            v6_from_wit(group).into(),
-            source,
-            interface,
-        )?)
+        let (group, source, interface) = membership_v6(membership);
+        let inner = self.socket(&socket)?.inner()?;
+        Ok(inner.leave_group(group, source, interface)?)
     }
 
     async fn get_raw(

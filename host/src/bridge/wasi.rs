@@ -169,19 +169,25 @@ impl Judge {
                 }
             }
         }
-        if verdict.is_err() && gate.connect(facts, to).is_ok() {
+        if verdict.is_err()
+            && let Ok(permit) = gate.connect(facts, to)
+        {
             // A connected UDP socket: wasi:sockets has no other word for it.
-            return self.tell("connect", to, gate.connect(facts, to));
+            return self.tell("connect", to, Ok(permit));
         }
         self.tell("send-to", to, verdict)
     }
 
     fn judge_receive(&self, facts: &SocketFacts, from: &Address) -> Outcome<()> {
         let gate = self.guest.gate();
-        if gate.connect(facts, from).is_ok() {
-            return self.tell("receive", from, gate.connect(facts, from));
+        let locals = self.locals(|known| &known.bound);
+        // Nothing was bound: what comes in comes to a socket that connected or sent.
+        if locals == [None]
+            && let Ok(permit) = gate.connect(facts, from)
+        {
+            return self.tell("receive", from, Ok(permit));
         }
-        for local in self.locals(|known| &known.bound) {
+        for local in locals {
             let facts = SocketFacts {
                 local,
                 ..facts.clone()

@@ -11,7 +11,31 @@ pub enum Family {
     Inet6,
     /// The Unix domain, see unix(7).
     Unix,
-    /// Any other family, by Linux's number. No rule grants these yet.
+    /// The kernel's subsystems, see netlink(7).
+    Netlink,
+    /// Frames of network interfaces, see packet(7).
+    Packet,
+    /// CAN buses.
+    Can,
+    /// Virtual machines and their host, see vsock(7).
+    Vsock,
+    /// Services of a cluster.
+    Tipc,
+    /// The kernel's cryptography.
+    Alg,
+    /// Bluetooth.
+    Bluetooth,
+    /// The processors of a Qualcomm device.
+    Qipcrtr,
+    /// Reliable datagrams; its addresses are IP ones.
+    Rds,
+    /// The kernel connection multiplexer; its sockets have no addresses.
+    Kcm,
+    /// Express data path, Documentation/networking/af_xdp.rst.
+    Xdp,
+    /// Shared memory communications; its addresses are IP ones.
+    Smc,
+    /// Any other family, by Linux's number. No rule grants these.
     Other(u16),
 }
 
@@ -95,6 +119,18 @@ impl fmt::Display for Family {
             Family::Inet => f.write_str("inet"),
             Family::Inet6 => f.write_str("inet6"),
             Family::Unix => f.write_str("unix"),
+            Family::Netlink => f.write_str("netlink"),
+            Family::Packet => f.write_str("packet"),
+            Family::Can => f.write_str("can"),
+            Family::Vsock => f.write_str("vsock"),
+            Family::Tipc => f.write_str("tipc"),
+            Family::Alg => f.write_str("alg"),
+            Family::Bluetooth => f.write_str("bluetooth"),
+            Family::Qipcrtr => f.write_str("qipcrtr"),
+            Family::Rds => f.write_str("rds"),
+            Family::Kcm => f.write_str("kcm"),
+            Family::Xdp => f.write_str("xdp"),
+            Family::Smc => f.write_str("smc"),
             Family::Other(number) => write!(f, "family {number}"),
         }
     }

@@ -22,6 +22,7 @@ mod class;
 mod denial;
 mod explain;
 mod facts;
+mod family;
 mod gate;
 mod judge;
 mod kind;
@@ -36,6 +37,10 @@ pub use check::Warning;
 pub use class::{ClassSet, classify};
 pub use denial::{Denial, Reason};
 pub use explain::{Candidate, Explanation, Question, QuestionError};
+pub use family::{
+    AlgAddress, BluetoothAddress, BluetoothDevice, CanAddress, CanEndpoint, CanId, NetlinkAddress,
+    PacketAddress, QipcrtrAddress, TipcAddress, TipcEndpoint, VSOCK_ANY, VsockAddress,
+};
 pub use facts::{AdoptedState, Origin, SocketFacts};
 pub use gate::{Adopted, BufferSlot, Gate, LimitReached, SocketSlot};
 pub use kind::{Family, Kind, SocketType};

@@ -138,6 +138,7 @@ impl AddressPattern {
             }
             Address::Inet(four) => (IpAddr::V4(*four.ip()), four.port()),
             Address::Inet6(six) => (IpAddr::V6(*six.ip()), six.port()),
+            _ => return false,
         };
         let covered = match &self.ip {
             _ if self.any => true,
@@ -161,6 +162,7 @@ impl AddressPattern {
             }
             Address::Inet(four) => (IpAddr::V4(*four.ip()), four.port()),
             Address::Inet6(six) => (IpAddr::V6(*six.ip()), six.port()),
+            _ => return false,
         };
         let touched = match &self.ip {
             _ if self.any => true,

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::address::write_bytes;
+use super::{Group, Key, Shape, Value, uninspected};
+use crate::address::{Address, write_bytes};
+use crate::kind::Family;
 
 /// sockaddr_alg.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,5 +25,29 @@ impl fmt::Display for AlgAddress {
         write_bytes(f, self.alg_type.as_bytes())?;
         f.write_str(" ")?;
         write_bytes(f, self.name.as_bytes())
+    }
+}
+
+pub(crate) static GROUP: Group = Group {
+    families: &[Family::Alg],
+    raw_only: false,
+    keys: &[
+        Key::address("alg-type", Shape::Names, "[\"hash\"]"),
+        Key::address("name", Shape::Names, "[\"sha256\"]"),
+    ],
+    one_place: true,
+    naming: &["alg-type", "name"],
+    value,
+    inspector: uninspected,
+};
+
+fn value(address: &Address, key: &str) -> Option<Value> {
+    let Address::Alg(alg) = address else {
+        return None;
+    };
+    match key {
+        "alg-type" => Some(Value::Text(alg.alg_type.clone().into_bytes())),
+        "name" => Some(Value::Text(alg.name.clone().into_bytes())),
+        _ => None,
     }
 }

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use super::key::device_number;
+use super::{Group, Key, Shape, Value, uninspected};
+use crate::address::Address;
+use crate::kind::Family;
+
 /// A device address as people write it, most significant octet first; all zeros is any.
 pub type BluetoothDevice = [u8; 6];
 
@@ -72,5 +77,89 @@ impl fmt::Display for BluetoothAddress {
                 write!(f, "hci{device} channel {channel}")
             }
         }
+    }
+}
+
+/// BTPROTO_*.
+const L2CAP: u32 = 0;
+const HCI: u32 = 1;
+const SCO: u32 = 2;
+const RFCOMM: u32 = 3;
+
+/// HCI_CHANNEL_*.
+const HCI_CHANNELS: &[(&str, u64)] = &[
+    ("raw", 0),
+    ("user", 1),
+    ("monitor", 2),
+    ("control", 3),
+    ("logging", 4),
+];
+
+pub(crate) static GROUP: Group = Group {
+    families: &[Family::Bluetooth],
+    raw_only: false,
+    keys: &[
+        Key::address("address", Shape::Devices, "[\"AA:BB:CC:DD:EE:FF\"]")
+            .of(&[L2CAP, SCO, RFCOMM]),
+        Key::address(
+            "psm",
+            Shape::Numbers {
+                words: &[],
+                max: 0xffff,
+            },
+            "[\"0x1001\"]",
+        )
+        .of(&[L2CAP])
+        .chosen(0),
+        Key::address(
+            "channel",
+            Shape::Numbers {
+                words: HCI_CHANNELS,
+                max: 0xffff,
+            },
+            "[3]",
+        )
+        .of(&[RFCOMM, HCI])
+        .chosen(0),
+        Key::address(
+            "device",
+            Shape::Numbers {
+                words: &[("none", 0xffff)],
+                max: 0xffff,
+            },
+            "[0]",
+        )
+        .of(&[HCI]),
+    ],
+    one_place: false,
+    naming: &["address", "device", "channel"],
+    value,
+    inspector: uninspected,
+};
+
+fn value(address: &Address, key: &str) -> Option<Value> {
+    let Address::Bluetooth(bluetooth) = address else {
+        return None;
+    };
+    let peer = |device: BluetoothDevice| match device_number(device) {
+        0 => Value::Every(Some(0)),
+        number => Value::Number(number),
+    };
+    match (key, *bluetooth) {
+        (
+            "address",
+            BluetoothAddress::L2cap { device, .. }
+            | BluetoothAddress::Rfcomm { device, .. }
+            | BluetoothAddress::Sco { device },
+        ) => Some(peer(device)),
+        ("psm", BluetoothAddress::L2cap { psm, .. }) => Some(Value::Number(u64::from(psm))),
+        ("channel", BluetoothAddress::Rfcomm { channel, .. }) => {
+            Some(Value::Number(u64::from(channel)))
+        }
+        ("channel", BluetoothAddress::Hci { channel, .. }) => {
+            Some(Value::Number(u64::from(channel)))
+        }
+        ("device", BluetoothAddress::Hci { device, .. }) => Some(Value::Number(u64::from(device))),
+        _ => None,
     }
 }

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use super::{Group, Key, Shape, Value, uninspected};
+use crate::address::Address;
+use crate::kind::Family;
+
 /// sockaddr_nl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NetlinkAddress {
@@ -22,5 +26,32 @@ impl fmt::Display for NetlinkAddress {
             return Ok(());
         }
         write!(f, " groups 0x{:x}", self.groups)
+    }
+}
+
+pub(crate) static GROUP: Group = Group {
+    families: &[Family::Netlink],
+    raw_only: false,
+    keys: &[Key::address(
+        "pid",
+        Shape::Numbers {
+            words: &[("kernel", 0)],
+            max: u32::MAX as u64,
+        },
+        "[\"kernel\"]",
+    )],
+    one_place: true,
+    naming: &[],
+    value,
+    inspector: uninspected,
+};
+
+fn value(address: &Address, key: &str) -> Option<Value> {
+    let Address::Netlink(netlink) = address else {
+        return None;
+    };
+    match key {
+        "pid" => Some(Value::Number(u64::from(netlink.pid))),
+        _ => None,
     }
 }

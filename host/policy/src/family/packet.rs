@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::interface_or_any;
+use super::{Group, Key, Shape, Value, interface_or_any, interface_value, uninspected};
+use crate::address::Address;
+use crate::kind::Family;
 
 /// sockaddr_ll.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,5 +31,50 @@ impl fmt::Display for PacketAddress {
             write!(f, "{lead}{byte:02x}")?;
         }
         Ok(())
+    }
+}
+
+/// ETH_P_ALL.
+const EVERY_PROTOCOL: u16 = 3;
+
+/// Names of Ethernet protocols, linux/if_ether.h.
+const ETHERTYPES: &[(&str, u64)] = &[
+    ("all", EVERY_PROTOCOL as u64),
+    ("ipv4", 0x0800),
+    ("arp", 0x0806),
+    ("vlan", 0x8100),
+    ("ipv6", 0x86dd),
+    ("lldp", 0x88cc),
+];
+
+pub(crate) static GROUP: Group = Group {
+    families: &[Family::Packet],
+    raw_only: false,
+    keys: &[
+        Key::address("interface", Shape::Names, "[\"eth0\"]"),
+        Key::address(
+            "ethertype",
+            Shape::Numbers {
+                words: ETHERTYPES,
+                max: 0xffff,
+            },
+            "[\"0x88cc\"]",
+        ),
+    ],
+    one_place: true,
+    naming: &["interface"],
+    value,
+    inspector: uninspected,
+};
+
+fn value(address: &Address, key: &str) -> Option<Value> {
+    let Address::Packet(packet) = address else {
+        return None;
+    };
+    match (key, packet.protocol) {
+        ("interface", _) => Some(interface_value(packet.interface.as_deref())),
+        ("ethertype", EVERY_PROTOCOL) => Some(Value::Every(Some(u64::from(EVERY_PROTOCOL)))),
+        ("ethertype", protocol) => Some(Value::Number(u64::from(protocol))),
+        _ => None,
     }
 }

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use super::{Group, Key, Shape, Value, uninspected};
+use crate::address::Address;
+use crate::kind::Family;
+
 /// sockaddr_tipc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TipcAddress {
@@ -55,5 +59,64 @@ impl fmt::Display for TipcAddress {
                 upper,
             } => write!(f, "service {service} instance {lower}-{upper}"),
         }
+    }
+}
+
+/// TIPC_CLUSTER_SCOPE and TIPC_NODE_SCOPE.
+const SCOPES: &[(&str, u64)] = &[("cluster", 2), ("node", 3)];
+
+pub(crate) static GROUP: Group = Group {
+    families: &[Family::Tipc],
+    raw_only: false,
+    keys: &[
+        Key::address(
+            "service",
+            Shape::Numbers {
+                words: &[],
+                max: u32::MAX as u64,
+            },
+            "[18888]",
+        ),
+        Key::address(
+            "instance",
+            Shape::Numbers {
+                words: &[],
+                max: u32::MAX as u64,
+            },
+            "[\"0-99\"]",
+        ),
+        Key::address(
+            "scope",
+            Shape::Numbers {
+                words: SCOPES,
+                max: 3,
+            },
+            "[\"node\"]",
+        ),
+    ],
+    one_place: false,
+    naming: &["service"],
+    value,
+    inspector: uninspected,
+};
+
+fn value(address: &Address, key: &str) -> Option<Value> {
+    let Address::Tipc(tipc) = address else {
+        return None;
+    };
+    match (key, tipc.endpoint) {
+        ("scope", _) => Some(Value::Number(u64::from(tipc.scope.unsigned_abs()))),
+        // One socket of the cluster, whatever services it has: only `*` covers it.
+        ("service" | "instance", TipcEndpoint::Id { .. }) => Some(Value::Every(None)),
+        ("service", TipcEndpoint::Name { service, .. } | TipcEndpoint::Range { service, .. }) => {
+            Some(Value::Number(u64::from(service)))
+        }
+        ("instance", TipcEndpoint::Name { instance, .. }) => {
+            Some(Value::Number(u64::from(instance)))
+        }
+        ("instance", TipcEndpoint::Range { lower, upper, .. }) => {
+            Some(Value::Range(u64::from(lower), u64::from(upper)))
+        }
+        _ => None,
     }
 }

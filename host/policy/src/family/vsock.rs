@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use super::{Group, Key, Shape, Value, uninspected};
+use crate::address::Address;
+use crate::kind::Family;
+
 /// VMADDR_CID_ANY and VMADDR_PORT_ANY.
 pub const VSOCK_ANY: u32 = u32::MAX;
 
@@ -25,5 +29,53 @@ impl fmt::Display for VsockAddress {
         };
         number("cid", self.cid)?;
         number(" port", self.port)
+    }
+}
+
+const ANY: u64 = VSOCK_ANY as u64;
+
+/// Words for contexts.
+const CIDS: &[(&str, u64)] = &[("hypervisor", 0), ("local", 1), ("host", 2), ("any", ANY)];
+
+pub(crate) static GROUP: Group = Group {
+    families: &[Family::Vsock],
+    raw_only: false,
+    keys: &[
+        Key::address(
+            "cid",
+            Shape::Numbers {
+                words: CIDS,
+                max: ANY,
+            },
+            "[\"host\"]",
+        ),
+        Key::address(
+            "port",
+            Shape::Numbers {
+                words: &[("any", ANY)],
+                max: ANY,
+            },
+            "[\"1024-65535\"]",
+        )
+        .chosen(ANY),
+    ],
+    one_place: false,
+    naming: &["cid"],
+    value,
+    inspector: uninspected,
+};
+
+fn value(address: &Address, key: &str) -> Option<Value> {
+    let Address::Vsock(vsock) = address else {
+        return None;
+    };
+    let number = |number: u32| match number {
+        VSOCK_ANY => Value::Every(Some(ANY)),
+        number => Value::Number(u64::from(number)),
+    };
+    match key {
+        "cid" => Some(number(vsock.cid)),
+        "port" => Some(number(vsock.port)),
+        _ => None,
     }
 }

@@ -106,6 +106,7 @@ mod socket;
 mod types;
 
 pub mod ancillary;
+pub mod consts;
 pub mod names;
 pub mod net;
 pub mod unix;
@@ -113,11 +114,11 @@ pub mod unix;
 /// Addresses of every family, by their kernel's names.
 pub mod addresses {
     pub use crate::address::{
-        AlgAddress, BluetoothAddressType, BluetoothDevice, CanAddress, CanEndpoint, CanId, Guid,
-        HciAddress, HypervAddress, Inet6Address, InetAddress, IsotpAddress, J1939Address,
-        L2capAddress, LinkAddress, NetlinkAddress, OtherAddress, PacketAddress, PacketType,
-        QipcrtrAddress, RfcommAddress, ScoAddress, Scope, SystemAddress, TipcAddress, TipcEndpoint,
-        TipcId, TipcName, TipcNameSequence, VsockAddress,
+        ANY_DEVICE, AlgAddress, BluetoothAddressType, BluetoothDevice, CanAddress, CanEndpoint,
+        CanId, Guid, HciAddress, HypervAddress, Inet6Address, InetAddress, IsotpAddress,
+        J1939Address, L2capAddress, LinkAddress, NetlinkAddress, OtherAddress, PacketAddress,
+        PacketType, QipcrtrAddress, RfcommAddress, ScoAddress, Scope, SystemAddress, TipcAddress,
+        TipcEndpoint, TipcId, TipcName, TipcNameSequence, VsockAddress, parse_device,
     };
 }
 

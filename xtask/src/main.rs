@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod demo;
 mod guests;
+mod kernel;
 mod libtest;
 mod report;
 mod setup;
@@ -28,6 +29,8 @@ enum Task {
     Test(test::Options),
     /// Measures guests beside native code; arguments go to the benchmark.
     Bench(bench::Options),
+    /// Runs a command in User Mode Linux, where most socket families are.
+    Kernel(kernel::Options),
     /// Builds the example and test guests, and says where they are.
     Guests,
     /// Adds the wasm target and, with --install, what the tests' oracles need.
@@ -40,6 +43,7 @@ fn main() -> Result<()> {
         Task::Demo => demo::run(&workspace),
         Task::Test(options) => test::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
+        Task::Kernel(options) => kernel::run(&workspace, &options),
         Task::Guests => {
             let folder = guests::build(&workspace)?;
             println!("{}", folder.display());

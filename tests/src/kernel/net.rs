@@ -91,17 +91,9 @@ impl Net {
 
     /// A virtual CAN interface for frames up to this kind, up.
     pub fn vcan_of(&self, interface: &str, frames: Frames) -> Result<()> {
-        self.ip(&[
-            "link",
-            "add",
-            "dev",
-            interface,
-            "mtu",
-            frames.mtu(),
-            "type",
-            "vcan",
-        ])?;
-        self.ip(&["link", "set", interface, "up"])
+        self.ip(&["link", "add", "dev", interface, "type", "vcan"])?;
+        // On its own, since only then the driver is asked whether it can.
+        self.ip(&["link", "set", interface, "mtu", frames.mtu(), "up"])
     }
 
     /// A program that will run within the namespace, with the process id that it is started with.

@@ -104,8 +104,10 @@ mod poller;
 mod shape;
 mod socket;
 mod types;
+mod wire;
 
 pub mod ancillary;
+pub mod can;
 pub mod consts;
 pub mod names;
 pub mod net;

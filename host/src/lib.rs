@@ -110,7 +110,7 @@ pub use bridge::{
     Stopped, add_to_linker_async,
 };
 pub use socket::{
-    CancelHandle, Errno, InheritedSocket, Timeout, WaitMode, inherited_sockets,
-    raise_descriptor_limit,
+    CancelHandle, Errno, InheritedSocket, Probe, ProbeError, ProbeStatus, Timeout, WaitMode,
+    inherited_sockets, probe, probe_families, raise_descriptor_limit,
 };
 pub use sockgate_policy as policy;

@@ -24,6 +24,7 @@ pub mod life;
 pub mod message;
 pub mod option;
 pub mod poll;
+pub mod probe;
 pub mod reactor;
 pub mod resolve;
 pub mod splice;

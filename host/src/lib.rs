@@ -64,6 +64,7 @@
 //! * [Read the audit log](guide::read_the_audit_log)
 //! * [Hand a guest a ready socket](guide::grant_a_socket)
 //! * [What a guest can cost its host](guide::limits)
+//! * [Which sockets this kernel has](probe)
 //!
 //! # The path of a call
 //!

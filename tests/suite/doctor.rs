@@ -198,6 +198,8 @@ fn protocols_that_work_are_in_the_kernels_list() -> Result<()> {
         let there = listed.contains(protocol);
         match status.as_str() {
             "works" => ensure!(there, "{place} works, and {protocol} is not listed"),
+            // net.mptcp.enabled switches it off and leaves it in the list.
+            "absent" if protocol.starts_with("MPTCP") => continue,
             "absent" => ensure!(!there, "{place} is absent, and {protocol} is listed"),
             _ => continue,
         }
@@ -252,9 +254,9 @@ fn misuse_is_told_with_the_names_that_there_are() -> Result<()> {
 /// A process that has no descriptors left cannot look, and does not say that everything is missing.
 #[test]
 fn a_lack_of_descriptors_is_no_lack_of_families() -> Result<()> {
-    // Two for the standard streams' sake, and one for the files that are read.
+    // The three standard streams, and one more for the loader; a pair of sockets takes two.
     let mut shell = Command::new("sh");
-    shell.args(["-c", "ulimit -n 3; exec \"$0\" doctor unix"]);
+    shell.args(["-c", "ulimit -n 4; exec \"$0\" doctor unix"]);
     let looked = said(shell.arg(command_path()?))?;
     assert_eq!(looked.status, Some(2), "{}{}", looked.out, looked.err);
     ensure!(

@@ -9,7 +9,7 @@ use super::super::{Errno, Result, inet, life, option};
 use super::ProbeStatus;
 use super::find::{Finding, NET_ADMIN, NET_RAW, Source, built};
 use super::kernel::text;
-use super::look::{Kind, Look, Place, Setting, Trial, or_exhausted};
+use super::look::{Kind, Look, Place, Setting, Trial, open, or_exhausted};
 
 const SOCK_DCCP: c_int = 6;
 const IPPROTO_SMC: c_int = 256;
@@ -189,14 +189,16 @@ fn look_at(look: &mut Look<'_>, version: &Version) -> Result<()> {
             "udplite",
             dgram,
             libc::IPPROTO_UDPLITE,
-            Source::Told("a Linux 6 kernel: later ones may be without UDP-Lite"),
+            Source::Told(
+                "an older kernel: UDP-Lite comes with IPv4 and IPv6 for as long as Linux has it",
+            ),
         ),
         kind(
             "stream",
             "mptcp",
             libc::SOCK_STREAM,
             libc::IPPROTO_MPTCP,
-            version.mptcp,
+            mptcp(version),
         ),
         kind(
             "stream",
@@ -227,6 +229,14 @@ fn look_at(look: &mut Look<'_>, version: &Version) -> Result<()> {
         family,
         &kind("datagram", icmp, dgram, icmp_number, version.source),
     )
+}
+
+/// A sysctl switches MPTCP off, Documentation/networking/mptcp-sysctl.rst.
+fn mptcp(version: &Version) -> Source {
+    match text("/proc/sys/net/mptcp/enabled").as_deref() {
+        Some("0") => Source::Told("sysctl -w net.mptcp.enabled=1"),
+        _ => version.mptcp,
+    }
 }
 
 /// SMC as a protocol of its own is younger than the family.
@@ -334,18 +344,27 @@ fn loopback(look: &mut Look<'_>, version: &Version, socket: Option<&OwnedFd>) ->
 
 /// ICMP echo without privileges: a sysctl says which groups may, icmp(7). It counts for IPv6 too.
 fn ping(look: &mut Look<'_>, family: &'static str, kind: &Kind) -> Result<()> {
-    let (mut finding, _socket) = look.attempt(kind)?;
-    if finding.status == ProbeStatus::Denied {
-        let range = text("/proc/sys/net/ipv4/ping_group_range");
-        if let Some(range) = range {
-            let range = range.split_whitespace().collect::<Vec<_>>().join(" ");
-            finding.detail = format!(
-                "{}; no group of this user is in net.ipv4.ping_group_range ({range})",
-                finding.detail
-            );
-        }
-        finding.mend = "sysctl -w net.ipv4.ping_group_range='0 2147483647'".to_owned();
-    }
+    let (domain, style, protocol) = kind.numbers;
+    let finding = match or_exhausted(open(domain, style, protocol))? {
+        Ok(_) => Finding::works(""),
+        Err(error @ Errno::ACCES) => Finding::denied(
+            format!("socket(2): {error}; {}", ping_groups()),
+            "sysctl -w net.ipv4.ping_group_range='0 2147483647'",
+        ),
+        Err(error) => look
+            .kernel
+            .refused("socket(2)", error, &kind.source, kind.capability),
+    };
     look.tell(kind.place(family, "socket"), finding);
     Ok(())
+}
+
+/// Who may ping.
+fn ping_groups() -> String {
+    let range = text("/proc/sys/net/ipv4/ping_group_range").unwrap_or_default();
+    let range: Vec<&str> = range.split_whitespace().collect();
+    format!(
+        "no group of this user is in net.ipv4.ping_group_range ({})",
+        range.join(" ")
+    )
 }

@@ -120,7 +120,7 @@ impl Kernel {
             ),
             (_, Some(Choice::BuiltIn)) => format!(
                 "this kernel has {config} built in, and something switched it off: its command line, a \
-                 sysctl, a security module, or a network namespace other than the first"
+                 sysctl, a seccomp filter, a security module, or a network namespace other than the first"
             ),
             (_, Some(Choice::Module)) => format!(
                 "install the rest of this kernel's modules (package {}), then modprobe {module}",

@@ -296,6 +296,7 @@ def host():
     truth["host - - kernel"] = "works" if read("/proc/sys/kernel/osrelease") else "limited"
     truth["host - - openat2"] = tried(openat2)
     truth["host - - epoll"] = tried(lambda: select.epoll().close())
+    truth["host - - /proc/self/fd"] = "works" if os.path.isdir("/proc/self/fd") else "absent"
     truth["host - - UNIX_DIAG_VFS"] = tried(unix_diag)
     whole = (read("/proc/self/uid_map") or "0 0 4294967295").split() == ["0", "0", "4294967295"]
     for name, capability in [("NET_RAW", "RAW"), ("NET_ADMIN", "ADMIN"), ("NET_BIND_SERVICE", "BIND_SERVICE")]:

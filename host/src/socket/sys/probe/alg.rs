@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use libc::c_int;
 
 use super::super::{EncodedAddress, Errno, Result, life};
+use super::ProbeStatus;
 use super::find::{Finding, built};
 use super::look::{Kind, Look, Place, open, or_exhausted};
 
@@ -17,7 +18,8 @@ const SOCKET: Kind = Kind::new(
     "seqpacket",
     None,
     (libc::AF_ALG, STYLE, 0),
-    built("CONFIG_CRYPTO_USER_API", "af_alg"),
+    // The family comes with any of its types.
+    built("CONFIG_CRYPTO_USER_API_HASH", "af_alg"),
 );
 
 /// A type, an algorithm of it that kernels have where they have the type, and where the type is from.
@@ -59,18 +61,26 @@ pub(super) fn look(look: &mut Look<'_>) -> Result<()> {
     let there = look.kind("alg", &SOCKET)?.is_some();
     for algorithm in ALGORITHMS {
         let finding = match there {
-            false => look.without_socket(),
+            false => without_family(look, algorithm),
             true => try_algorithm(look, algorithm)?,
         };
         let place = Place {
-            family: "alg",
-            socket_type: Some("seqpacket"),
             protocol: Some(algorithm.kind),
-            name: algorithm.name,
+            ..SOCKET.place("alg", algorithm.name)
         };
         look.tell(place, finding);
     }
     Ok(())
+}
+
+/// A kernel without the family lacks the type as well, which brings the family with it.
+fn without_family(look: &Look<'_>, algorithm: &Algorithm) -> Finding {
+    let mut finding = look.without_socket();
+    if finding.status == ProbeStatus::Absent {
+        let source = built(algorithm.config, algorithm.module);
+        finding.mend = look.kernel.missing(&source);
+    }
+    finding
 }
 
 /// bind(2) finds the algorithm, and answers `noent` both where the type and where the algorithm is missing.

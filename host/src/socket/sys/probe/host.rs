@@ -15,6 +15,7 @@ pub(super) fn look(look: &mut Look<'_>) -> Result<()> {
         ("kernel", kernel(look)),
         ("openat2", openat2(look)?),
         ("epoll", epoll(look)?),
+        ("/proc/self/fd", proc_descriptors()),
         ("UNIX_DIAG_VFS", unix_diag(look)?),
         (
             NET_RAW.name,
@@ -65,6 +66,17 @@ fn epoll(look: &Look<'_>) -> Result<Finding> {
                 .refused("epoll_create1(2)", error, &source, None)
         }
     })
+}
+
+/// The way to a Unix socket by its inode: connect and send-to of a path go through it.
+fn proc_descriptors() -> Finding {
+    match Path::new("/proc/self/fd").is_dir() {
+        true => Finding::works(""),
+        false => Finding::absent(
+            "there is no such directory; guests cannot connect to Unix paths",
+            "mount -t proc proc /proc",
+        ),
+    }
 }
 
 /// Where a Unix socket is bound, sock_diag(7). A socket without a path is found too, and says that it has

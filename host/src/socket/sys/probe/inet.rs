@@ -213,12 +213,7 @@ fn look_at(look: &mut Look<'_>, version: &Version) -> Result<()> {
             "dccp",
             SOCK_DCCP,
             libc::IPPROTO_DCCP,
-            match look.kernel.is_at_least(6, 16) {
-                true => Source::Told(
-                    "a kernel older than 6.16 with CONFIG_IP_DCCP: DCCP was removed from Linux",
-                ),
-                false => built("CONFIG_IP_DCCP", "dccp"),
-            },
+            dccp(look, version),
         ),
         kind("stream", "smc", libc::SOCK_STREAM, IPPROTO_SMC, smc(look)),
         kind("raw", icmp, libc::SOCK_RAW, icmp_number, version.source).needs(NET_RAW),
@@ -236,6 +231,17 @@ fn mptcp(version: &Version) -> Source {
     match text("/proc/sys/net/mptcp/enabled").as_deref() {
         Some("0") => Source::Told("sysctl -w net.mptcp.enabled=1"),
         _ => version.mptcp,
+    }
+}
+
+/// DCCP was removed from Linux.
+fn dccp(look: &Look<'_>, version: &Version) -> Source {
+    match (look.kernel.is_at_least(6, 16), version.domain) {
+        (true, _) => Source::Told(
+            "a kernel older than 6.16 with CONFIG_IP_DCCP: DCCP was removed from Linux",
+        ),
+        (false, libc::AF_INET6) => built("CONFIG_IP_DCCP", "dccp_ipv6"),
+        (false, _) => built("CONFIG_IP_DCCP", "dccp_ipv4"),
     }
 }
 

@@ -70,7 +70,11 @@ impl Kernel {
             ProbeStatus::Denied => Finding::denied(detail, self.permission(capability)),
             ProbeStatus::Absent => Finding::absent(detail, self.missing(source)),
             ProbeStatus::Works | ProbeStatus::Limited => {
-                Finding::limited(detail, self.missing(source))
+                // What was tried is there, and answers with something that says nothing of the kernel.
+                Finding::limited(
+                    detail,
+                    format!("see `{error}` in the manual page of {call}"),
+                )
             }
         }
     }

@@ -102,7 +102,7 @@ pub(super) const PHONET: &[Kind] = &[
         SEQPACKET,
         (Some("pipe"), 2),
         "CONFIG_PHONET",
-        "phonet",
+        "pn_pep",
     )
     .needs(SYS_ADMIN),
 ];

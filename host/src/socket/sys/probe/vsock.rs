@@ -75,9 +75,7 @@ fn way(look: &Look<'_>, cid: u32, source: &Source) -> Result<Finding> {
             "there is no socket to try it on",
             look.kernel.missing(&VSOCK),
         ),
-        Err(error) => look
-            .kernel
-            .refused(&format!("bind(2) to cid {cid}"), error, source, None),
+        Err(error) => look.kernel.refused("bind(2)", error, source, None),
     })
 }
 

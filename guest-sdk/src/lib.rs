@@ -104,8 +104,11 @@ mod poller;
 mod shape;
 mod socket;
 mod types;
+mod wire;
 
 pub mod ancillary;
+pub mod can;
+pub mod consts;
 pub mod names;
 pub mod net;
 pub mod unix;
@@ -113,11 +116,11 @@ pub mod unix;
 /// Addresses of every family, by their kernel's names.
 pub mod addresses {
     pub use crate::address::{
-        AlgAddress, BluetoothAddressType, BluetoothDevice, CanAddress, CanEndpoint, CanId, Guid,
-        HciAddress, HypervAddress, Inet6Address, InetAddress, IsotpAddress, J1939Address,
-        L2capAddress, LinkAddress, NetlinkAddress, OtherAddress, PacketAddress, PacketType,
-        QipcrtrAddress, RfcommAddress, ScoAddress, Scope, SystemAddress, TipcAddress, TipcEndpoint,
-        TipcId, TipcName, TipcNameSequence, VsockAddress,
+        ANY_DEVICE, AlgAddress, BluetoothAddressType, BluetoothDevice, CanAddress, CanEndpoint,
+        CanId, Guid, HciAddress, HypervAddress, Inet6Address, InetAddress, IsotpAddress,
+        J1939Address, L2capAddress, LinkAddress, NetlinkAddress, OtherAddress, PacketAddress,
+        PacketType, QipcrtrAddress, RfcommAddress, ScoAddress, Scope, SystemAddress, TipcAddress,
+        TipcEndpoint, TipcId, TipcName, TipcNameSequence, VsockAddress, parse_device,
     };
 }
 

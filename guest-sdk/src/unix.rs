@@ -6,7 +6,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::address::SocketAddress;
+use crate::address::{SocketAddress, foreign};
 use crate::convenience::{BACKLOG, socketpair};
 use crate::shape::{data_socket, listener, stream_socket};
 use crate::socket::Socket;
@@ -22,10 +22,7 @@ fn new_socket(socket_type: SocketType) -> io::Result<Socket> {
 fn unix_address(address: SocketAddress) -> io::Result<SocketAddr> {
     match address {
         SocketAddress::Unix(address) => Ok(address),
-        other => {
-            let text = format!("the host answered {other}, which is no Unix address");
-            Err(io::Error::new(io::ErrorKind::InvalidData, text))
-        }
+        other => Err(foreign(&other, "Unix")),
     }
 }
 

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::audit::Audit;
+use crate::kernel::{Net, within};
 use crate::output::Output;
 use crate::place::{command_path, folder, guest_path};
 use crate::syscalls::{self, SyscallLog};
@@ -28,6 +29,7 @@ pub struct GuestRun {
     input: Option<Vec<u8>>,
     audited: bool,
     strace: Option<PathBuf>,
+    namespace: Option<String>,
 }
 
 impl GuestRun {
@@ -41,6 +43,7 @@ impl GuestRun {
             input: None,
             audited: true,
             strace: None,
+            namespace: None,
         }
     }
 
@@ -118,6 +121,12 @@ impl GuestRun {
         self
     }
 
+    /// Runs the command in this network namespace, which has to outlive the guest.
+    pub fn net(mut self, net: &Net) -> GuestRun {
+        self.namespace = Some(net.name().to_owned());
+        self
+    }
+
     /// Starts the guest.
     pub fn start(self) -> Result<Guest> {
         let place = folder()?;
@@ -174,7 +183,10 @@ impl GuestRun {
             _ => path.to_path_buf(),
         };
         command.arg(component).args(&self.arguments);
-        Ok(command)
+        Ok(match &self.namespace {
+            Some(namespace) => within(namespace, &command),
+            None => command,
+        })
     }
 }
 

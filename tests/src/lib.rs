@@ -23,6 +23,7 @@
 mod audit;
 mod bytes;
 mod guest;
+pub mod kernel;
 mod native;
 mod oracle;
 mod output;
@@ -37,6 +38,7 @@ mod witness;
 pub use audit::{Audit, Record};
 pub use bytes::{pattern, sha256};
 pub use guest::{Ended, Guest, GuestRun};
+pub use kernel::{Frames, Kernel, Need, Net};
 pub use native::{Native, agree, told};
 pub use oracle::{Tool, oracle};
 pub use output::{More, Output};

@@ -126,16 +126,11 @@ mod tests {
         let pid = child.id();
         assert!(child.wait()?.success());
         let log = SyscallLog::read(&log, pid)?;
-        let names: Vec<_> = log
-            .of_guest()?
-            .iter()
-            .map(|call| call.name.as_str())
-            .collect();
-        assert!(names.starts_with(&["socket", "connect"]), "{names:?}");
-        assert!(
-            log.of("connect")
-                .all(|call| call.line.contains("127.0.0.1"))
-        );
+        // Before that line the shell may ask a name service for its user, nscd(8).
+        let calls = log.of_guest()?;
+        let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
+        assert_eq!(names, ["socket", "connect"]);
+        assert!(calls[1].line.contains("127.0.0.1"), "{}", calls[1].line);
         Ok(())
     }
 

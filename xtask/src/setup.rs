@@ -19,44 +19,32 @@ pub struct Options {
     pub install: bool,
 }
 
-/// A program that tests compare with, and how to see that it is there.
-struct Oracle {
-    /// The Debian package that brings it.
-    package: &'static str,
-    /// A command that succeeds where it is usable.
-    probe: &'static [&'static str],
-}
+/// A Debian package, and a command that succeeds where what it brings is usable.
+pub type Package = (&'static str, &'static [&'static str]);
 
 /// Native peers and witnesses, each used by a test.
-const ORACLES: [Oracle; 7] = [
-    Oracle {
-        package: "socat",
-        probe: &["socat", "-V"],
-    },
-    Oracle {
-        package: "curl",
-        probe: &["curl", "--version"],
-    },
-    Oracle {
-        package: "strace",
-        probe: &["strace", "--version"],
-    },
-    Oracle {
-        package: "openssl",
-        probe: &["openssl", "version"],
-    },
-    Oracle {
-        package: "iproute2",
-        probe: &["ss", "--version"],
-    },
-    Oracle {
-        package: "python3",
-        probe: &["python3", "-c", "import socket, ssl"],
-    },
-    Oracle {
-        package: "python3-venv",
-        probe: &["python3", "-c", "import venv, ensurepip"],
-    },
+const ORACLES: &[Package] = &[
+    ("socat", &["socat", "-V"]),
+    ("curl", &["curl", "--version"]),
+    ("strace", &["strace", "--version"]),
+    ("openssl", &["openssl", "version"]),
+    ("iproute2", &["ss", "--version"]),
+    ("python3", &["python3", "-c", "import socket, ssl"]),
+    ("python3-venv", &["python3", "-c", "import venv, ensurepip"]),
+    // Peers of the families.
+    (
+        "can-utils",
+        &["which", "candump", "cansend", "isotpsend", "j1939cat"],
+    ),
+    ("iproute2", &["which", "ip", "tipc", "bridge"]),
+    ("iputils-ping", &["which", "ping"]),
+    ("tcpdump", &["tcpdump", "--version"]),
+    ("bluez", &["which", "btmgmt"]),
+    (
+        "bluez-test-tools",
+        &["which", "l2cap-tester", "rfcomm-tester"],
+    ),
+    ("lksctp-tools", &["which", "sctp_test"]),
 ];
 
 /// `cargo xtask setup`.
@@ -94,28 +82,30 @@ pub fn wasm_target(workspace: &Workspace) -> Result<()> {
 ///
 /// A missing oracle is no error: each test that needs it says that it is skipped, and why.
 pub fn oracles(workspace: &Workspace, install: bool) -> Result<()> {
-    let missing = missing_packages();
-    if !missing.is_empty() {
-        if install {
-            install_packages(&missing)?;
-        } else {
-            eprintln!(
-                "missing, so that tests will be skipped: {}\n  `--install` installs them, or: apt-get install {}",
-                missing.join(", "),
-                missing.join(" ")
-            );
-        }
-    }
+    packages(ORACLES, install)?;
     componentize_py(workspace, install)
 }
 
-/// The Debian packages whose programs do not answer.
-fn missing_packages() -> Vec<&'static str> {
-    ORACLES
+/// Brings the packages whose probe fails (`install`), or names them and the command that brings them.
+pub fn packages(wanted: &[Package], install: bool) -> Result<()> {
+    let mut missing: Vec<&str> = wanted
         .iter()
-        .filter(|oracle| !answers(oracle.probe))
-        .map(|oracle| oracle.package)
-        .collect()
+        .filter(|(_, probe)| !answers(probe))
+        .map(|(package, _)| *package)
+        .collect();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if install {
+        return install_packages(&missing);
+    }
+    eprintln!(
+        "missing, so that tests will be skipped: {}\n  `--install` installs them, or: apt-get install {}",
+        missing.join(", "),
+        missing.join(" ")
+    );
+    Ok(())
 }
 
 /// Whether a command starts and succeeds.

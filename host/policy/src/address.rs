@@ -6,6 +6,10 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use crate::family::{
+    AlgAddress, BluetoothAddress, CanAddress, NetlinkAddress, PacketAddress, QipcrtrAddress,
+    TipcAddress, VsockAddress,
+};
 use crate::kind::Family;
 
 /// The address of a socket or of its peer. Ports are in host byte order.
@@ -17,6 +21,22 @@ pub enum Address {
     Inet6(SocketAddrV6),
     /// The Unix domain, see unix(7).
     Unix(UnixAddress),
+    /// The kernel's subsystems, see netlink(7).
+    Netlink(NetlinkAddress),
+    /// Frames of network interfaces, see packet(7).
+    Packet(PacketAddress),
+    /// CAN buses.
+    Can(CanAddress),
+    /// Virtual machines and their host, see vsock(7).
+    Vsock(VsockAddress),
+    /// Services of a cluster.
+    Tipc(TipcAddress),
+    /// Bluetooth devices.
+    Bluetooth(BluetoothAddress),
+    /// The kernel's algorithms.
+    Alg(AlgAddress),
+    /// The processors of a Qualcomm device.
+    Qipcrtr(QipcrtrAddress),
 }
 
 /// An address in the Unix domain, see unix(7).
@@ -67,7 +87,7 @@ impl Address {
         match self {
             Address::Inet(four) => Some(IpAddr::V4(*four.ip())),
             Address::Inet6(six) => Some(IpAddr::V6(*six.ip())),
-            Address::Unix(_) => None,
+            _ => None,
         }
     }
 
@@ -77,7 +97,7 @@ impl Address {
         match self {
             Address::Inet(four) => Some(four.port()),
             Address::Inet6(six) => Some(six.port()),
-            Address::Unix(_) => None,
+            _ => None,
         }
     }
 
@@ -88,6 +108,14 @@ impl Address {
             Address::Inet(_) => Family::Inet,
             Address::Inet6(_) => Family::Inet6,
             Address::Unix(_) => Family::Unix,
+            Address::Netlink(_) => Family::Netlink,
+            Address::Packet(_) => Family::Packet,
+            Address::Can(_) => Family::Can,
+            Address::Vsock(_) => Family::Vsock,
+            Address::Tipc(_) => Family::Tipc,
+            Address::Bluetooth(_) => Family::Bluetooth,
+            Address::Alg(_) => Family::Alg,
+            Address::Qipcrtr(_) => Family::Qipcrtr,
         }
     }
 
@@ -132,6 +160,14 @@ impl fmt::Display for Address {
             Address::Inet(four) => four.fmt(f),
             Address::Inet6(six) => six.fmt(f),
             Address::Unix(unix) => unix.fmt(f),
+            Address::Netlink(address) => address.fmt(f),
+            Address::Packet(address) => address.fmt(f),
+            Address::Can(address) => address.fmt(f),
+            Address::Vsock(address) => address.fmt(f),
+            Address::Tipc(address) => address.fmt(f),
+            Address::Bluetooth(address) => address.fmt(f),
+            Address::Alg(address) => address.fmt(f),
+            Address::Qipcrtr(address) => address.fmt(f),
         }
     }
 }

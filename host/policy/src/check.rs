@@ -67,10 +67,13 @@ fn never_matches(clause: &Clause) -> Option<String> {
             .is_some_and(|known| known.iter().all(|known| types.contains(known)))
     };
     if let Some(protocols) = &clause.kind.protocols {
-        if only(&[SocketType::Stream]) && protocols.iter().all(|protocol| *protocol == UDP) {
+        if only(&[SocketType::Stream]) && protocols.iter().all(|protocol| protocol.number() == UDP)
+        {
             return Some("never matches: streams are not of protocol udp".to_owned());
         }
-        if only(&[SocketType::Datagram]) && protocols.iter().all(|protocol| *protocol == TCP) {
+        if only(&[SocketType::Datagram])
+            && protocols.iter().all(|protocol| protocol.number() == TCP)
+        {
             return Some("never matches: datagrams are not of protocol tcp".to_owned());
         }
     }

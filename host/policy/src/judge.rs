@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::address::Address;
 use crate::denial::Reason;
 use crate::facts::{Origin, SocketFacts};
+use crate::family::Content;
 use crate::kind::{Family, Kind, SocketType};
 use crate::message::{DescriptorKind, DescriptorKinds};
 use crate::model::{Clause, HostPattern, OpSet, Policy, Side, UserSet};
@@ -76,6 +77,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) expired_pins: bool,
     pub(crate) granted: bool,
     pub(crate) what: What,
+    /// What is in the message, where it is about one.
+    pub(crate) content: Option<Cow<'a, Content>>,
 }
 
 /// A question that outlives its call, kept in a denial.
@@ -119,6 +122,7 @@ impl<'a> Ask<'a> {
             expired_pins: false,
             granted: facts.granted,
             what: What::Nothing,
+            content: None,
         }
     }
 
@@ -145,6 +149,7 @@ impl<'a> Ask<'a> {
             expired_pins: false,
             granted: false,
             what,
+            content: None,
         }
     }
 
@@ -165,6 +170,11 @@ impl<'a> Ask<'a> {
         self
     }
 
+    pub(crate) fn holding(mut self, content: &'a Content) -> Ask<'a> {
+        self.content = Some(Cow::Borrowed(content));
+        self
+    }
+
     pub(crate) fn about(mut self, what: What) -> Ask<'a> {
         self.what = what;
         self
@@ -175,6 +185,7 @@ impl<'a> Ask<'a> {
             local: self.local.into_owned(),
             peer: self.peer.into_owned(),
             options: Cow::Owned(self.options.into_owned()),
+            content: self.content.map(|content| Cow::Owned(content.into_owned())),
             ..self
         }
     }
@@ -260,10 +271,19 @@ fn denies_option(clause: &Clause, ask: &Ask<'_>) -> bool {
 fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
     let local = ask.local.address();
     let peer = ask.peer.address();
-    let family = clause.kind.lists_family(kind.family)
-        || local.is_some_and(|address| clause.kind.lists_family(address.family()))
-        || peer.is_some_and(|address| clause.kind.lists_family(address.family()));
-    if !family || !clause.kind.denies(kind) {
+    let family = clause.kind.denies_family(kind.family)
+        || local.is_some_and(|address| clause.kind.denies_family(address.family()))
+        || peer.is_some_and(|address| clause.kind.denies_family(address.family()));
+    if !family || !clause.kind.denies(kind) || !clause.keys_apply(kind) {
+        return false;
+    }
+    // What is in a message is not known before there is one.
+    let message_touched = clause.messages.is_empty()
+        || ask
+            .content
+            .as_ref()
+            .is_some_and(|content| content.touched_by(&clause.messages));
+    if !message_touched {
         return false;
     }
     let explicit_local = !clause.every_op && OpSet::LOCAL_KIND.contains(clause.ops);
@@ -356,6 +376,7 @@ pub(crate) enum Miss {
     Local,
     Pin,
     What,
+    Message,
     Option(OptionName),
 }
 
@@ -385,14 +406,16 @@ pub(crate) fn examine(
 
 fn examine_kind(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> Result<(), Miss> {
     let ends = [ask.local.address(), ask.peer.address()];
-    let families = ends
-        .into_iter()
-        .flatten()
-        .all(|address| clause.kind.lists_family(address.family()));
+    let families = ends.into_iter().flatten().all(|address| {
+        // A mapped address is one of another family than its socket; those of RDS always are.
+        let mapped =
+            address.family() != kind.family && !matches!(kind.family, Family::Rds | Family::Smc);
+        !mapped || clause.kind.lists_family(address.family())
+    });
     if !families || !clause.kind.lists_family(kind.family) {
         return Err(Miss::Family);
     }
-    if clause.kind.allows(kind) {
+    if clause.kind.allows(kind) && clause.keys_apply(kind) {
         Ok(())
     } else {
         Err(Miss::Type)
@@ -434,12 +457,17 @@ fn examine_addresses(
                 ask.local_side,
                 &mut |_, _| false,
             ),
-            End::Unbound => pattern.is_any(),
+            End::Unbound => pattern.is_any() || pattern.is_of_one_place(),
             End::Open => true,
         };
         if !covered {
             return Err(Miss::Local);
         }
+    }
+    if let Some(content) = &ask.content
+        && !content.covered_by(&clause.messages)
+    {
+        return Err(Miss::Message);
     }
     Ok(if ask.expired_pins { None } else { expires })
 }

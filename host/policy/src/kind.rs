@@ -11,7 +11,31 @@ pub enum Family {
     Inet6,
     /// The Unix domain, see unix(7).
     Unix,
-    /// Any other family, by Linux's number. No rule grants these yet.
+    /// The kernel's subsystems, see netlink(7).
+    Netlink,
+    /// Frames of network interfaces, see packet(7).
+    Packet,
+    /// CAN buses.
+    Can,
+    /// Virtual machines and their host, see vsock(7).
+    Vsock,
+    /// Services of a cluster.
+    Tipc,
+    /// The kernel's cryptography.
+    Alg,
+    /// Bluetooth.
+    Bluetooth,
+    /// The processors of a Qualcomm device.
+    Qipcrtr,
+    /// Reliable datagrams; its addresses are IP ones.
+    Rds,
+    /// The kernel connection multiplexer; its sockets have no addresses.
+    Kcm,
+    /// Express data path, Documentation/networking/af_xdp.rst.
+    Xdp,
+    /// Shared memory communications; its addresses are IP ones.
+    Smc,
+    /// Any other family, by Linux's number. No rule grants these.
     Other(u16),
 }
 
@@ -24,11 +48,11 @@ pub enum SocketType {
     Datagram,
     /// Connected, with message boundaries.
     SeqPacket,
-    /// Raw network protocol access. No rule grants it yet.
+    /// Raw access to the protocol below.
     Raw,
-    /// Reliably delivered messages without order. No rule grants it yet.
+    /// Reliably delivered messages without order.
     Rdm,
-    /// Any other type, by Linux's number. No rule grants these yet.
+    /// Any other type, by Linux's number. No rule grants these.
     Other(u16),
 }
 
@@ -53,17 +77,65 @@ pub(crate) const UDP: u32 = 17;
 /// IPPROTO_ICMPV6.
 pub(crate) const ICMPV6: u32 = 58;
 
-/// Protocol names that a policy may use, with the number of each in the IANA registry (and Linux's for
-/// MPTCP).
-pub(crate) const PROTOCOLS: &[(&str, u32)] = &[
-    ("icmp", ICMP),
-    ("tcp", TCP),
-    ("udp", UDP),
-    ("dccp", 33),
-    ("icmpv6", ICMPV6),
-    ("sctp", 132),
-    ("udplite", 136),
-    ("mptcp", 262),
+/// IPPROTO_SCTP.
+pub(crate) const SCTP: u32 = 132;
+
+const IP: &[Family] = &[Family::Inet, Family::Inet6];
+const CAN: &[Family] = &[Family::Can];
+const NETLINK: &[Family] = &[Family::Netlink];
+const BLUETOOTH: &[Family] = &[Family::Bluetooth];
+
+/// A protocol's name in a policy, its number, and the families that it belongs to.
+pub(crate) struct Protocol {
+    pub(crate) name: &'static str,
+    pub(crate) number: u32,
+    pub(crate) families: &'static [Family],
+}
+
+const fn protocol(families: &'static [Family], name: &'static str, number: u32) -> Protocol {
+    Protocol {
+        name,
+        number,
+        families,
+    }
+}
+
+/// Protocol names that a policy may use: protocols(5), linux/can.h, linux/netlink.h, Bluetooth's. The
+/// numbers of one family mean nothing in another.
+pub(crate) const PROTOCOLS: &[Protocol] = &[
+    protocol(IP, "icmp", ICMP),
+    protocol(IP, "igmp", 2),
+    protocol(IP, "tcp", TCP),
+    protocol(IP, "udp", UDP),
+    protocol(IP, "dccp", 33),
+    protocol(IP, "icmpv6", ICMPV6),
+    protocol(IP, "l2tp", 115),
+    protocol(IP, "sctp", SCTP),
+    protocol(IP, "udplite", 136),
+    protocol(IP, "raw-ip", 255),
+    protocol(IP, "mptcp", 262),
+    protocol(CAN, "raw", 1),
+    protocol(CAN, "bcm", 2),
+    protocol(CAN, "isotp", 6),
+    protocol(CAN, "j1939", 7),
+    protocol(NETLINK, "route", 0),
+    protocol(NETLINK, "usersock", 2),
+    protocol(NETLINK, "sock-diag", 4),
+    protocol(NETLINK, "nflog", 5),
+    protocol(NETLINK, "xfrm", 6),
+    protocol(NETLINK, "audit", 9),
+    protocol(NETLINK, "connector", 11),
+    protocol(NETLINK, "netfilter", 12),
+    protocol(NETLINK, "kobject-uevent", 15),
+    protocol(NETLINK, "generic", 16),
+    protocol(NETLINK, "crypto", 21),
+    protocol(BLUETOOTH, "l2cap", 0),
+    protocol(BLUETOOTH, "hci", 1),
+    protocol(BLUETOOTH, "sco", 2),
+    protocol(BLUETOOTH, "rfcomm", 3),
+    protocol(BLUETOOTH, "bnep", 4),
+    protocol(BLUETOOTH, "hidp", 6),
+    protocol(BLUETOOTH, "iso", 8),
 ];
 
 impl Kind {
@@ -82,10 +154,25 @@ impl Kind {
         }
     }
 
-    /// Whether data travels in datagrams that may each come from somewhere else.
+    /// Whether data travels in messages that may each come from somewhere else.
     #[must_use]
     pub fn is_datagram(&self) -> bool {
-        self.socket_type == SocketType::Datagram
+        match (self.family, self.socket_type) {
+            (_, SocketType::Datagram | SocketType::Raw | SocketType::Rdm) => true,
+            // One-to-many SCTP, sctp(7), and RDS.
+            (Family::Inet | Family::Inet6, SocketType::SeqPacket) => self.protocol == SCTP,
+            (Family::Rds, SocketType::SeqPacket) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the socket's addresses are IP addresses.
+    #[must_use]
+    pub fn has_ip_addresses(&self) -> bool {
+        matches!(
+            self.family,
+            Family::Inet | Family::Inet6 | Family::Rds | Family::Smc
+        )
     }
 }
 
@@ -95,6 +182,18 @@ impl fmt::Display for Family {
             Family::Inet => f.write_str("inet"),
             Family::Inet6 => f.write_str("inet6"),
             Family::Unix => f.write_str("unix"),
+            Family::Netlink => f.write_str("netlink"),
+            Family::Packet => f.write_str("packet"),
+            Family::Can => f.write_str("can"),
+            Family::Vsock => f.write_str("vsock"),
+            Family::Tipc => f.write_str("tipc"),
+            Family::Alg => f.write_str("alg"),
+            Family::Bluetooth => f.write_str("bluetooth"),
+            Family::Qipcrtr => f.write_str("qipcrtr"),
+            Family::Rds => f.write_str("rds"),
+            Family::Kcm => f.write_str("kcm"),
+            Family::Xdp => f.write_str("xdp"),
+            Family::Smc => f.write_str("smc"),
             Family::Other(number) => write!(f, "family {number}"),
         }
     }
@@ -117,14 +216,12 @@ impl fmt::Display for Kind {
     /// `inet stream tcp`, `unix datagram`, `inet6 datagram protocol 200`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.family, self.socket_type)?;
-        if self.protocol == 0 {
-            return Ok(());
-        }
-        match PROTOCOLS
-            .iter()
-            .find(|(_, number)| *number == self.protocol)
-        {
-            Some((name, _)) => write!(f, " {name}"),
+        let known = PROTOCOLS.iter().find(|protocol| {
+            protocol.number == self.protocol && protocol.families.contains(&self.family)
+        });
+        match known {
+            Some(protocol) => write!(f, " {}", protocol.name),
+            None if self.protocol == 0 => Ok(()),
             None => write!(f, " protocol {}", self.protocol),
         }
     }

@@ -22,6 +22,7 @@ mod class;
 mod denial;
 mod explain;
 mod facts;
+mod family;
 mod gate;
 mod judge;
 mod kind;
@@ -37,6 +38,11 @@ pub use class::{ClassSet, classify};
 pub use denial::{Denial, Reason};
 pub use explain::{Candidate, Explanation, Question, QuestionError};
 pub use facts::{AdoptedState, Origin, SocketFacts};
+pub use family::{
+    AlgAddress, BluetoothAddress, BluetoothDevice, CanAddress, CanEndpoint, CanId, Content,
+    NetlinkAddress, PacketAddress, QipcrtrAddress, TipcAddress, TipcEndpoint, VSOCK_ANY,
+    VsockAddress, unnamed_destination,
+};
 pub use gate::{Adopted, BufferSlot, Gate, LimitReached, SocketSlot};
 pub use kind::{Family, Kind, SocketType};
 pub use load::{LoadError, LoadErrors, PolicyBuilder, Rule, Source};

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{TCP4, UDP4, UNIX, at, fresh};
+use common::{TCP4, UDP4, UNIX, at, data, fresh};
 use proptest::prelude::*;
 use sockgate_policy::{Gate, Kind, Policy, SocketFacts, Source};
 
@@ -86,7 +86,8 @@ fn answers_at(gate: &Gate, kind: Kind, address: &str) -> [bool; 5] {
     [
         gate.connect(&fresh(kind), &address).is_ok(),
         gate.bind(&fresh(kind), &address).is_ok(),
-        gate.send_to(&fresh(kind), &address).is_ok(),
+        gate.send_to(&fresh(kind), &address, &data(&fresh(kind)))
+            .is_ok(),
         gate.listen(&bound).is_ok(),
         gate.accept(&bound, &at("10.0.0.1:80")).is_ok(),
     ]
@@ -122,7 +123,7 @@ proptest! {
         let gate = Gate::new(policy(std::slice::from_ref(&allow), std::slice::from_ref(&allow)));
         for address in ["10.0.0.1:80", "127.0.0.1:80", "8.8.8.8:53", "0.0.0.0:80"] {
             prop_assert!(gate.connect(&fresh(TCP4), &at(address)).is_err());
-            prop_assert!(gate.send_to(&fresh(UDP4), &at(address)).is_err());
+            prop_assert!(gate.send_to(&fresh(UDP4), &at(address), &data(&fresh(UDP4))).is_err());
         }
     }
 

@@ -4,7 +4,8 @@
 mod common;
 
 use common::{
-    ONE, TCP4, TCP6, UDP4, UNIX, UNIX_DATAGRAM, at, bound, fresh, gate, lines, option, with_option,
+    ONE, TCP4, TCP6, UDP4, UNIX, UNIX_DATAGRAM, at, bound, data, fresh, gate, lines, option,
+    with_option,
 };
 use sockgate_policy::{
     Address, AncillaryKind, DescriptorKind, DescriptorKinds, Family, Gate, GroupRequest, Kind,
@@ -391,21 +392,25 @@ fn hints_keep_their_word() {
     );
     let socket = bound(UDP4, "127.0.0.1:53");
     granted(
-        gate.send_to(&socket, &client).unwrap_err().grant_hint(),
-        &|gate| gate.send_to(&socket, &client).is_ok(),
+        gate.send_to(&socket, &client, &data(&socket))
+            .unwrap_err()
+            .grant_hint(),
+        &|gate| gate.send_to(&socket, &client, &data(&socket)).is_ok(),
     );
     granted(
-        gate.reply(&socket, &client).unwrap_err().grant_hint(),
-        &|gate| gate.reply(&socket, &client).is_ok(),
+        gate.reply(&socket, &client, &data(&socket))
+            .unwrap_err()
+            .grant_hint(),
+        &|gate| gate.reply(&socket, &client, &data(&socket)).is_ok(),
     );
     granted(gate.receive(&socket).unwrap_err().grant_hint(), &|gate| {
         gate.receive(&socket).is_ok()
     });
     granted(
-        gate.receive_from(&socket, &client)
+        gate.receive_from(&socket, &client, &data(&socket))
             .unwrap_err()
             .grant_hint(),
-        &|gate| gate.receive_from(&socket, &client).is_ok(),
+        &|gate| gate.receive_from(&socket, &client, &data(&socket)).is_ok(),
     );
     granted(
         gate.resolve(b"a.example").unwrap_err().grant_hint(),

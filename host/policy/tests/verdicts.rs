@@ -4,7 +4,9 @@ mod common;
 
 use std::net::IpAddr;
 
-use common::{ONE, TCP4, TCP6, UDP4, UNIX, at, bound, fresh, gate, lines, option, with_option};
+use common::{
+    ONE, TCP4, TCP6, UDP4, UNIX, at, bound, data, fresh, gate, lines, option, with_option,
+};
 use sockgate_policy::{
     Adopted, AdoptedState, Gate, MessageFlags, Origin, Policy, Reason, SocketFacts,
 };
@@ -46,7 +48,10 @@ fn connect_is_granted_to_the_peer_and_nothing_else() {
     }
     assert!(gate.connect(&fresh(UDP4), &at("10.1.2.3:443")).is_err());
     assert!(gate.bind(&fresh(TCP4), &at("10.1.2.3:443")).is_err());
-    assert!(gate.send_to(&fresh(TCP4), &at("10.1.2.3:443")).is_err());
+    assert!(
+        gate.send_to(&fresh(TCP4), &at("10.1.2.3:443"), &data(&fresh(TCP4)))
+            .is_err()
+    );
 }
 
 #[test]
@@ -359,15 +364,27 @@ fn a_datagram_server_answers_only_who_wrote() {
     let gate = lines(&["udp bind,receive,reply 127.0.0.1:5353"]);
     let socket = bound(UDP4, "127.0.0.1:5353");
     assert!(gate.receive(&socket).is_ok());
-    assert!(gate.receive_from(&socket, &at("10.0.0.1:9")).is_ok());
-    assert!(gate.reply(&socket, &at("10.0.0.1:9")).is_ok());
-    assert!(gate.send_to(&socket, &at("10.0.0.1:9")).is_err());
+    assert!(
+        gate.receive_from(&socket, &at("10.0.0.1:9"), &data(&socket))
+            .is_ok()
+    );
+    assert!(
+        gate.reply(&socket, &at("10.0.0.1:9"), &data(&socket))
+            .is_ok()
+    );
+    assert!(
+        gate.send_to(&socket, &at("10.0.0.1:9"), &data(&socket))
+            .is_err()
+    );
     assert!(gate.receive(&bound(UDP4, "127.0.0.1:5354")).is_err());
     assert!(
         gate.receive(&fresh(UDP4)).is_err(),
         "an implicitly bound socket counts as any"
     );
-    assert!(gate.reply(&fresh(UDP4), &at("10.0.0.1:9")).is_err());
+    assert!(
+        gate.reply(&fresh(UDP4), &at("10.0.0.1:9"), &data(&fresh(UDP4)))
+            .is_err()
+    );
 }
 
 #[test]
@@ -376,16 +393,28 @@ fn receiving_is_judged_on_both_ends_of_one_rule() {
         "[[allow]]\nid='a'\nops=['receive']\nlocal={cidr=['127.0.0.1'],port=['1']}\npeer={cidr=['10.0.0.1']}\n[[allow]]\nid='b'\nops=['receive']\nlocal={cidr=['127.0.0.1'],port=['2']}\npeer={cidr=['10.0.0.2']}",
     );
     assert!(
-        gate.receive_from(&bound(UDP4, "127.0.0.1:1"), &at("10.0.0.1:9"))
-            .is_ok()
+        gate.receive_from(
+            &bound(UDP4, "127.0.0.1:1"),
+            &at("10.0.0.1:9"),
+            &data(&bound(UDP4, "127.0.0.1:1"))
+        )
+        .is_ok()
     );
     assert!(
-        gate.receive_from(&bound(UDP4, "127.0.0.1:1"), &at("10.0.0.2:9"))
-            .is_err()
+        gate.receive_from(
+            &bound(UDP4, "127.0.0.1:1"),
+            &at("10.0.0.2:9"),
+            &data(&bound(UDP4, "127.0.0.1:1"))
+        )
+        .is_err()
     );
     assert!(
-        gate.receive_from(&bound(UDP4, "127.0.0.1:2"), &at("10.0.0.1:9"))
-            .is_err()
+        gate.receive_from(
+            &bound(UDP4, "127.0.0.1:2"),
+            &at("10.0.0.1:9"),
+            &data(&bound(UDP4, "127.0.0.1:2"))
+        )
+        .is_err()
     );
 }
 
@@ -397,12 +426,25 @@ fn a_connected_datagram_socket_hears_its_peer_alone() {
         ..fresh(UDP4)
     };
     assert!(gate.receive(&socket).is_ok());
-    assert!(gate.receive_from(&socket, &at("10.0.0.1:53")).is_ok());
-    assert!(gate.receive_from(&socket, &at("10.0.0.2:53")).is_err());
-    assert!(gate.send_to(&socket, &at("10.0.0.1:53")).is_ok());
-    assert!(gate.send_to(&socket, &at("10.0.0.2:53")).is_err());
     assert!(
-        gate.send_to(&fresh(UDP4), &at("10.0.0.1:53")).is_err(),
+        gate.receive_from(&socket, &at("10.0.0.1:53"), &data(&socket))
+            .is_ok()
+    );
+    assert!(
+        gate.receive_from(&socket, &at("10.0.0.2:53"), &data(&socket))
+            .is_err()
+    );
+    assert!(
+        gate.send_to(&socket, &at("10.0.0.1:53"), &data(&socket))
+            .is_ok()
+    );
+    assert!(
+        gate.send_to(&socket, &at("10.0.0.2:53"), &data(&socket))
+            .is_err()
+    );
+    assert!(
+        gate.send_to(&fresh(UDP4), &at("10.0.0.1:53"), &data(&fresh(UDP4)))
+            .is_err(),
         "connect is no send-to"
     );
     assert!(
@@ -498,9 +540,20 @@ fn granted_sockets_need_no_rule_and_obey_deny() {
         granted: true,
         ..bound(UDP4, "0.0.0.0:53")
     };
-    assert!(gate.receive(&datagram).is_ok() && gate.reply(&datagram, &at("10.0.0.1:9")).is_ok());
-    assert!(gate.receive_from(&datagram, &at("8.8.8.8:9")).is_err());
-    assert!(gate.send_to(&datagram, &at("10.0.0.1:9")).is_err());
+    assert!(
+        gate.receive(&datagram).is_ok()
+            && gate
+                .reply(&datagram, &at("10.0.0.1:9"), &data(&datagram))
+                .is_ok()
+    );
+    assert!(
+        gate.receive_from(&datagram, &at("8.8.8.8:9"), &data(&datagram))
+            .is_err()
+    );
+    assert!(
+        gate.send_to(&datagram, &at("10.0.0.1:9"), &data(&datagram))
+            .is_err()
+    );
     assert!(gate.connect(&listener, &at("10.0.0.1:9")).is_err());
     assert!(gate.bind(&listener, &at("0.0.0.0:81")).is_err());
     assert!(gate.set_option(&listener, option("so.mark"), &ONE).is_err());

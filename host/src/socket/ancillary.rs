@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use bytes::{Bytes, BytesMut};
 use sockgate_policy::{Address, AncillaryKind, AncillarySet, Carries, MessageFlags, Permit};
 
-use super::attempt::{self, Addressee, Reception};
-use super::data::{Attempt, conversation, filled, interest, reception};
+use super::attempt::{self, Addressee, Destination, Reception};
+use super::data::{Attempt, MESSAGE_LIMIT, conversation, filled, interest, reception};
 use super::descriptors::{Handle, Opaque, Passed};
 use super::sys::EncodedAddress;
 use super::sys::cmsg::{Control, ControlIn, ControlOut};
@@ -172,6 +172,19 @@ impl Inner {
     ) -> Outcome<Attempt<u64>> {
         self.may_pass_along(ancillary)?;
         let Some(to) = to.filter(|to| !self.is_own_peer(to)) else {
+            if self.sends_unnamed
+                && let Some(to) = self.unnamed_destination()
+            {
+                return self.send_judged(&to, pieces, |to, pieces| {
+                    self.send_message(
+                        to.permit(),
+                        Addressee::Unnamed(to),
+                        pieces,
+                        ancillary,
+                        flags,
+                    )
+                });
+            }
             let state = self.converse("send-msg")?;
             let permit = conversation(&state)?;
             return self.send_message(permit, Addressee::Peer(permit), pieces, ancillary, flags);
@@ -180,9 +193,35 @@ impl Inner {
         if !self.is_datagram() {
             return Err(self.named_another().into());
         }
-        self.with_destination(to, |to| {
+        self.send_judged(to, pieces, |to, pieces| {
             self.send_message(to.permit(), Addressee::Named(to), pieces, ancillary, flags)
         })
+    }
+
+    /// Judges a message and sends it. One that is judged by what is in it is put together first, so that
+    /// what was judged is what is sent.
+    fn send_judged(
+        &self,
+        to: &Address,
+        pieces: &[IoSlice<'_>],
+        send: impl Fn(&Destination, &[IoSlice<'_>]) -> Outcome<Attempt<u64>>,
+    ) -> Outcome<Attempt<u64>> {
+        match pieces {
+            [piece] => self.with_destination(to, piece, |to| send(to, pieces)),
+            _ if self.inspected.is_none() => self.with_destination(to, &[], |to| send(to, pieces)),
+            _ => {
+                let length = pieces.iter().map(|piece| piece.len()).sum();
+                if length > MESSAGE_LIMIT {
+                    return Err(Errno::MSGSIZE.into());
+                }
+                let _held = self.guest.hold(length)?;
+                let mut whole = Vec::with_capacity(length);
+                for piece in pieces {
+                    whole.extend_from_slice(piece);
+                }
+                self.with_destination(to, &whole, |to| send(to, &[IoSlice::new(&whole)]))
+            }
+        }
     }
 
     /// A name on a socket of connections may be its peer's.
@@ -305,9 +344,17 @@ impl Inner {
         let start = buffer.len();
         let hearing = self.hearing(&state)?;
         let socket_type = self.kind.socket_type;
-        let received =
-            attempt::recv_message(hearing, self.fd(), socket_type, buffer, max, control, flags);
-        let incoming = match received {
+        let room = self.room_to_judge(max);
+        let received = attempt::recv_message(
+            hearing,
+            self.fd(),
+            socket_type,
+            buffer,
+            room,
+            control,
+            flags,
+        );
+        let mut incoming = match received {
             Ok(incoming) => incoming,
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
             Err(errno) => return Err(errno.into()),
@@ -315,7 +362,9 @@ impl Inner {
         let own = flags.contains(MessageFlags::ERRQUEUE);
         let allowed = match hearing {
             // The error queue holds what this socket sent itself.
-            Reception::Anyone(_) if !own => self.heard_ancillary(&mut state, incoming.source)?,
+            Reception::Anyone(_) if !own => {
+                self.heard_ancillary(&mut state, incoming.source, &buffer[start..])?
+            }
             hearing => Some(hearing.ancillary()),
         };
         let Some(allowed) = allowed else {
@@ -326,6 +375,12 @@ impl Inner {
             return Ok(Attempt::Hidden);
         };
         drop(state);
+        if incoming.length > max {
+            // More than the guest asked for was there to be judged, not to be handed over.
+            buffer.truncate(start + max);
+            incoming.length = max;
+            incoming.flags |= ReceivedFlags::TRUNC;
+        }
         self.guest.audit().note(|| {
             self.event("recv-msg")
                 .arguments(format_args!("{max} bytes, {control} of control"))
@@ -340,9 +395,10 @@ impl Inner {
         &self,
         state: &mut State,
         source: Option<EncodedAddress>,
+        message: &[u8],
     ) -> Outcome<Option<AncillarySet>> {
         let source = source.unwrap_or_else(EncodedAddress::empty);
-        if !self.hears(state, &source)? {
+        if !self.hears(state, &source, message)? {
             return Ok(None);
         }
         let sender = state.sender.as_ref();

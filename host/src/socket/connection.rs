@@ -61,6 +61,10 @@ impl Inner {
         };
         let peer = match peer {
             Some(peer) => peer,
+            // What an algorithm's socket accepts is the operation, which has no other end.
+            None if self.kind.family == Family::Alg => {
+                self.state().facts.local.clone().ok_or(Errno::INVAL)?
+            }
             None => life::peer_address(fd.as_fd())?,
         };
         let Some(converse) = self.let_in(fd.as_fd(), &peer) else {
@@ -278,6 +282,6 @@ fn wildcard(family: Family) -> Option<Address> {
             0,
             0,
         ))),
-        Family::Unix | Family::Other(_) => None,
+        _ => None,
     }
 }

@@ -9,9 +9,10 @@ pub use question::{Question, QuestionError};
 
 use crate::address::{Address, UnixAddress};
 use crate::denial::Reason;
+use crate::family::{self, Content};
 use crate::gate::NoPins;
 use crate::judge::{self, Ask, End, Miss, Query, What};
-use crate::kind::{Family, Kind, SocketType, TCP, UDP};
+use crate::load::transport_word;
 use crate::model::{AddressPattern, Clause, OpSet, Policy, Side};
 
 impl Query {
@@ -83,27 +84,20 @@ fn main_operation(ops: OpSet) -> &'static str {
     first.unwrap_or(ops).names().next().unwrap_or("connect")
 }
 
-fn transport_word(kind: Kind) -> Option<&'static str> {
-    match (kind.family, kind.socket_type, kind.protocol) {
-        (Family::Inet | Family::Inet6, SocketType::Stream, TCP) => Some("tcp"),
-        (Family::Inet | Family::Inet6, SocketType::Datagram, UDP) => Some("udp"),
-        (Family::Unix, SocketType::Stream, _) => Some("unix-stream"),
-        (Family::Unix, SocketType::Datagram, _) => Some("unix-datagram"),
-        (Family::Unix, SocketType::SeqPacket, _) => Some("unix-seqpacket"),
-        _ => None,
-    }
-}
-
 /// The rule line that would grant what is asked, as far as one line can.
 fn rule_line(query: &Query) -> Option<String> {
     let mut words: Vec<String> = Vec::new();
     if let Some(kind) = query.kind {
-        words.push(transport_word(kind)?.to_owned());
+        words.push(transport_word(kind)?);
     }
     match &query.what {
         What::GetOption(_) | What::SetOption(..) => return None,
         What::Create if query.ops == OpSet::SOCKETPAIR => words.push("socketpair".to_owned()),
-        What::Create => words.push("connect ADDRESS".to_owned()),
+        What::Create => words.push(match query.kind.and_then(family::group_of) {
+            Some(group) if group.one_place => "bind KEY=VALUE".to_owned(),
+            Some(group) if !group.raw_only => "connect KEY=VALUE".to_owned(),
+            _ => "connect ADDRESS".to_owned(),
+        }),
         What::Descriptor(kind) => words.push(format!("{} kinds={kind}", main_operation(query.ops))),
         What::Ioctl(_) => words.push(format!("ioctl ioctl={}", query.subject())),
         What::Group(request) => {
@@ -121,6 +115,9 @@ fn rule_line(query: &Query) -> Option<String> {
         }
         What::Hostname(_) => words.push("set-hostname".to_owned()),
         What::Nothing => words.push(address_words(query)),
+    }
+    if let Some(content) = &query.content {
+        words.extend(family::message_words(content));
     }
     let listed: Vec<String> = query
         .options
@@ -143,6 +140,17 @@ fn local_word(address: &Address) -> String {
 
 fn address_words(query: &Query) -> String {
     let operation = main_operation(query.ops);
+    if let Some(kind) = query.kind
+        && family::group_of(kind).is_some_and(|group| !group.raw_only)
+    {
+        let words = query
+            .address()
+            .map(|address| family::address_words(kind, address));
+        return std::iter::once(operation.to_owned())
+            .chain(words.into_iter().flatten())
+            .collect::<Vec<_>>()
+            .join(" ");
+    }
     let local = query.local.address().map(local_word);
     let peer = query.peer.address().map(ToString::to_string);
     let from = |local: Option<String>| {
@@ -246,10 +254,24 @@ fn describe(clause: &Clause, ask: &Ask<'_>, miss: Miss) -> String {
             "covers only what its names resolved to, and {} is not that (now)",
             ask.subject_of_peer()
         ),
+        Miss::Message => match &ask.content {
+            Some(content) => describe_message(clause, content),
+            None => "says nothing of messages".to_owned(),
+        },
         Miss::What => format!("does not name {}", ask.clone().into_query().subject()),
         Miss::Option(option) => {
             format!("does not list the option `{option}`, which was set on the socket")
         }
+    }
+}
+
+fn describe_message(clause: &Clause, content: &Content) -> String {
+    match (content.malformed(), content.uncovered(&clause.messages)) {
+        (Some(why), _) => format!("grants no message that cannot be read ({why})"),
+        (None, Some((key, value))) => {
+            format!("does not cover `{}` {value} of the message", key.name)
+        }
+        (None, None) => format!("does not cover the message ({content})"),
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Gate, Verdict};
 use crate::address::{Address, UnixAddress};
 use crate::denial::Denial;
 use crate::facts::{AdoptedState, Origin, SocketFacts};
+use crate::family::Content;
 use crate::judge::{Ask, End, What};
 use crate::kind::{Family, Kind};
 use crate::model::{OpSet, Side, unbound, whole_place};
@@ -58,8 +59,17 @@ fn own(s: &SocketFacts, own_peer: bool) -> OpSet {
     match s.origin {
         _ if !own_peer => OpSet::empty(),
         Origin::Socket => OpSet::CONNECT,
-        Origin::Accept => OpSet::LISTEN,
+        Origin::Accept => accepting(s.kind),
         Origin::Pair => OpSet::SOCKETPAIR,
+    }
+}
+
+/// What grants accepting: `listen`; for an algorithm its `bind`, since what is accepted is no connection but
+/// the operation itself.
+fn accepting(kind: Kind) -> OpSet {
+    match kind.family {
+        Family::Alg => OpSet::BIND,
+        _ => OpSet::LISTEN,
     }
 }
 
@@ -230,7 +240,7 @@ impl Gate {
         let ask = || Ask {
             granted,
             peer: End::Open,
-            ..Ask::socket(OpSet::LISTEN, s).with_local(&local, side)
+            ..Ask::socket(accepting(s.kind), s).with_local(&local, side)
         };
         self.judge_ipv4_form(op::Listen::NAME, s, &local, ask)?;
         Ok(self
@@ -249,8 +259,8 @@ impl Gate {
 
     fn judge_accept(&self, s: &SocketFacts, peer: &Address) -> Result<Verdict, Denial> {
         let ask = Ask {
-            via: OpSet::LISTEN,
-            ..Ask::socket(OpSet::LISTEN, s).with_peer(peer)
+            via: accepting(s.kind),
+            ..Ask::socket(accepting(s.kind), s).with_peer(peer)
         };
         self.judge("accept", ask)
     }
@@ -259,9 +269,14 @@ impl Gate {
     /// established connection outlives the pin of the name that it was made to.
     ///
     /// # Errors
-    /// No rule grants the connection (any more), or a deny rule forbids it.
+    /// No rule grants the connection (any more), or a deny rule forbids it; or the socket's messages are
+    /// judged one by one ([`Content::head`]).
     pub fn converse(&self, s: &SocketFacts) -> Result<Permit<op::Converse>, Denial> {
         let peer = s.peer.clone().unwrap_or_else(|| unbound(s.kind.family));
+        if Content::head(s.kind).is_some() {
+            // Each of its messages is judged by what is in it.
+            return Err(self.refuse(op::Converse::NAME, Ask::socket(OpSet::CONNECT, s)));
+        }
         match s.origin {
             Origin::Accept => self.accept(s, &peer),
             Origin::Pair => self.pair_end(s),
@@ -290,12 +305,18 @@ impl Gate {
             .map(|(verdict, target)| verdict.permit(target))
     }
 
-    /// sendto(2) and sendmsg(2) with a name. On a connected socket the name of its own peer is granted by
-    /// what granted the connection.
+    /// sendto(2) and sendmsg(2) with a name, or to the [place](crate::unnamed_destination) that a message
+    /// without one goes to. On a connected socket the name of its own peer is granted by what granted the
+    /// connection. `content` is what the policy read from the very bytes that are sent.
     ///
     /// # Errors
-    /// No rule grants `send-to` that peer, or a deny rule forbids it.
-    pub fn send_to(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::SendTo>, Denial> {
+    /// No rule grants `send-to` that peer, or such a message there, or a deny rule forbids it.
+    pub fn send_to(
+        &self,
+        s: &SocketFacts,
+        peer: &Address,
+        content: &Content,
+    ) -> Result<Permit<op::SendTo>, Denial> {
         let own_peer = s
             .peer
             .as_ref()
@@ -304,8 +325,11 @@ impl Gate {
         let ask = Ask {
             denied_by: OpSet::SEND_TO,
             granted: false,
-            ..Ask::socket(ops, s).with_destination(peer)
+            ..Ask::socket(ops, s).with_destination(peer).holding(content)
         };
+        if !content.is_of(s.kind) {
+            return Err(self.refuse(op::SendTo::NAME, ask));
+        }
         self.judge_target(op::SendTo::NAME, ask, peer)
             .map(|(verdict, target)| verdict.permit(target))
     }
@@ -315,8 +339,18 @@ impl Gate {
     ///
     /// # Errors
     /// No rule grants `reply` (or `send-to`) on such a socket, or a deny rule forbids sending there.
-    pub fn reply(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::SendTo>, Denial> {
-        let ask = Ask::socket(OpSet::REPLY | OpSet::SEND_TO, s).with_destination(peer);
+    pub fn reply(
+        &self,
+        s: &SocketFacts,
+        peer: &Address,
+        content: &Content,
+    ) -> Result<Permit<op::SendTo>, Denial> {
+        let ask = Ask::socket(OpSet::REPLY | OpSet::SEND_TO, s)
+            .with_destination(peer)
+            .holding(content);
+        if !content.is_of(s.kind) {
+            return Err(self.refuse("reply", ask));
+        }
         self.judge_target("reply", ask, peer)
             .map(|(verdict, target)| verdict.permit(target))
     }
@@ -361,7 +395,8 @@ impl Gate {
         Ok(verdict.permit(()))
     }
 
-    /// One message's sender. A message from anyone else is dropped by the host and not reported.
+    /// One message and its sender. A message from anyone else is dropped by the host and not reported, and
+    /// so is one that holds what no rule grants.
     ///
     /// # Errors
     /// Neither `receive` nor the connection to that sender is granted, or a deny rule forbids it.
@@ -369,6 +404,7 @@ impl Gate {
         &self,
         s: &SocketFacts,
         sender: &Address,
+        content: &Content,
     ) -> Result<Permit<op::ReceiveFrom>, Denial> {
         let own_peer = s
             .peer
@@ -378,8 +414,11 @@ impl Gate {
         let ask = Ask {
             denied_by: ops,
             expired_pins: own_peer,
-            ..Ask::socket(ops, s).with_peer(sender)
+            ..Ask::socket(ops, s).with_peer(sender).holding(content)
         };
+        if !content.is_of(s.kind) {
+            return Err(self.refuse(op::ReceiveFrom::NAME, ask));
+        }
         Ok(self
             .judge(op::ReceiveFrom::NAME, ask)?
             .permit(sender.canonical()))

@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::ends::{self, each};
+use super::ends::{self, Place, each};
 use super::error::Fault;
+use super::family::{self, Scope};
 use super::rule::{Ends, Listing, Rule, Span};
 use super::vocabulary::{
     ancillary, descriptor_kinds, duration, families, ioctls, message_flags, operations,
     option_patterns, protocols, types,
 };
 use crate::class::ClassSet;
+use crate::family::FamilyPattern;
 use crate::kind::{Family, SocketType};
 use crate::message::DescriptorKinds;
 use crate::model::{
@@ -70,6 +72,11 @@ impl Compiler<'_> {
             self.check_ops();
             self.check_kind();
             self.check_keys();
+            let scope = Scope {
+                families: self.families.as_deref(),
+                types: self.types.as_deref(),
+            };
+            family::check(rule, scope, self.faults);
         }
         let before = self.faults.len();
         let (local, peer, either) = self.addresses(broken);
@@ -77,6 +84,7 @@ impl Compiler<'_> {
             self.check_addresses(local.as_ref(), peer.as_ref(), either.as_ref());
         }
         let hosts = self.hosts();
+        let mut message_faults = Vec::new();
         let uses = [
             &rule.get,
             &rule.set,
@@ -87,6 +95,8 @@ impl Compiler<'_> {
         let uses_only = rule.deny && uses.iter().any(|list| list.is_some());
         let host_alone = rule.deny && hosts.is_some() && self.ops.is_empty();
         let every_op = rule.deny && rule.ops.is_none() && !host_alone;
+        let messages = family::messages(rule, self.scope(), &mut message_faults);
+        self.faults.extend(message_faults);
         Clause {
             id,
             place,
@@ -97,7 +107,7 @@ impl Compiler<'_> {
                 protocols: rule
                     .protocol
                     .as_ref()
-                    .map(|list| protocols(list, self.faults)),
+                    .map(|list| protocols(list, self.families.as_deref(), self.faults)),
             },
             ops: if host_alone {
                 OpSet::RESOLVE
@@ -110,6 +120,7 @@ impl Compiler<'_> {
             local,
             peer,
             either,
+            messages,
             hosts,
             host_may_be: rule
                 .host_may_be
@@ -183,7 +194,25 @@ impl Compiler<'_> {
     }
 
     fn may_be_ip(&self) -> bool {
-        self.may_be(Family::Inet) || self.may_be(Family::Inet6)
+        let ip = [Family::Inet, Family::Inet6, Family::Rds, Family::Smc];
+        match &self.families {
+            Some(families) => families.iter().any(|family| ip.contains(family)),
+            None => true,
+        }
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope {
+            families: self.families.as_deref(),
+            types: self.types.as_deref(),
+        }
+    }
+
+    /// Whether the rule's family has the key.
+    fn has_key(&self, name: &str) -> bool {
+        self.scope()
+            .group()
+            .is_some_and(|group| group.key(name).is_some())
     }
 
     fn check_kind(&mut self) {
@@ -258,8 +287,8 @@ impl Compiler<'_> {
             (
                 "interface",
                 at(&rule.interface),
-                self.ops.contains(OpSet::JOIN_GROUP),
-                "it goes with `join-group`",
+                self.ops.contains(OpSet::JOIN_GROUP) || self.has_key("interface"),
+                "it goes with `join-group`, and with the families `can` and `packet`",
             ),
             (
                 "mode",
@@ -364,10 +393,16 @@ impl Compiler<'_> {
     ) {
         let rule = self.rule;
         let multicast = self.ops.contains(OpSet::JOIN_GROUP);
-        let mut compiled = |ends: Option<&Ends>, multicast: bool| {
-            ends.and_then(|ends| ends::pattern(ends, rule, self.base, multicast, self.faults))
+        let group = self.scope().group();
+        let mut compiled = |ends: Option<&Ends>, top: bool| {
+            let place = Place {
+                top,
+                group_is_multicast: multicast && top,
+                group,
+            };
+            ends.and_then(|ends| ends::pattern(ends, rule, self.base, place, self.faults))
         };
-        let top = compiled(Some(&rule.top), multicast);
+        let top = compiled(Some(&rule.top), true);
         let local = compiled(rule.local.as_ref(), false);
         let peer = compiled(rule.peer.as_ref(), false);
         if rule.deny {
@@ -378,6 +413,13 @@ impl Compiler<'_> {
         let Some(top) = top.filter(|_| !broken) else {
             return (local, peer, None);
         };
+        if group.is_some_and(|group| group.one_place) {
+            return (
+                Some(top.clone().narrowed(local)),
+                Some(top.narrowed(peer)),
+                None,
+            );
+        }
         let local_kind = self.ops.intersects(OpSet::LOCAL_KIND);
         let peer_kind = self.ops.intersects(OpSet::PEER_KIND);
         let host_for_resolve =
@@ -439,6 +481,13 @@ impl Compiler<'_> {
                     "a Unix address has no IP address and no port",
                     "name it by `path`, `abstract` or `unnamed`",
                 );
+            } else if (pattern.ip.is_some() || pattern.ports.is_some()) && !self.may_be_ip() {
+                let example = self.example_address();
+                self.fault(
+                    at,
+                    "the rule's sockets have no IP address and no port of IP",
+                    format!("name their addresses by their own keys: {example}"),
+                );
             } else if pattern.unix.is_some() && !self.may_be(Family::Unix) {
                 self.fault(
                     at,
@@ -482,8 +531,23 @@ impl Compiler<'_> {
         ] {
             let needing: Vec<&str> = (self.ops & ops).names().collect();
             let named = pattern.is_some_and(|pattern| {
-                pattern.any || pattern.ip.is_some() || pattern.unix.is_some()
+                let own = pattern.family.as_ref();
+                pattern.any
+                    || pattern.ip.is_some()
+                    || pattern.unix.is_some()
+                    || own.is_some_and(FamilyPattern::names_address)
             });
+            if let Some(group) = self.scope().group().filter(|group| !group.raw_only) {
+                if !needing.is_empty() && !named && !group.naming.is_empty() {
+                    let example = self.example_address();
+                    self.fault(
+                        None,
+                        format!("`{}` without a {word}", needing.join("`, `")),
+                        format!("say which: {example}"),
+                    );
+                }
+                continue;
+            }
             if !needing.is_empty() && !named {
                 let example = if self.may_be_ip() {
                     "cidr = [\"10.0.0.0/8\"]"
@@ -503,6 +567,21 @@ impl Compiler<'_> {
                 );
             }
         }
+    }
+
+    /// How the addresses of the rule's family are named.
+    fn example_address(&self) -> String {
+        let Some(group) = self.scope().group() else {
+            return "`peer = \"*\"`".to_owned();
+        };
+        let keys = group
+            .keys
+            .iter()
+            .filter(|key| group.naming.contains(&key.name));
+        let examples: Vec<String> = keys
+            .map(|key| format!("`{} = {}`", key.name, key.example))
+            .collect();
+        examples.join(" or ")
     }
 
     fn pin(&mut self) -> Duration {

@@ -6,9 +6,11 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use super::error::{Fault, suggest};
+use super::family;
 use super::rule::{Ends, Listing, Rule, Span, Text};
 use crate::address::ipv4_inside;
 use crate::class::{CLASSES, ClassSet};
+use crate::family::Group;
 use crate::model::{
     AbstractPattern, AddressPattern, HostPattern, IpPattern, NamePattern, PathPattern, PortRange,
     UnixPattern,
@@ -291,23 +293,46 @@ fn unix_pattern(ends: &Ends, base: &Path, faults: &mut Vec<Fault>) -> Option<Uni
     })
 }
 
+/// Where an end stands, and what it can be about.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// At the top of the rule, not in `local` or `peer`.
+    pub(crate) top: bool,
+    /// `group` names what `join-group` may join.
+    pub(crate) group_is_multicast: bool,
+    /// The family whose keys the rule has.
+    pub(crate) group: Option<&'static Group>,
+}
+
 /// Compiles one end; `None` if nothing of it is given.
 pub(crate) fn pattern(
     ends: &Ends,
     rule: &Rule,
     base: &Path,
-    group_is_multicast: bool,
+    place: Place,
     faults: &mut Vec<Fault>,
 ) -> Option<AddressPattern> {
+    let Place {
+        top,
+        group_is_multicast,
+        group,
+    } = place;
+    let own_ports = group.is_some_and(|group| group.key("port").is_some());
     let compiled = AddressPattern {
         any: ends.any,
         ip: ip_pattern(ends, rule, group_is_multicast, faults),
-        ports: ends.port.as_ref().map(|list| ports(list, faults)),
+        ports: ends
+            .port
+            .as_ref()
+            .filter(|_| !own_ports)
+            .map(|list| ports(list, faults)),
         unix: unix_pattern(ends, base, faults),
+        family: group.and_then(|group| family::address(group, ends, rule, top, faults)),
     };
     let given = compiled.any
         || compiled.ip.is_some()
         || compiled.ports.is_some()
-        || compiled.unix.is_some();
+        || compiled.unix.is_some()
+        || compiled.family.is_some();
     given.then_some(compiled)
 }

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use super::error::{Fault, suggest};
-use super::rule::{Ends, Flag, Listing, Rule, Span, Text};
+use super::rule::{Ends, Flag, Listing, Rule, Span, Text, Word};
+use super::vocabulary::{FAMILIES, TYPES};
+use crate::family;
+use crate::kind::{Family, Kind, PROTOCOLS, SocketType, TCP, UDP};
 use crate::model::OpSet;
 
 /// A transport: families, types, protocol.
@@ -77,9 +80,67 @@ const TRANSPORTS: &[Transport] = &[
     },
 ];
 
-/// The transport that a word stands for.
-pub(crate) fn transport(word: &str) -> Option<&'static Transport> {
-    TRANSPORTS.iter().find(|transport| transport.word == word)
+/// Which sockets the first word of a line stands for.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    pub(crate) families: Vec<&'static str>,
+    pub(crate) types: Vec<&'static str>,
+    pub(crate) protocol: Option<&'static str>,
+}
+
+/// The sockets that a word stands for: `tcp`, `unix-stream`, or any other family by its name (`vsock`), with a
+/// type (`vsock-stream`) or a protocol (`can-raw`) of it.
+pub(crate) fn transport(word: &str) -> Option<Sockets> {
+    if let Some(transport) = TRANSPORTS.iter().find(|transport| transport.word == word) {
+        return Some(Sockets {
+            families: transport.families.to_vec(),
+            types: transport.types.to_vec(),
+            protocol: transport.protocol,
+        });
+    }
+    let (family, rest) = match word.split_once('-') {
+        Some((family, rest)) => (family, Some(rest)),
+        None => (word, None),
+    };
+    let (name, family) = *FAMILIES.iter().find(|(name, _)| *name == family)?;
+    let mut sockets = Sockets {
+        families: vec![name],
+        types: Vec::new(),
+        protocol: None,
+    };
+    let Some(rest) = rest else {
+        return Some(sockets);
+    };
+    let protocol = PROTOCOLS
+        .iter()
+        .find(|protocol| protocol.name == rest && protocol.families.contains(&family));
+    match (protocol, TYPES.iter().find(|(known, _)| *known == rest)) {
+        (Some(protocol), _) => sockets.protocol = Some(protocol.name),
+        (None, Some((socket_type, _))) => sockets.types.push(socket_type),
+        (None, None) => return None,
+    }
+    Some(sockets)
+}
+
+/// The word for sockets of a kind, the inverse of [`transport`].
+pub(crate) fn transport_word(kind: Kind) -> Option<String> {
+    let (family, _) = FAMILIES.iter().find(|(_, family)| *family == kind.family)?;
+    let (socket_type, _) = TYPES.iter().find(|(_, known)| *known == kind.socket_type)?;
+    let ip = matches!(kind.family, Family::Inet | Family::Inet6);
+    match (kind.socket_type, kind.protocol) {
+        (SocketType::Stream, TCP) if ip => return Some("tcp".to_owned()),
+        (SocketType::Datagram, UDP) if ip => return Some("udp".to_owned()),
+        _ => {}
+    }
+    let protocol = PROTOCOLS.iter().find(|protocol| {
+        protocol.number == kind.protocol && protocol.families.contains(&kind.family)
+    });
+    Some(match protocol {
+        // A raw IP socket is granted by its type, and so a line cannot name its protocol as well.
+        Some(_) if ip && kind.socket_type == SocketType::Raw => format!("{family}-{socket_type}"),
+        Some(protocol) => format!("{family}-{}", protocol.name),
+        None => format!("{family}-{socket_type}"),
+    })
 }
 
 fn listing(words: &[&str], at: &Span) -> Option<Listing> {
@@ -101,8 +162,8 @@ pub(crate) fn apply_transport(rule: &mut Rule, word: &str, at: &Span) -> bool {
     let Some(transport) = transport(word) else {
         return false;
     };
-    rule.family = listing(transport.families, at);
-    rule.socket_type = listing(transport.types, at);
+    rule.family = listing(&transport.families, at);
+    rule.socket_type = listing(&transport.types, at);
     rule.protocol = transport
         .protocol
         .and_then(|protocol| listing(&[protocol], at));
@@ -195,6 +256,7 @@ pub(crate) fn read(line: &str, faults: &mut Vec<Fault>) -> Option<Rule> {
         let known: Vec<&str> = TRANSPORTS
             .iter()
             .map(|transport| transport.word)
+            .chain(FAMILIES.iter().map(|(family, _)| *family))
             .chain(OpSet::policy_names())
             .collect();
         faults.push(Fault::new(
@@ -289,6 +351,7 @@ const LINE_KEYS: &[&str] = &[
     "mode",
     "replace-stale",
     "class",
+    "port",
     "id",
 ];
 
@@ -335,16 +398,36 @@ fn key_value(word: &Text, rule: &mut Rule, faults: &mut Vec<Fault>) {
             });
             return;
         }
-        _ => {
-            faults.push(Fault::new(
-                word.at.clone(),
-                format!("unknown key `{key}`"),
-                suggest(key, LINE_KEYS.iter().copied()),
-            ));
-            return;
+        "port" => {
+            rule.top.at.clone_from(&word.at);
+            &mut rule.top.port
         }
+        _ => return family_key(key, &value, word, rule, faults),
     };
     *list = Some(divide(&value));
+}
+
+/// Reads a key of another family.
+fn family_key(name: &str, value: &Text, word: &Text, rule: &mut Rule, faults: &mut Vec<Fault>) {
+    let Some(key) = family::keys().find(|key| key.name == name) else {
+        let known: Vec<&str> = LINE_KEYS
+            .iter()
+            .copied()
+            .chain(family::keys().map(|key| key.name))
+            .collect();
+        let message = format!("unknown key `{name}`");
+        return faults.push(Fault::new(word.at.clone(), message, suggest(name, known)));
+    };
+    let read = if key.is_flag() {
+        Word::Flag(Flag {
+            value: value.value == "true",
+            at: value.at.clone(),
+        })
+    } else {
+        Word::List(divide(value))
+    };
+    rule.top.at.clone_from(&word.at);
+    rule.top.family.push((key.name, read));
 }
 
 /// Reads an address as people write it into address keys.

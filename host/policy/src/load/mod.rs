@@ -5,6 +5,7 @@ mod builder;
 mod compile;
 mod ends;
 mod error;
+mod family;
 mod line;
 mod reader;
 mod rule;
@@ -19,7 +20,8 @@ pub use error::{LoadError, LoadErrors};
 pub use rule::Rule;
 
 pub(crate) use error::{Fault, Origin};
-pub(crate) use line::{Words, transport};
+pub(crate) use line::{Words, transport, transport_word};
+pub(crate) use rule::Listing;
 
 use crate::model::{Clause, ClauseTable, Limits, Mode, OnReload, Policy};
 

@@ -8,8 +8,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{Fault, nearest, suggest};
-use super::rule::{Ends, Flag, Listing, Rule, Text};
+use super::rule::{Ends, Flag, Listing, Rule, Text, Word};
 use super::{Settings, Source};
+use crate::family::{self, Shape};
 use crate::model::{Mode, OnReload};
 
 type Value<'i> = Spanned<DeValue<'i>>;
@@ -53,34 +54,6 @@ const RULE_KEYS: &[&str] = &[
 ];
 const ADDRESS_KEYS: &[&str] = &[
     "cidr", "host", "class", "group", "port", "path", "abstract", "unnamed", "root",
-];
-
-/// Keys of families that a later version will know.
-const LATER_KEYS: &[(&str, &str)] = &[
-    ("can-id", "can"),
-    ("fd", "can"),
-    ("xl", "can"),
-    ("isotp", "can"),
-    ("pgn", "can"),
-    ("j1939-address", "can"),
-    ("bcm-ops", "can"),
-    ("cid", "vsock"),
-    ("messages", "netlink"),
-    ("groups", "netlink"),
-    ("dump-only", "netlink"),
-    ("ethertype", "packet"),
-    ("promiscuous", "packet"),
-    ("icmp-type", "raw"),
-    ("header-include", "raw"),
-    ("alg-type", "alg"),
-    ("name", "alg"),
-    ("service", "tipc"),
-    ("instance", "tipc"),
-    ("scope", "tipc"),
-    ("address", "bluetooth"),
-    ("psm", "bluetooth"),
-    ("channel", "bluetooth"),
-    ("node", "qipcrtr"),
 ];
 
 /// Reads the whole text.
@@ -324,21 +297,11 @@ impl Reader<'_> {
         at: Range<usize>,
         known: impl Iterator<Item = &'k &'k str> + Clone,
     ) {
-        if let Some((_, family)) = LATER_KEYS.iter().find(|(later, _)| *later == name) {
-            let message = format!(
-                "key `{name}` belongs to family `{family}`, which is not supported by this version yet"
-            );
-            return self.fault(
-                at,
-                message,
-                "there are the families `inet`, `inet6` and `unix`",
-            );
-        }
-        self.fault(
-            at,
-            format!("unknown key `{name}`"),
-            suggest(name, known.copied()),
-        );
+        let known: Vec<&str> = known
+            .copied()
+            .chain(family::keys().map(|key| key.name))
+            .collect();
+        self.fault(at, format!("unknown key `{name}`"), suggest(name, known));
     }
 
     /// `local = { ... }`, or `"*"`.
@@ -396,13 +359,74 @@ impl Reader<'_> {
                 ends.root = self.text(name, value);
                 return true;
             }
-            _ => return false,
+            _ => return self.family_key(name, value, ends),
         };
         *list = self.list(name, value);
         if ends.at.is_none() {
             ends.at = Some(value.span());
         }
         true
+    }
+
+    /// Reads a key of another family; false if no family has such a key.
+    fn family_key(&mut self, name: &str, value: &Value<'_>, ends: &mut Ends) -> bool {
+        let Some(key) = family::keys().find(|key| key.name == name) else {
+            return false;
+        };
+        let word = if key.is_flag() {
+            self.flag(name, value).map(Word::Flag)
+        } else if matches!(key.shape, Shape::Pairs) {
+            self.pairs(name, value).map(Word::List)
+        } else {
+            self.list(name, value).map(Word::List)
+        };
+        ends.family.extend(word.map(|word| (key.name, word)));
+        if ends.at.is_none() {
+            ends.at = Some(value.span());
+        }
+        true
+    }
+
+    /// `[{ rx = "0x7E8", tx = "0x7E0" }]`, as the words `0x7E8:0x7E0`.
+    fn pairs(&mut self, name: &str, value: &Value<'_>) -> Option<Listing> {
+        let entries = match value.get_ref() {
+            DeValue::Array(entries) if !entries.is_empty() => entries,
+            _ => {
+                let help = format!("write `{name} = [{{ rx = \"0x7E8\", tx = \"0x7E0\" }}]`");
+                self.fault(value.span(), format!("`{name}` is no list of pairs"), help);
+                return None;
+            }
+        };
+        let mut items = Vec::new();
+        for entry in entries {
+            let (rx, tx) = match entry.get_ref() {
+                DeValue::String(_) => {
+                    items.extend(self.text(name, entry));
+                    continue;
+                }
+                DeValue::Table(table) if table.len() == 2 => (table.get("rx"), table.get("tx")),
+                _ => (None, None),
+            };
+            let (Some(rx), Some(tx)) = (rx, tx) else {
+                let help = "write `{ rx = \"0x7E8\", tx = \"0x7E0\" }`";
+                self.fault(
+                    entry.span(),
+                    "a pair has `rx` and `tx`, and nothing else",
+                    help,
+                );
+                continue;
+            };
+            if let (Some(rx), Some(tx)) = (self.text("rx", rx), self.text("tx", tx)) {
+                items.push(Text {
+                    value: format!("{}:{}", rx.value, tx.value),
+                    at: Some(entry.span()),
+                });
+            }
+        }
+        Some(Listing {
+            items,
+            at: Some(value.span()),
+        })
     }
 
     fn two_lists(

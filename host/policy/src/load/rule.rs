@@ -55,7 +55,25 @@ pub(crate) struct Ends {
     pub(crate) abstract_name: Option<Listing>,
     pub(crate) unnamed: Option<Flag>,
     pub(crate) root: Option<Text>,
+    /// Keys of other families, by name.
+    pub(crate) family: Vec<(&'static str, Word)>,
     pub(crate) at: Span,
+}
+
+/// What stands under a key of another family.
+#[derive(Clone, Debug)]
+pub(crate) enum Word {
+    List(Listing),
+    Flag(Flag),
+}
+
+impl Word {
+    pub(crate) fn at(&self) -> Span {
+        match self {
+            Word::List(list) => list.at.clone(),
+            Word::Flag(flag) => flag.at.clone(),
+        }
+    }
 }
 
 impl Ends {
@@ -63,6 +81,7 @@ impl Ends {
         !self.any
             && self.unnamed.is_none()
             && self.root.is_none()
+            && self.family.is_empty()
             && [
                 &self.cidr,
                 &self.host,

@@ -7,36 +7,39 @@ use super::error::{Fault, suggest};
 use super::rule::Listing;
 use crate::kind::{Family, PROTOCOLS, SocketType};
 use crate::message::{AncillaryKind, AncillarySet, DescriptorKinds, MessageFlags};
-use crate::model::{OpSet, OptionPattern, OptionPatterns};
+use crate::model::{OpSet, OptionPattern, OptionPatterns, ProtocolPattern};
 
-const FAMILIES: &[(&str, Family)] = &[
+pub(super) const FAMILIES: &[(&str, Family)] = &[
     ("inet", Family::Inet),
     ("inet6", Family::Inet6),
     ("unix", Family::Unix),
+    ("netlink", Family::Netlink),
+    ("packet", Family::Packet),
+    ("can", Family::Can),
+    ("vsock", Family::Vsock),
+    ("tipc", Family::Tipc),
+    ("alg", Family::Alg),
+    ("bluetooth", Family::Bluetooth),
+    ("qipcrtr", Family::Qipcrtr),
+    ("rds", Family::Rds),
+    ("kcm", Family::Kcm),
+    ("xdp", Family::Xdp),
+    ("smc", Family::Smc),
 ];
-const LATER_FAMILIES: &[&str] = &[
-    "alg",
-    "bluetooth",
-    "can",
-    "hyperv",
-    "netlink",
-    "packet",
-    "qipcrtr",
-    "rds",
-    "tipc",
-    "vsock",
-    "l2cap",
-    "rfcomm",
-    "sco",
-    "hci",
-    "xdp",
+/// Families of other systems, which a policy for this one cannot grant.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("hyperv", "Windows"),
+    ("system", "macOS"),
+    ("link", "BSD"),
+    ("divert", "FreeBSD"),
 ];
-const TYPES: &[(&str, SocketType)] = &[
+pub(super) const TYPES: &[(&str, SocketType)] = &[
     ("stream", SocketType::Stream),
     ("datagram", SocketType::Datagram),
     ("seqpacket", SocketType::SeqPacket),
+    ("raw", SocketType::Raw),
+    ("rdm", SocketType::Rdm),
 ];
-const LATER_TYPES: &[&str] = &["raw", "rdm", "packet"];
 
 /// Longest `pin`: a day.
 const LONGEST_PIN: Duration = Duration::from_secs(86_400);
@@ -47,17 +50,27 @@ fn names<T>(table: &'static [(&'static str, T)]) -> impl Iterator<Item = &'stati
 
 pub(super) fn families(list: &Listing, faults: &mut Vec<Fault>) -> Vec<Family> {
     each(list, faults, |word| {
-        match FAMILIES.iter().find(|(name, _)| *name == word) {
-            Some((_, family)) => Ok(*family),
-            None if LATER_FAMILIES.contains(&word) => Err((
-                format!("family `{word}` is not supported by this version yet"),
-                "there are `inet`, `inet6` and `unix`".to_owned(),
-            )),
-            None => Err((
-                format!("`{word}` is no address family"),
-                suggest(word, names(FAMILIES)),
-            )),
+        if let Some((_, family)) = FAMILIES.iter().find(|(name, _)| *name == word) {
+            return Ok(*family);
         }
+        if let Some((_, system)) = ELSEWHERE.iter().find(|(name, _)| *name == word) {
+            return Err((
+                format!("family `{word}` is one of {system}"),
+                "take it out: Linux has no such sockets".to_owned(),
+            ));
+        }
+        if let Some(protocol) = PROTOCOLS.iter().find(|protocol| protocol.name == word)
+            && let [family] = protocol.families
+        {
+            return Err((
+                format!("`{word}` is a protocol of family `{family}`"),
+                format!("write `family = [\"{family}\"]` and `protocol = [\"{word}\"]`"),
+            ));
+        }
+        Err((
+            format!("`{word}` is no address family"),
+            suggest(word, names(FAMILIES)),
+        ))
     })
 }
 
@@ -69,10 +82,6 @@ pub(super) fn types(list: &Listing, faults: &mut Vec<Fault>) -> Vec<SocketType> 
                 "`dgram` is no socket type".to_owned(),
                 "did you mean `datagram`?".to_owned(),
             )),
-            (None, _) if LATER_TYPES.contains(&word) => Err((
-                format!("type `{word}` is not supported by this version yet"),
-                "there are `stream`, `datagram` and `seqpacket`".to_owned(),
-            )),
             (None, _) => Err((
                 format!("`{word}` is no socket type"),
                 suggest(word, names(TYPES)),
@@ -81,22 +90,50 @@ pub(super) fn types(list: &Listing, faults: &mut Vec<Fault>) -> Vec<SocketType> 
     })
 }
 
-pub(super) fn protocols(list: &Listing, faults: &mut Vec<Fault>) -> Vec<u32> {
-    each(list, faults, |word| {
+/// Names are looked up among the protocols of the rule's families (IP, where it lists none).
+pub(super) fn protocols(
+    list: &Listing,
+    families: Option<&[Family]>,
+    faults: &mut Vec<Fault>,
+) -> Vec<ProtocolPattern> {
+    let families = families.unwrap_or(&[Family::Inet, Family::Inet6]);
+    let known = || {
+        PROTOCOLS.iter().filter(|protocol| {
+            protocol
+                .families
+                .iter()
+                .any(|family| families.contains(family))
+        })
+    };
+    let mut patterns = Vec::new();
+    for item in &list.items {
+        let word = item.value.as_str();
         if let Ok(number) = word.parse() {
-            return Ok(number);
+            patterns.push(ProtocolPattern::numbered(number));
+            continue;
         }
-        PROTOCOLS
-            .iter()
-            .find(|(name, _)| *name == word)
-            .map(|(_, number)| *number)
-            .ok_or_else(|| {
-                (
-                    format!("`{word}` is no protocol"),
-                    suggest(word, names(PROTOCOLS)),
-                )
-            })
-    })
+        let named: Vec<_> = known()
+            .filter(|protocol| protocol.name == word)
+            .map(ProtocolPattern::named)
+            .collect();
+        if named.is_empty() {
+            let elsewhere = PROTOCOLS.iter().find(|protocol| protocol.name == word);
+            let help = match elsewhere {
+                Some(protocol) => format!(
+                    "it is one of family `{}`: list that under `family`",
+                    protocol.families[0]
+                ),
+                None => suggest(word, known().map(|protocol| protocol.name)),
+            };
+            faults.push(Fault::new(
+                item.at.clone(),
+                format!("`{word}` is no protocol of the rule's families"),
+                help,
+            ));
+        }
+        patterns.extend(named);
+    }
+    patterns
 }
 
 pub(super) fn operations(list: &Listing, faults: &mut Vec<Fault>) -> OpSet {
@@ -205,16 +242,12 @@ pub(super) fn descriptor_kinds(list: Option<&Listing>, faults: &mut Vec<Fault>) 
 }
 
 /// The requests of ioctl(2) that a rule can name.
-const IOCTLS: &[&str] = &["bytes-readable", "bytes-unsent"];
+const IOCTLS: &[&str] = &["bytes-readable", "bytes-unsent", "vm-sockets.get-local-cid"];
 
 pub(super) fn ioctls(list: Option<&Listing>, faults: &mut Vec<Fault>) -> Vec<String> {
     let Some(list) = list else { return Vec::new() };
     each(list, faults, |word| match word {
         _ if IOCTLS.contains(&word) => Ok(word.to_owned()),
-        "vm-sockets.get-local-cid" => Err((
-            format!("request `{word}` is not supported by this version yet"),
-            "there are `bytes-readable` and `bytes-unsent`".to_owned(),
-        )),
         _ => Err((
             format!("`{word}` is no request of ioctl(2) that this interface has"),
             suggest(word, IOCTLS.iter().copied()),

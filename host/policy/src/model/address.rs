@@ -9,6 +9,7 @@ use super::host::HostPattern;
 use super::place::{UnixPattern, clean_components, whole_place};
 use crate::address::{Address, UnixAddress};
 use crate::class::{ClassSet, classes, embedded};
+use crate::family::FamilyPattern;
 
 /// A range of ports; `"0"` is the range from 0 to 0.
 pub(crate) type PortRange = RangeInclusive<u16>;
@@ -85,16 +86,41 @@ pub(crate) struct AddressPattern {
     pub(crate) ip: Option<IpPattern>,
     pub(crate) ports: Option<Vec<PortRange>>,
     pub(crate) unix: Option<UnixPattern>,
+    /// What the keys of another family say.
+    pub(crate) family: Option<FamilyPattern>,
 }
 
 impl AddressPattern {
+    /// Whether it names one place that both ends of a socket are at, such as a bus.
+    pub(crate) fn is_of_one_place(&self) -> bool {
+        self.family
+            .as_ref()
+            .is_some_and(|family| family.group.one_place)
+    }
+
+    /// Covers what both cover: the keys at the top of a rule and those of one end.
+    pub(crate) fn narrowed(mut self, end: Option<AddressPattern>) -> AddressPattern {
+        let Some(end) = end else { return self };
+        match (&mut self.family, end.family) {
+            (Some(own), Some(end)) => own.keys.extend(end.keys),
+            (own, end) => *own = own.take().or(end),
+        }
+        self.any &= end.any;
+        self
+    }
+
     /// Whether the pattern covers every address there is, so that it covers an unknown one.
     pub(crate) fn is_any(&self) -> bool {
         let ports = self
             .ports
             .as_ref()
             .is_none_or(|ports| ports.contains(&(0..=u16::MAX)));
-        self.any || (ports && self.unix.is_none() && self.ip.as_ref().is_none_or(IpPattern::is_any))
+        let family = self.family.as_ref().is_none_or(FamilyPattern::is_any);
+        self.any
+            || (ports
+                && family
+                && self.unix.is_none()
+                && self.ip.as_ref().is_none_or(IpPattern::is_any))
     }
 
     fn covers_port(&self, port: u16, side: Side) -> bool {
@@ -138,11 +164,17 @@ impl AddressPattern {
             }
             Address::Inet(four) => (IpAddr::V4(*four.ip()), four.port()),
             Address::Inet6(six) => (IpAddr::V6(*six.ip()), six.port()),
+            other => {
+                return match &self.family {
+                    Some(pattern) => pattern.covers(other, side),
+                    None => self.any,
+                };
+            }
         };
         let covered = match &self.ip {
             _ if self.any => true,
-            // A pattern of Unix names is about no IP address, whatever its ports.
-            None => self.unix.is_none(),
+            // A pattern of other names is about no IP address, whatever its ports.
+            None => self.unix.is_none() && self.family.is_none(),
             Some(IpPattern::Hosts(hosts)) => pinned(hosts, ip),
             Some(pattern) => pattern.covers_plain(ip),
         };
@@ -161,10 +193,16 @@ impl AddressPattern {
             }
             Address::Inet(four) => (IpAddr::V4(*four.ip()), four.port()),
             Address::Inet6(six) => (IpAddr::V6(*six.ip()), six.port()),
+            other => {
+                return match &self.family {
+                    Some(pattern) => pattern.touches(other),
+                    None => self.any,
+                };
+            }
         };
         let touched = match &self.ip {
             _ if self.any => true,
-            None => self.unix.is_none() || self.ports.is_some(),
+            None => (self.unix.is_none() && self.family.is_none()) || self.ports.is_some(),
             Some(pattern) => (wide && ip.is_unspecified()) || pattern.touches_plain(ip),
         };
         touched
@@ -215,6 +253,11 @@ pub(crate) fn unbound(family: crate::kind::Family) -> Address {
         crate::kind::Family::Inet6 => {
             Address::Inet6(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0))
         }
+        crate::kind::Family::Vsock => Address::Vsock(crate::family::VsockAddress {
+            cid: crate::family::VSOCK_ANY,
+            port: crate::family::VSOCK_ANY,
+            flags: 0,
+        }),
         _ => Address::Unix(UnixAddress::Unnamed),
     }
 }

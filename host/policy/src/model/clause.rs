@@ -11,7 +11,8 @@ use super::host::HostPattern;
 use super::options::OptionGrant;
 use super::place::NamePattern;
 use crate::class::ClassSet;
-use crate::kind::{Family, ICMP, ICMPV6, Kind, SocketType};
+use crate::family::KeyPattern;
+use crate::kind::{Family, ICMP, ICMPV6, Kind, Protocol, SocketType};
 use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
 use crate::permit::RuleId;
 
@@ -115,7 +116,40 @@ impl OpSet {
 pub(crate) struct KindPattern {
     pub(crate) families: Option<Vec<Family>>,
     pub(crate) types: Option<Vec<SocketType>>,
-    pub(crate) protocols: Option<Vec<u32>>,
+    pub(crate) protocols: Option<Vec<ProtocolPattern>>,
+}
+
+/// A protocol that a rule names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProtocolPattern {
+    number: u32,
+    /// The families in which the number means it; none: whatever the rule's families are.
+    families: &'static [Family],
+}
+
+impl ProtocolPattern {
+    pub(crate) fn named(protocol: &Protocol) -> ProtocolPattern {
+        ProtocolPattern {
+            number: protocol.number,
+            families: protocol.families,
+        }
+    }
+
+    pub(crate) fn numbered(number: u32) -> ProtocolPattern {
+        ProtocolPattern {
+            number,
+            families: &[],
+        }
+    }
+
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    fn names(&self, kind: Kind) -> bool {
+        self.number == kind.protocol
+            && (self.families.is_empty() || self.families.contains(&kind.family))
+    }
 }
 
 impl KindPattern {
@@ -123,7 +157,17 @@ impl KindPattern {
         self.families.is_none() && self.types.is_none() && self.protocols.is_none()
     }
 
+    /// Whether an allow rule is about the family: without the key it is about IP and Unix sockets, and the
+    /// others are granted by name alone.
     pub(crate) fn lists_family(&self, family: Family) -> bool {
+        match &self.families {
+            Some(families) => families.contains(&family),
+            None => matches!(family, Family::Inet | Family::Inet6 | Family::Unix),
+        }
+    }
+
+    /// Whether a deny rule is about the family: without the key it is about all of them.
+    pub(crate) fn denies_family(&self, family: Family) -> bool {
         self.families
             .as_ref()
             .is_none_or(|families| families.contains(&family))
@@ -135,17 +179,26 @@ impl KindPattern {
             .is_none_or(|types| types.contains(&kind.socket_type))
     }
 
-    /// Whether an allow rule covers the kind. Families and types that no rule can name yet are covered
-    /// by none, and ping sockets only by a rule that names their protocol.
+    /// Whether an allow rule covers the kind. Families and types that no rule can name are covered by none;
+    /// raw IP sockets only by a rule that names their type, ping sockets by one that names their protocol,
+    /// and netlink by one that names the subsystem.
     pub(crate) fn allows(&self, kind: Kind) -> bool {
         let family = !matches!(kind.family, Family::Other(_)) && self.lists_family(kind.family);
-        let socket_type = matches!(
-            kind.socket_type,
-            SocketType::Stream | SocketType::Datagram | SocketType::SeqPacket
-        ) && self.lists_type(kind);
+        let ip = matches!(kind.family, Family::Inet | Family::Inet6);
+        let socket_type = match kind.socket_type {
+            SocketType::Other(_) => false,
+            SocketType::Raw if ip => self.types.is_some() && self.lists_type(kind),
+            _ => self.lists_type(kind),
+        };
         let protocol = match &self.protocols {
-            Some(protocols) => protocols.contains(&kind.protocol),
-            None => kind.family == Family::Unix || !matches!(kind.protocol, ICMP | ICMPV6),
+            Some(protocols) => protocols.iter().any(|protocol| protocol.names(kind)),
+            None if kind.family == Family::Netlink => false,
+            None => {
+                let ping = ip
+                    && kind.socket_type == SocketType::Datagram
+                    && matches!(kind.protocol, ICMP | ICMPV6);
+                !ping
+            }
         };
         family && socket_type && protocol
     }
@@ -156,7 +209,7 @@ impl KindPattern {
             && self
                 .protocols
                 .as_ref()
-                .is_none_or(|protocols| protocols.contains(&kind.protocol))
+                .is_none_or(|protocols| protocols.iter().any(|protocol| protocol.names(kind)))
     }
 }
 
@@ -209,6 +262,8 @@ pub(crate) struct Clause {
     pub(crate) peer: Option<AddressPattern>,
     /// A deny rule's address at the top: it holds for local and peer.
     pub(crate) either: Option<AddressPattern>,
+    /// What the rule says of single messages, by the keys of its family.
+    pub(crate) messages: Vec<KeyPattern>,
     pub(crate) hosts: Option<Vec<HostPattern>>,
     pub(crate) host_may_be: ClassSet,
     pub(crate) pin: Duration,
@@ -229,6 +284,17 @@ pub(crate) struct Clause {
 impl Clause {
     pub(crate) fn has_addresses(&self) -> bool {
         self.local.is_some() || self.peer.is_some() || self.either.is_some()
+    }
+
+    /// Whether a socket of the kind has all the keys that the rule writes.
+    pub(crate) fn keys_apply(&self, kind: Kind) -> bool {
+        let ends = [&self.local, &self.peer, &self.either];
+        ends.into_iter()
+            .flatten()
+            .filter_map(|pattern| pattern.family.as_ref())
+            .flat_map(|family| &family.keys)
+            .chain(&self.messages)
+            .all(|pattern| pattern.is_unwritten() || pattern.key.is_of(kind))
     }
 
     pub(crate) fn names_host(&self, host: &str) -> bool {

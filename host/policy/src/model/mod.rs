@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use address::{AddressPattern, IpPattern, PortRange, Side, unbound};
-pub(crate) use clause::{Clause, GroupPattern, KindPattern, OpSet, UserSet};
+pub(crate) use clause::{Clause, GroupPattern, KindPattern, OpSet, ProtocolPattern, UserSet};
 pub(crate) use host::{HostPattern, fold};
 pub(crate) use options::{OptionGrant, OptionPattern, OptionPatterns};
 pub(crate) use place::{AbstractPattern, NamePattern, PathPattern, UnixPattern, whole_place};
@@ -140,31 +140,37 @@ pub(crate) struct ClauseTable {
     index: Vec<Vec<u32>>,
 }
 
-const FAMILY_ROWS: usize = 4;
+/// The families that a rule can name, in the order of the index's rows; the last row is for what has none.
+const FAMILIES: [Family; 15] = [
+    Family::Inet,
+    Family::Inet6,
+    Family::Unix,
+    Family::Netlink,
+    Family::Packet,
+    Family::Can,
+    Family::Vsock,
+    Family::Tipc,
+    Family::Alg,
+    Family::Bluetooth,
+    Family::Qipcrtr,
+    Family::Rds,
+    Family::Kcm,
+    Family::Xdp,
+    Family::Smc,
+];
 
 fn family_row(family: Option<Family>) -> usize {
-    match family {
-        Some(Family::Inet) => 0,
-        Some(Family::Inet6) => 1,
-        Some(Family::Unix) => 2,
-        Some(Family::Other(_)) | None => 3,
-    }
+    family
+        .and_then(|family| FAMILIES.iter().position(|known| *known == family))
+        .unwrap_or(FAMILIES.len())
 }
 
 impl ClauseTable {
     pub(crate) fn new(clauses: Vec<Arc<Clause>>) -> ClauseTable {
         let operations = OpSet::all().bits().count_ones() as usize;
-        let mut index = vec![Vec::new(); FAMILY_ROWS * operations];
+        let mut index = vec![Vec::new(); (FAMILIES.len() + 1) * operations];
         for (place, clause) in (0u32..).zip(&clauses) {
-            for (row, family) in [
-                Some(Family::Inet),
-                Some(Family::Inet6),
-                Some(Family::Unix),
-                None,
-            ]
-            .iter()
-            .enumerate()
-            {
+            for (row, family) in FAMILIES.into_iter().map(Some).chain([None]).enumerate() {
                 if family.is_some_and(|family| !clause.kind.lists_family(family)) {
                     continue;
                 }

@@ -2,7 +2,8 @@
 #![allow(dead_code, reason = "each test file uses some of these")]
 
 use sockgate_policy::{
-    Address, Family, Gate, Kind, OptionName, Policy, SocketFacts, SocketType, Source, UnixAddress,
+    Address, Content, Family, Gate, Kind, OptionName, Policy, SocketFacts, SocketType, Source,
+    UnixAddress,
 };
 
 pub const TCP4: Kind = Kind {
@@ -73,3 +74,8 @@ pub fn with_option(mut facts: SocketFacts, name: &str, value: i32) -> SocketFact
 }
 
 pub const ONE: [u8; 4] = 1i32.to_ne_bytes();
+
+/// A message of a kind of socket that nothing is inspected of.
+pub fn data(socket: &SocketFacts) -> Content {
+    Content::sent(socket.kind, b"")
+}

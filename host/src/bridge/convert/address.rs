@@ -87,6 +87,7 @@ pub(crate) fn address_to_wit(address: &Address) -> wit::SocketAddress {
             UnixAddress::Pathname(path) => wit::UnixAddress::Pathname(path.clone()),
             UnixAddress::Abstract(name) => wit::UnixAddress::Abstract(name.clone()),
         }),
+        _ => wit::SocketAddress::Unspecified,
     }
 }
 

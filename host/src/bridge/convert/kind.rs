@@ -52,6 +52,7 @@ pub(crate) fn family_to_wit(family: Family) -> wit::Family {
             let known = FAMILIES.iter().find(|(_, known)| *known == number);
             known.map_or(wit::Family::Other(number), |(family, _)| *family)
         }
+        _ => wit::Family::Other(0),
     }
 }
 

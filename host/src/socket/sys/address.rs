@@ -121,6 +121,7 @@ impl TryFrom<&Address> for EncodedAddress {
             Address::Inet(v4) => Ok(inet::encode_v4(v4)),
             Address::Inet6(v6) => Ok(inet::encode_v6(v6)),
             Address::Unix(unix) => unix::encode(unix),
+            _ => Err(Errno::AFNOSUPPORT),
         }
     }
 }

@@ -10,6 +10,7 @@ pub(super) fn domain(family: Family) -> c_int {
         Family::Inet6 => libc::AF_INET6,
         Family::Unix => libc::AF_UNIX,
         Family::Other(number) => c_int::from(number),
+        _ => -1,
     }
 }
 

@@ -1,4 +1,13 @@
-//! Socket addresses, and what can be given in their place.
+//! Socket addresses, and what can be given in their place. IP and Unix addresses are here; every other
+//! family has a file of its own.
+
+mod bluetooth;
+mod can;
+mod netlink;
+mod packet;
+mod rest;
+mod tipc;
+mod vsock;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,8 +23,58 @@ pub use crate::bindings::sockgate::sockets::addresses::{
     TipcId, TipcName, TipcNameSequence, UnixAddress, VsockAddress,
 };
 
+pub use bluetooth::{ANY_DEVICE, parse_device};
+
 use crate::names;
 use crate::socket::Socket;
+
+/// An error of the host's: it answered an address of another family than this socket has.
+pub(crate) fn foreign(address: &SocketAddress, wanted: &str) -> io::Error {
+    let text = format!("the host answered {address}, which is no {wanted} address");
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+/// Makes one family's address go wherever a [`SocketAddress`] goes, and come back out of it.
+macro_rules! family_address {
+    ($address:ident, $case:ident, $get:ident, $name:literal) => {
+        impl From<$address> for crate::SocketAddress {
+            fn from(address: $address) -> Self {
+                Self::$case(address)
+            }
+        }
+
+        impl TryFrom<crate::SocketAddress> for $address {
+            type Error = std::io::Error;
+
+            fn try_from(address: crate::SocketAddress) -> std::io::Result<Self> {
+                match address {
+                    crate::SocketAddress::$case(address) => Ok(address),
+                    other => Err(super::foreign(&other, $name)),
+                }
+            }
+        }
+
+        impl crate::ToAddress for $address {
+            fn to_address(
+                &self,
+                _: &crate::Socket,
+            ) -> std::io::Result<std::borrow::Cow<'_, crate::SocketAddress>> {
+                Ok(std::borrow::Cow::Owned(self.clone().into()))
+            }
+        }
+
+        impl crate::SocketAddress {
+            #[doc = concat!("The ", $name, " address, if it is one.")]
+            pub fn $get(&self) -> Option<&$address> {
+                match self {
+                    Self::$case(address) => Some(address),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+use family_address;
 
 /// The parts of an IPv4 address as the WIT package has them.
 pub(crate) fn ipv4_parts(ip: Ipv4Addr) -> (u8, u8, u8, u8) {
@@ -138,10 +197,7 @@ impl SocketAddress {
 
 /// [`SocketAddress::as_ip`] for sockets that have IP addresses only.
 pub(crate) fn std_address(address: &SocketAddress) -> io::Result<SocketAddr> {
-    address.as_ip().ok_or_else(|| {
-        let text = format!("the host answered {address}, which is no IP address");
-        io::Error::new(io::ErrorKind::InvalidData, text)
-    })
+    address.as_ip().ok_or_else(|| foreign(address, "IP"))
 }
 
 impl TryFrom<SocketAddress> for SocketAddr {
@@ -164,7 +220,22 @@ impl fmt::Display for SocketAddress {
                 Scope::Index(index) => write!(f, "[{}%{index}]:{}", address.ip(), address.port),
             },
             Self::Unix(address) => address.fmt(f),
-            other => fmt::Debug::fmt(other, f),
+            Self::Netlink(address) => address.fmt(f),
+            Self::Packet(address) => address.fmt(f),
+            Self::Can(address) => address.fmt(f),
+            Self::Vsock(address) => address.fmt(f),
+            Self::Tipc(address) => address.fmt(f),
+            Self::L2cap(address) => address.fmt(f),
+            Self::Rfcomm(address) => address.fmt(f),
+            Self::Sco(address) => address.fmt(f),
+            Self::Hci(address) => address.fmt(f),
+            Self::Alg(address) => address.fmt(f),
+            Self::Qipcrtr(address) => address.fmt(f),
+            Self::Hyperv(address) => address.fmt(f),
+            Self::System(address) => address.fmt(f),
+            Self::Link(address) => address.fmt(f),
+            Self::Unspecified => f.write_str("(unspecified)"),
+            Self::Other(address) => address.fmt(f),
         }
     }
 }
@@ -225,6 +296,7 @@ impl fmt::Display for UnixAddress {
 /// | `(&str, u16)`, `(String, u16)` | a host by name or number, and a port |
 /// | `&str`, `String` | `host:port`, `[v6]:port` |
 /// | [`&Path`](Path), [`PathBuf`], [`UnixAddress`] | a Unix socket |
+/// | [`CanAddress`], [`VsockAddress`], [`NetlinkAddress`] and the others of [`addresses`](crate::addresses) | their family |
 /// | [`SocketAddress`] | any family |
 ///
 /// Names are looked up in the socket's own family ([`names::look_up`]; policy: `resolve`), and the first

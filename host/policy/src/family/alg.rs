@@ -1,0 +1,53 @@
+//! ALG: the kernel's cryptography, Documentation/crypto/userspace-if.rst.
+
+use std::fmt;
+
+use super::{Group, Key, Shape, Value, uninspected};
+use crate::address::{Address, write_bytes};
+use crate::kind::Family;
+
+/// sockaddr_alg.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AlgAddress {
+    /// `hash`, `skcipher`, `aead`, `rng`, `akcipher`.
+    pub alg_type: String,
+    /// `sha256`, `gcm(aes)` ...
+    pub name: String,
+    /// Feature bits of the algorithm, 0 for none.
+    pub feature: u32,
+    /// Which of them count.
+    pub mask: u32,
+}
+
+impl fmt::Display for AlgAddress {
+    /// `hash sha256`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_bytes(f, self.alg_type.as_bytes())?;
+        f.write_str(" ")?;
+        write_bytes(f, self.name.as_bytes())
+    }
+}
+
+pub(crate) static GROUP: Group = Group {
+    families: &[Family::Alg],
+    raw_only: false,
+    keys: &[
+        Key::address("alg-type", Shape::Names, "[\"hash\"]"),
+        Key::address("name", Shape::Names, "[\"sha256\"]"),
+    ],
+    one_place: true,
+    naming: &["alg-type", "name"],
+    value,
+    inspector: uninspected,
+};
+
+fn value(address: &Address, key: &str) -> Option<Value> {
+    let Address::Alg(alg) = address else {
+        return None;
+    };
+    match key {
+        "alg-type" => Some(Value::Text(alg.alg_type.clone().into_bytes())),
+        "name" => Some(Value::Text(alg.name.clone().into_bytes())),
+        _ => None,
+    }
+}

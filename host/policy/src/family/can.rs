@@ -1,0 +1,424 @@
+//! CAN: raw frames, the broadcast manager, ISO-TP and J1939, Documentation/networking/can.rst.
+
+use std::fmt;
+
+use super::{
+    Direction, Group, Inspector, Key, Part, Parts, Shape, Value, interface_or_any, interface_value,
+};
+use crate::address::Address;
+use crate::kind::{Family, Kind};
+
+/// sockaddr_can: where on the buses, and for ISO-TP and J1939 which ids.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CanAddress {
+    /// The interface by name; `None` is every CAN interface.
+    pub interface: Option<String>,
+    /// What follows the interface.
+    pub endpoint: CanEndpoint,
+}
+
+/// What follows the interface in a sockaddr_can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CanEndpoint {
+    /// CAN_RAW and CAN_BCM: nothing.
+    Bus,
+    /// CAN_ISOTP: the ids of the frames that are received and sent.
+    IsoTp {
+        /// The id of the frames that are received.
+        rx: CanId,
+        /// The id of the frames that are sent.
+        tx: CanId,
+    },
+    /// CAN_J1939; `None` is any, or not used.
+    J1939 {
+        /// The 64-bit NAME of a control function.
+        name: Option<u64>,
+        /// Parameter group number, 18 bits.
+        pgn: Option<u32>,
+        /// The address on the bus, 0 to 253.
+        address: Option<u8>,
+    },
+}
+
+/// A CAN identifier with its frame format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CanId {
+    /// 11 bits.
+    Standard(u16),
+    /// 29 bits.
+    Extended(u32),
+}
+
+impl fmt::Display for CanId {
+    /// As candump(1) prints them: three hexadecimal digits, or eight.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CanId::Standard(id) => write!(f, "{id:03X}"),
+            CanId::Extended(id) => write!(f, "{id:08X}"),
+        }
+    }
+}
+
+impl fmt::Display for CanAddress {
+    /// `can0`, `can0 rx 7E8 tx 7E0`, `can0 pgn 0x0FECA address 0x20`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        interface_or_any(f, self.interface.as_deref())?;
+        match self.endpoint {
+            CanEndpoint::Bus => Ok(()),
+            CanEndpoint::IsoTp { rx, tx } => write!(f, " rx {rx} tx {tx}"),
+            CanEndpoint::J1939 { name, pgn, address } => {
+                if let Some(pgn) = pgn {
+                    write!(f, " pgn 0x{pgn:05X}")?;
+                }
+                if let Some(address) = address {
+                    write!(f, " address 0x{address:02X}")?;
+                }
+                match name {
+                    Some(name) => write!(f, " name 0x{name:016X}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// The id of one frame, with what kind of frame it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FrameId {
+    pub(crate) kind: FrameKind,
+    /// 11 bits, or 29 where `extended`; the error class of an error frame.
+    pub(crate) id: u32,
+    pub(crate) extended: bool,
+}
+
+/// Kinds of frames that ids are granted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FrameKind {
+    Data,
+    Remote,
+    Error,
+}
+
+/// CAN_EFF_FLAG, CAN_RTR_FLAG, CAN_ERR_FLAG, linux/can.h.
+const EXTENDED: u32 = 0x8000_0000;
+const REMOTE: u32 = 0x4000_0000;
+const ERROR: u32 = 0x2000_0000;
+/// CAN_SFF_MASK, CAN_EFF_MASK.
+const STANDARD_IDS: u32 = 0x7ff;
+const EXTENDED_IDS: u32 = 0x1fff_ffff;
+
+impl FrameId {
+    /// The `can_id` of a frame. Bits that do not belong to its format do not make it another id: the
+    /// kernel looks at them as they are, so an id with such bits is granted to nobody.
+    pub(crate) fn of(can_id: u32) -> Option<FrameId> {
+        let extended = can_id & EXTENDED != 0;
+        let kind = match (can_id & ERROR != 0, can_id & REMOTE != 0) {
+            (true, false) => FrameKind::Error,
+            (false, true) => FrameKind::Remote,
+            (false, false) => FrameKind::Data,
+            (true, true) => return None,
+        };
+        let id = can_id & EXTENDED_IDS;
+        if !extended && kind != FrameKind::Error && id > STANDARD_IDS {
+            return None;
+        }
+        Some(FrameId { kind, id, extended })
+    }
+}
+
+impl fmt::Display for FrameId {
+    /// As a rule writes it: `0x123`, `ext:0x18DAF110`, `rtr:0x123`, `rtr:ext:0x18DAF110`, `err:0x4`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            FrameKind::Data => {}
+            FrameKind::Remote => f.write_str("rtr:")?,
+            FrameKind::Error => return write!(f, "err:0x{:X}", self.id),
+        }
+        if self.extended {
+            return write!(f, "ext:0x{:08X}", self.id);
+        }
+        write!(f, "0x{:03X}", self.id)
+    }
+}
+
+/// The ids that a rule names: the frame's kind and format must be the pattern's, and its id equal under the
+/// mask.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FrameIds(Vec<(FrameId, u32)>);
+
+impl FrameIds {
+    /// Reads `0x123`, `0x100/0x700`, `0x100-0x1ff`, `*`, with the prefixes `ext:`, `rtr:`, `rtr:ext:` and `err:`.
+    pub(crate) fn add(&mut self, word: &str) -> Result<(), String> {
+        let mut rest = word;
+        let mut kind = FrameKind::Data;
+        let mut extended = false;
+        if let Some(behind) = rest.strip_prefix("rtr:") {
+            (kind, rest) = (FrameKind::Remote, behind);
+        } else if let Some(behind) = rest.strip_prefix("err:") {
+            (kind, rest) = (FrameKind::Error, behind);
+        }
+        if kind != FrameKind::Error
+            && let Some(behind) = rest.strip_prefix("ext:")
+        {
+            (extended, rest) = (true, behind);
+        }
+        let all = if extended || kind == FrameKind::Error {
+            EXTENDED_IDS
+        } else {
+            STANDARD_IDS
+        };
+        let number = |text: &str| {
+            let number = super::key::parse_number(text).and_then(|id| u32::try_from(id).ok());
+            number.filter(|number| *number <= all).ok_or_else(|| {
+                format!("`{word}` is no CAN id: `{text}` is no number up to 0x{all:X}")
+            })
+        };
+        let mut push = |id, mask| self.0.push((FrameId { kind, id, extended }, mask));
+        if rest == "*" {
+            push(0, 0);
+        } else if let Some((id, mask)) = rest.split_once('/') {
+            let (id, mask) = (number(id)?, number(mask)?);
+            if id & !mask != 0 {
+                return Err(format!("`{word}` has bits set outside its mask"));
+            }
+            push(id, mask);
+        } else if let Some((first, last)) = rest.split_once('-') {
+            let (first, last) = (number(first)?, number(last)?);
+            if first > last {
+                return Err(format!("the range `{word}` runs backwards"));
+            }
+            for (id, mask) in blocks(first, last, all) {
+                push(id, mask);
+            }
+        } else {
+            push(number(rest)?, all);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn covers(&self, frame: FrameId) -> bool {
+        self.0.iter().any(|(pattern, mask)| {
+            let same_format =
+                pattern.kind == FrameKind::Error || pattern.extended == frame.extended;
+            pattern.kind == frame.kind && same_format && frame.id & mask == pattern.id
+        })
+    }
+
+    pub(crate) fn touches(&self, frame: FrameId) -> bool {
+        self.covers(frame)
+    }
+}
+
+/// The aligned blocks (id and mask) that make up a range.
+fn blocks(first: u32, last: u32, all: u32) -> Vec<(u32, u32)> {
+    let mut blocks = Vec::new();
+    let mut at = first;
+    loop {
+        let mut size = 1;
+        while at % (size * 2) == 0 && at + (size * 2 - 1) <= last {
+            size *= 2;
+        }
+        blocks.push((at, all & !(size - 1)));
+        if at + (size - 1) >= last {
+            return blocks;
+        }
+        at += size;
+    }
+}
+
+/// The ids of an ISO-TP channel that a rule names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) rx: CanId,
+    pub(crate) tx: CanId,
+}
+
+impl Pair {
+    /// Reads `0x7E8:0x7E0` (receive, transmit); an id above 11 bits, or one with `ext:`, is an extended one.
+    pub(crate) fn parse(word: &str) -> Result<Pair, String> {
+        let (rx, tx) = split_pair(word)
+            .ok_or_else(|| format!("`{word}` is no pair of ids, like `0x7E8:0x7E0`"))?;
+        Ok(Pair {
+            rx: parse_id(rx)?,
+            tx: parse_id(tx)?,
+        })
+    }
+
+    pub(crate) fn matches(&self, rx: CanId, tx: CanId) -> bool {
+        self.rx == rx && self.tx == tx
+    }
+}
+
+/// Divides at the colon that is none of a prefix `ext:`.
+fn split_pair(word: &str) -> Option<(&str, &str)> {
+    let from = if word.starts_with("ext:") { 4 } else { 0 };
+    let colon = from + word[from..].find(':')?;
+    Some((&word[..colon], &word[colon + 1..]))
+}
+
+fn parse_id(word: &str) -> Result<CanId, String> {
+    let (extended, digits) = match word.strip_prefix("ext:") {
+        Some(digits) => (true, digits),
+        None => (false, word),
+    };
+    let wrong = || format!("`{word}` is no CAN id");
+    let id = super::key::parse_number(digits).ok_or_else(wrong)?;
+    let id = u32::try_from(id)
+        .ok()
+        .filter(|id| *id <= EXTENDED_IDS)
+        .ok_or_else(wrong)?;
+    match u16::try_from(id) {
+        Ok(short) if !extended && id <= STANDARD_IDS => Ok(CanId::Standard(short)),
+        _ => Ok(CanId::Extended(id)),
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (lead, id) in [("", self.rx), (":", self.tx)] {
+            match id {
+                CanId::Standard(id) => write!(f, "{lead}0x{id:03X}")?,
+                CanId::Extended(id) => write!(f, "{lead}ext:0x{id:08X}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// CAN_RAW, CAN_BCM, CAN_ISOTP, CAN_J1939.
+pub(crate) const RAW: u32 = 1;
+pub(crate) const BCM: u32 = 2;
+pub(crate) const ISOTP: u32 = 6;
+pub(crate) const J1939: u32 = 7;
+
+/// The operations of a broadcast manager, linux/can/bcm.h.
+const BCM_OPERATIONS: &[(&str, u64)] = &[
+    ("tx-setup", 1),
+    ("tx-delete", 2),
+    ("tx-read", 3),
+    ("tx-send", 4),
+    ("rx-setup", 5),
+    ("rx-delete", 6),
+    ("rx-read", 7),
+];
+
+pub(crate) static GROUP: Group = Group {
+    families: &[Family::Can],
+    raw_only: false,
+    keys: &[
+        Key::address("interface", Shape::Names, "[\"can0\"]"),
+        Key::message("can-id", Shape::FrameIds, "[\"0x100/0x700\"]").of(&[RAW, BCM]),
+        Key::message("fd", Shape::Permits, "true").of(&[RAW, BCM]),
+        Key::message("xl", Shape::Permits, "true").of(&[RAW, BCM]),
+        Key::message(
+            "bcm-ops",
+            Shape::Numbers {
+                words: BCM_OPERATIONS,
+                max: 255,
+            },
+            "[\"tx-setup\"]",
+        )
+        .of(&[BCM]),
+        Key::address(
+            "isotp",
+            Shape::Pairs,
+            "[{ rx = \"0x7E8\", tx = \"0x7E0\" }]",
+        )
+        .of(&[ISOTP]),
+        Key::address(
+            "pgn",
+            Shape::Numbers {
+                words: &[],
+                max: 0x3_ffff,
+            },
+            "[\"0xFECA\"]",
+        )
+        .of(&[J1939]),
+        Key::address(
+            "j1939-address",
+            Shape::Numbers {
+                words: &[],
+                max: 0xff,
+            },
+            "[\"0x20\"]",
+        )
+        .of(&[J1939]),
+        Key::address(
+            "j1939-name",
+            Shape::Numbers {
+                words: &[],
+                max: u64::MAX,
+            },
+            "[\"0x0123456789abcdef\"]",
+        )
+        .of(&[J1939]),
+    ],
+    one_place: true,
+    naming: &["interface"],
+    value,
+    inspector,
+};
+
+fn value(address: &Address, key: &str) -> Option<Value> {
+    let Address::Can(can) = address else {
+        return None;
+    };
+    let number = |number: Option<u64>| number.map_or(Value::Every(None), Value::Number);
+    match (key, can.endpoint) {
+        ("interface", _) => Some(interface_value(can.interface.as_deref())),
+        ("isotp", CanEndpoint::IsoTp { rx, tx }) => Some(Value::Pair(rx, tx)),
+        ("pgn", CanEndpoint::J1939 { pgn, .. }) => Some(number(pgn.map(u64::from))),
+        ("j1939-address", CanEndpoint::J1939 { address, .. }) => {
+            Some(number(address.map(u64::from)))
+        }
+        ("j1939-name", CanEndpoint::J1939 { name, .. }) => Some(number(name)),
+        _ => None,
+    }
+}
+
+fn inspector(kind: Kind) -> Option<&'static Inspector> {
+    match kind.protocol {
+        RAW => Some(&FRAMES),
+        _ => None,
+    }
+}
+
+/// struct can_frame, canfd_frame and canxl_frame, linux/can.h: the id, and the sizes that tell them apart.
+const CLASSIC_SIZE: usize = 16;
+const FD_SIZE: usize = 72;
+const XL_HEAD: usize = 12;
+const XL_SIZE: usize = XL_HEAD + 2048;
+/// CANXL_XLF, in the flags of an XL frame.
+const XL_FLAG: u8 = 0x80;
+
+static FRAMES: Inspector = Inspector {
+    head: XL_SIZE,
+    read: read_frame,
+};
+
+/// One frame as CAN_RAW sends and gives it.
+fn read_frame(_: Kind, _: Direction, bytes: &[u8]) -> Parts {
+    let Some(id) = bytes.first_chunk::<4>() else {
+        return Parts::Malformed("it is shorter than a CAN frame");
+    };
+    let id = u32::from_ne_bytes(*id);
+    // struct canxl_frame: priority (11 bits, with the virtual network's id above), flags, type, length.
+    let is_xl = bytes.len() >= XL_HEAD + 1
+        && bytes.len() != FD_SIZE
+        && bytes.len() != CLASSIC_SIZE
+        && bytes.get(4).is_some_and(|flags| flags & XL_FLAG != 0);
+    let (id, fd, xl) = match bytes.len() {
+        CLASSIC_SIZE => (id, 0, 0),
+        FD_SIZE => (id, 1, 0),
+        length if is_xl && length <= XL_SIZE => (id & STANDARD_IDS, 0, 1),
+        _ => return Parts::Malformed("it has the length of no CAN frame"),
+    };
+    match FrameId::of(id) {
+        Some(frame) => Parts::One(Part::new([
+            ("can-id", Value::Frame(frame)),
+            ("fd", Value::Number(fd)),
+            ("xl", Value::Number(xl)),
+        ])),
+        None => Parts::Malformed("its CAN id is none"),
+    }
+}

@@ -1,0 +1,343 @@
+//! Keys of rules: what a key may say, and whether what it says covers a value.
+//!
+//! A family lists its keys in a table ([`Key`]), and says for an address or a message what value it has under
+//! each of them ([`Value`]). Everything else (reading, matching, suggesting a rule) is the same for all.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use super::can::{CanId, FrameId, FrameIds, Pair};
+use crate::kind::Kind;
+use crate::load::{Fault, Listing};
+use crate::model::{NamePattern, Side};
+
+/// What a key of a rule may say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    /// Names with `*` and `?`.
+    Names,
+    /// Numbers, ranges of them (`1-9`, `0x10-0x1f`), `*`, and words that stand for a number.
+    Numbers {
+        words: &'static [(&'static str, u64)],
+        max: u64,
+    },
+    /// CAN identifiers: `0x123`, `0x100/0x700`, `ext:0x18DAF110`, `rtr:0x123`, `err:*`.
+    FrameIds,
+    /// ISO-TP id pairs: `{ rx = "0x7E8", tx = "0x7E0" }`.
+    Pairs,
+    /// Bluetooth device addresses, or `*`.
+    Devices,
+    /// `true` lets messages through that are otherwise refused.
+    Permits,
+    /// `true` lets nothing through but messages that have this.
+    Restricts,
+}
+
+/// What a key is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// An address, the local one or the peer's.
+    Address,
+    /// A message that is sent or received.
+    Message,
+}
+
+/// One key of a family.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) about: About,
+    pub(crate) shape: Shape,
+    /// The protocols that have it; none: all of the family. A rule with the key covers no other socket.
+    pub(crate) protocols: &'static [u32],
+    /// The number that asks the kernel to choose one (in bind).
+    pub(crate) chosen: Option<u64>,
+    /// As people write it.
+    pub(crate) example: &'static str,
+}
+
+impl Key {
+    pub(crate) const fn address(name: &'static str, shape: Shape, example: &'static str) -> Key {
+        Key {
+            name,
+            about: About::Address,
+            shape,
+            protocols: &[],
+            chosen: None,
+            example,
+        }
+    }
+
+    pub(crate) const fn message(name: &'static str, shape: Shape, example: &'static str) -> Key {
+        Key {
+            about: About::Message,
+            ..Key::address(name, shape, example)
+        }
+    }
+
+    pub(crate) const fn of(self, protocols: &'static [u32]) -> Key {
+        Key { protocols, ..self }
+    }
+
+    pub(crate) const fn chosen(self, number: u64) -> Key {
+        Key {
+            chosen: Some(number),
+            ..self
+        }
+    }
+
+    pub(crate) fn applies_to(&self, protocol: u32) -> bool {
+        self.protocols.is_empty() || self.protocols.contains(&protocol)
+    }
+
+    /// Whether sockets of the kind have the key.
+    pub(crate) fn is_of(&'static self, kind: Kind) -> bool {
+        let group = super::group_of(kind);
+        self.applies_to(kind.protocol)
+            && group.is_some_and(|group| group.keys.iter().any(|key| std::ptr::eq(key, self)))
+    }
+
+    /// Whether the key is written `true` or `false`.
+    pub(crate) fn is_flag(&self) -> bool {
+        matches!(self.shape, Shape::Permits | Shape::Restricts)
+    }
+}
+
+/// What an address or a message has under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    Number(u64),
+    Text(Vec<u8>),
+    Frame(FrameId),
+    Pair(CanId, CanId),
+    /// All there are at once, such as every interface; as a number where it has one. Covered only by what
+    /// covers everything (or that number), touched by each.
+    Every(Option<u64>),
+    /// A range, all of which must be covered.
+    Range(u64, u64),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Number(number) | Value::Every(Some(number)) => write!(f, "{number}"),
+            Value::Text(text) => crate::address::write_bytes(f, text),
+            Value::Frame(frame) => frame.fmt(f),
+            Value::Pair(rx, tx) => Pair { rx: *rx, tx: *tx }.fmt(f),
+            Value::Every(None) => f.write_str("*"),
+            Value::Range(first, last) => write!(f, "{first}-{last}"),
+        }
+    }
+}
+
+/// What a rule says under one key.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyPattern {
+    pub(crate) key: &'static Key,
+    /// The rule does not write the key; this is what that means.
+    unwritten: bool,
+    matcher: Matcher,
+}
+
+#[derive(Clone, Debug)]
+enum Matcher {
+    Names(Vec<NamePattern>),
+    Numbers(Vec<RangeInclusive<u64>>),
+    Frames(FrameIds),
+    Pairs(Vec<Pair>),
+}
+
+impl KeyPattern {
+    /// What an allow rule says that does not write the key, if that is not "any".
+    pub(crate) fn unwritten(key: &'static Key) -> Option<KeyPattern> {
+        matches!(key.shape, Shape::Permits).then(|| KeyPattern {
+            key,
+            unwritten: true,
+            matcher: Matcher::Numbers(vec![0..=0]),
+        })
+    }
+
+    pub(crate) fn is_unwritten(&self) -> bool {
+        self.unwritten
+    }
+
+    /// A key that is written `true` or `false`.
+    pub(crate) fn flag(key: &'static Key, value: bool) -> KeyPattern {
+        let numbers = match (key.shape, value) {
+            (Shape::Permits, false) => 0..=0,
+            (Shape::Restricts, true) => 1..=1,
+            _ => 0..=1,
+        };
+        KeyPattern {
+            key,
+            unwritten: false,
+            matcher: Matcher::Numbers(vec![numbers]),
+        }
+    }
+
+    /// Reads a list of words; what is wrong with one goes to the faults.
+    pub(crate) fn read(key: &'static Key, list: &Listing, faults: &mut Vec<Fault>) -> KeyPattern {
+        let help = || format!("write `{} = {}`", key.name, key.example);
+        let each = |faults: &mut Vec<Fault>, read: &dyn Fn(&str) -> Result<(), String>| {
+            for item in &list.items {
+                if let Err(message) = read(&item.value) {
+                    faults.push(Fault::new(item.at.clone(), message, help()));
+                }
+            }
+        };
+        let wrong = |word: &str| format!("`{word}` is no value of `{}`", key.name);
+        let mut names = Vec::new();
+        let mut numbers = Vec::new();
+        let mut frames = FrameIds::default();
+        let mut pairs = Vec::new();
+        let matcher = match key.shape {
+            Shape::Names => {
+                for item in &list.items {
+                    match NamePattern::parse(&item.value) {
+                        Ok(name) => names.push(name),
+                        Err(problem) => faults.push(Fault::new(
+                            item.at.clone(),
+                            format!("`{}` {problem}", item.value),
+                            help(),
+                        )),
+                    }
+                }
+                Matcher::Names(names)
+            }
+            Shape::Numbers { words, max } => {
+                let read = std::cell::RefCell::new(&mut numbers);
+                each(faults, &|word| {
+                    let range = parse_range(word, words, max).ok_or_else(|| wrong(word))?;
+                    read.borrow_mut().push(range);
+                    Ok(())
+                });
+                Matcher::Numbers(numbers)
+            }
+            Shape::Devices => {
+                let read = std::cell::RefCell::new(&mut numbers);
+                each(faults, &|word| {
+                    let range = parse_device(word).ok_or_else(|| wrong(word))?;
+                    read.borrow_mut().push(range);
+                    Ok(())
+                });
+                Matcher::Numbers(numbers)
+            }
+            Shape::FrameIds => {
+                let read = std::cell::RefCell::new(&mut frames);
+                each(faults, &|word| read.borrow_mut().add(word));
+                Matcher::Frames(frames)
+            }
+            Shape::Pairs => {
+                let read = std::cell::RefCell::new(&mut pairs);
+                each(faults, &|word| {
+                    read.borrow_mut().push(Pair::parse(word)?);
+                    Ok(())
+                });
+                Matcher::Pairs(pairs)
+            }
+            Shape::Permits | Shape::Restricts => return KeyPattern::flag(key, false),
+        };
+        KeyPattern {
+            key,
+            unwritten: false,
+            matcher,
+        }
+    }
+
+    /// Whether the pattern covers every value.
+    pub(crate) fn is_any(&self) -> bool {
+        match &self.matcher {
+            Matcher::Names(names) => names.iter().any(NamePattern::is_everything),
+            Matcher::Numbers(ranges) => match self.key.shape {
+                Shape::Numbers { max, .. } => ranges.contains(&(0..=max)),
+                Shape::Permits | Shape::Restricts => ranges.contains(&(0..=1)),
+                _ => ranges.contains(&(0..=DEVICES)),
+            },
+            Matcher::Frames(_) | Matcher::Pairs(_) => false,
+        }
+    }
+
+    /// Whether an allow rule covers the value.
+    pub(crate) fn covers(&self, value: &Value, side: Side) -> bool {
+        match (&self.matcher, value) {
+            (Matcher::Names(names), Value::Text(text)) => {
+                names.iter().any(|name| name.matches(text))
+            }
+            (Matcher::Numbers(ranges), Value::Number(number) | Value::Every(Some(number))) => {
+                let holds = |number: &u64| ranges.iter().any(|range| range.contains(number));
+                let chosen = self.key.chosen.filter(|_| side == Side::LocalChosen);
+                holds(number) || chosen.is_some_and(|chosen| holds(&chosen))
+            }
+            (Matcher::Numbers(ranges), Value::Range(first, last)) => ranges
+                .iter()
+                .any(|range| range.contains(first) && range.contains(last)),
+            (Matcher::Frames(frames), Value::Frame(frame)) => frames.covers(*frame),
+            (Matcher::Pairs(pairs), Value::Pair(rx, tx)) => {
+                pairs.iter().any(|pair| pair.matches(*rx, *tx))
+            }
+            (_, Value::Every(_)) => self.is_any(),
+            _ => false,
+        }
+    }
+
+    /// Whether a deny rule touches the value.
+    pub(crate) fn touches(&self, value: &Value) -> bool {
+        match (&self.matcher, value) {
+            (_, Value::Every(_)) => true,
+            (Matcher::Numbers(ranges), Value::Range(first, last)) => ranges
+                .iter()
+                .any(|range| range.start() <= last && first <= range.end()),
+            (Matcher::Frames(frames), Value::Frame(frame)) => frames.touches(*frame),
+            _ => self.covers(value, Side::Peer),
+        }
+    }
+}
+
+/// The last Bluetooth device address as a number.
+const DEVICES: u64 = (1 << 48) - 1;
+
+/// A number as people write it, decimal or with `0x`.
+pub(crate) fn parse_number(word: &str) -> Option<u64> {
+    match word.strip_prefix("0x").or(word.strip_prefix("0X")) {
+        Some(digits) if !digits.starts_with('+') => u64::from_str_radix(digits, 16).ok(),
+        Some(_) => None,
+        None if word.bytes().all(|byte| byte.is_ascii_digit()) => word.parse().ok(),
+        None => None,
+    }
+}
+
+fn parse_range(word: &str, words: &[(&str, u64)], max: u64) -> Option<RangeInclusive<u64>> {
+    if word == "*" {
+        return Some(0..=max);
+    }
+    if let Some((_, number)) = words.iter().find(|(known, _)| *known == word) {
+        return Some(*number..=*number);
+    }
+    let (first, last) = word.split_once('-').unwrap_or((word, word));
+    let (first, last) = (parse_number(first.trim())?, parse_number(last.trim())?);
+    (first <= last && last <= max).then_some(first..=last)
+}
+
+/// A device address as a number, its octets in the order they are written.
+pub(crate) fn device_number(device: [u8; 6]) -> u64 {
+    device
+        .iter()
+        .fold(0, |number, octet| number << 8 | u64::from(*octet))
+}
+
+fn parse_device(word: &str) -> Option<RangeInclusive<u64>> {
+    match word {
+        "*" => return Some(0..=DEVICES),
+        "any" => return Some(0..=0),
+        _ => {}
+    }
+    let octets: Vec<u8> = word
+        .split(':')
+        .map(|octet| match octet.len() {
+            2 => u8::from_str_radix(octet, 16).ok(),
+            _ => None,
+        })
+        .collect::<Option<_>>()?;
+    let number = device_number(octets.try_into().ok()?);
+    Some(number..=number)
+}

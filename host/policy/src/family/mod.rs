@@ -1,0 +1,218 @@
+//! The families beyond inet and unix, a file each: the address as it is judged, the keys of a rule, and the
+//! inspector of its messages.
+//!
+//! A family is one entry of [`GROUPS`]; a key is one row of its table.
+
+mod alg;
+mod bluetooth;
+mod can;
+mod content;
+mod key;
+mod netlink;
+mod packet;
+mod qipcrtr;
+mod raw;
+mod tipc;
+mod vsock;
+
+use std::fmt;
+
+pub use alg::AlgAddress;
+pub use bluetooth::{BluetoothAddress, BluetoothDevice};
+pub use can::{CanAddress, CanEndpoint, CanId};
+pub use content::Content;
+pub(crate) use content::{Inspector, Part, Parts};
+pub(crate) use key::{About, Key, KeyPattern, Shape, Value};
+pub use netlink::NetlinkAddress;
+pub use packet::PacketAddress;
+pub use qipcrtr::QipcrtrAddress;
+pub use tipc::{TipcAddress, TipcEndpoint};
+pub use vsock::{VSOCK_ANY, VsockAddress};
+
+use crate::address::{Address, write_bytes};
+use crate::facts::SocketFacts;
+use crate::kind::{Family, Kind, SocketType};
+use crate::model::Side;
+
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Sent,
+    Received,
+}
+
+/// Families that share their keys.
+pub(crate) struct Group {
+    pub(crate) families: &'static [Family],
+    /// Whether only raw sockets of the families have the keys.
+    pub(crate) raw_only: bool,
+    pub(crate) keys: &'static [Key],
+    /// Whether the two ends of a socket are one place (a bus, an interface), so that a rule's keys at the
+    /// top hold for both.
+    pub(crate) one_place: bool,
+    /// The keys of which a rule must write one that grants an operation on an address.
+    pub(crate) naming: &'static [&'static str],
+    /// The value of an address under a key; none where such an address has no such thing.
+    pub(crate) value: fn(&Address, &str) -> Option<Value>,
+    /// What looks at the messages of sockets of a protocol.
+    inspector: fn(Kind) -> Option<&'static Inspector>,
+}
+
+impl Group {
+    pub(crate) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    pub(crate) fn inspector(&self, kind: Kind) -> Option<&'static Inspector> {
+        (self.inspector)(kind)
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Group({:?})", self.families)
+    }
+}
+
+/// Every group of families with keys of their own.
+pub(crate) static GROUPS: &[&Group] = &[
+    &can::GROUP,
+    &vsock::GROUP,
+    &netlink::GROUP,
+    &packet::GROUP,
+    &raw::GROUP,
+    &alg::GROUP,
+    &tipc::GROUP,
+    &bluetooth::GROUP,
+    &qipcrtr::GROUP,
+];
+
+/// For groups without messages of their own to look at.
+fn uninspected(_: Kind) -> Option<&'static Inspector> {
+    None
+}
+
+/// The group whose keys sockets of the kind have.
+pub(crate) fn group_of(kind: Kind) -> Option<&'static Group> {
+    GROUPS.iter().copied().find(|group| {
+        group.families.contains(&kind.family)
+            && (!group.raw_only || kind.socket_type == SocketType::Raw)
+    })
+}
+
+/// Every key that belongs to a family, for the reader.
+pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
+    GROUPS.iter().flat_map(|group| group.keys)
+}
+
+/// What a rule says of a family's addresses and messages.
+#[derive(Clone, Debug)]
+pub(crate) struct FamilyPattern {
+    pub(crate) group: &'static Group,
+    pub(crate) keys: Vec<KeyPattern>,
+}
+
+impl FamilyPattern {
+    /// Whether the rule names an address at all, as one that grants has to.
+    pub(crate) fn names_address(&self) -> bool {
+        self.keys
+            .iter()
+            .any(|pattern| self.group.naming.contains(&pattern.key.name))
+    }
+
+    /// Whether an allow rule covers the address.
+    pub(crate) fn covers(&self, address: &Address, side: Side) -> bool {
+        self.keys.iter().all(|pattern| {
+            (self.group.value)(address, pattern.key.name)
+                .is_some_and(|value| pattern.covers(&value, side))
+        })
+    }
+
+    /// Whether a deny rule touches the address.
+    pub(crate) fn touches(&self, address: &Address) -> bool {
+        self.keys.iter().all(|pattern| {
+            (self.group.value)(address, pattern.key.name)
+                .is_some_and(|value| pattern.touches(&value))
+        })
+    }
+
+    /// Whether every address is covered.
+    pub(crate) fn is_any(&self) -> bool {
+        self.keys.iter().all(KeyPattern::is_any)
+    }
+}
+
+/// Where a message goes that is sent without a name on a socket without a conversation: the peer of a
+/// connected one, the bus or interface that it is bound to, the kernel. None where the kernel would ask for
+/// a name.
+#[must_use]
+pub fn unnamed_destination(s: &SocketFacts) -> Option<Address> {
+    let inspected = Content::head(s.kind).is_some();
+    match (s.kind.family, &s.peer) {
+        (_, Some(peer)) if inspected => Some(peer.clone()),
+        (_, Some(_)) => None,
+        (Family::Netlink, None) => Some(Address::Netlink(NetlinkAddress { pid: 0, groups: 0 })),
+        (family, None)
+            if content::sends_where_bound(family) && s.origin == crate::Origin::Socket =>
+        {
+            s.local.clone()
+        }
+        (_, None) => None,
+    }
+}
+
+/// The words of `--allow` that an address stands for, such as `cid=2 port=1234`.
+pub(crate) fn address_words(kind: Kind, address: &Address) -> Vec<String> {
+    let Some(group) = group_of(kind) else {
+        return Vec::new();
+    };
+    group
+        .keys
+        .iter()
+        .filter(|key| key.about == About::Address && key.applies_to(kind.protocol))
+        .filter_map(|key| {
+            let value = (group.value)(address, key.name)?;
+            Some(format!("{}={value}", key.name))
+        })
+        .collect()
+}
+
+/// The words of `--allow` that let a message through, such as `can-id=0x123 fd=true`.
+pub(crate) fn message_words(content: &Content) -> Vec<String> {
+    let mut words: Vec<(&'static str, Vec<String>)> = Vec::new();
+    for (key, value) in content.parts().iter().flat_map(Part::values) {
+        let Some(key) = keys().find(|known| known.name == key) else {
+            continue;
+        };
+        let word = match (key.shape, value) {
+            (Shape::Permits, Value::Number(0)) | (Shape::Restricts, _) => continue,
+            (Shape::Permits, _) => "true".to_owned(),
+            (_, value) => value.to_string(),
+        };
+        match words.iter_mut().find(|(known, _)| *known == key.name) {
+            Some((_, known)) if known.contains(&word) => {}
+            Some((_, known)) => known.push(word),
+            None => words.push((key.name, vec![word])),
+        }
+    }
+    words
+        .into_iter()
+        .map(|(key, words)| format!("{key}={}", words.join(",")))
+        .collect()
+}
+
+/// An interface's name as operators see it; `*` for all of them.
+fn interface_or_any(f: &mut fmt::Formatter<'_>, interface: Option<&str>) -> fmt::Result {
+    match interface {
+        Some(name) => write_bytes(f, name.as_bytes()),
+        None => f.write_str("*"),
+    }
+}
+
+/// The value of an interface's name.
+fn interface_value(interface: Option<&str>) -> Value {
+    match interface {
+        Some(name) => Value::Text(name.as_bytes().to_vec()),
+        None => Value::Every(None),
+    }
+}

@@ -184,13 +184,15 @@ def can():
          ("CAN_RAW_JOIN_FILTERS", 101, 6, 1), ("CAN_RAW_RECV_OWN_MSGS", 101, 4, 1))
     for protocol, number in [("bcm", 2), ("isotp", 6), ("j1939", 7)]:
         kind("can", 29, DGRAM, protocol, number)
-    folder = "/sys/class/net"
-    if not os.path.isdir(folder):
-        truth["can - - interfaces"] = "limited"
-        return
-    found = [name for name in os.listdir(folder) if read(f"{folder}/{name}/type") == "280"]
-    up = [name for name in found if int(read(f"{folder}/{name}/flags"), 16) & 1]
-    truth["can - - interfaces"] = "works" if up else "limited" if found else "absent"
+    up = []
+    with socket.socket(socket.AF_INET, DGRAM) as asked:
+        for _, name in socket.if_nameindex():
+            request = struct.pack("16s24x", name.encode())
+            kind_of, = struct.unpack_from("=H", fcntl.ioctl(asked, 0x8927, request), 16)
+            flags, = struct.unpack_from("=H", fcntl.ioctl(asked, 0x8913, request), 16)
+            if kind_of == 280:
+                up.append(flags & 1)
+    truth["can - - interfaces"] = "works" if any(up) else "limited" if up else "absent"
 
 
 def vsock():

@@ -1,15 +1,15 @@
 //! Controller area networks: Documentation/networking/can.rst, iso15765-2.rst, j1939.rst.
 
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
 use libc::c_int;
 
-use super::super::Result;
+use super::super::{Errno, Result, check, host};
 use super::find::{Finding, Source, built};
-use super::kernel::{entries, text};
-use super::look::{Kind, Look, Place, Setting};
+use super::look::{Kind, Look, Place, Setting, open, or_exhausted};
 
 const SOL_CAN_RAW: c_int = 101;
-/// What `/sys/class/net/NAME/type` says of a CAN interface.
-const ARPHRD_CAN: &str = "280";
 
 const RAW: &[Setting] = &[
     Setting::new("CAN_RAW_FD_FRAMES", SOL_CAN_RAW, 5, Source::Since(3, 6))
@@ -65,42 +65,83 @@ const KINDS: &[Kind] = &[
 
 pub(super) fn look(look: &mut Look<'_>) -> Result<()> {
     look.kinds("can", KINDS)?;
-    interfaces(look);
-    Ok(())
+    interfaces(look)
 }
 
 /// Which interfaces there are to bind to, and whether they are up.
-fn interfaces(look: &mut Look<'_>) {
+fn interfaces(look: &mut Look<'_>) -> Result<()> {
     const CREATE: &str = "ip link add vcan0 type vcan && ip link set vcan0 up (module vcan, \
                           CAP_NET_ADMIN), or a CAN adapter";
-    let finding = match entries("/sys/class/net") {
-        None => Finding::limited("/sys/class/net cannot be read", "mount -t sysfs sysfs /sys"),
-        Some(all) => {
-            let of = |name: &str, file: &str| text(&format!("/sys/class/net/{name}/{file}"));
-            let found: Vec<String> = all
-                .iter()
-                .filter(|name| of(name, "type").is_some_and(|kind| kind == ARPHRD_CAN))
-                .map(|name| {
-                    let mtu = of(name, "mtu").unwrap_or_default();
-                    match is_up(of(name, "flags")) {
-                        true => format!("{name} (MTU {mtu})"),
-                        false => format!("{name} (MTU {mtu}, down)"),
-                    }
-                })
-                .collect();
-            match found.iter().any(|name| !name.ends_with("down)")) {
-                true => Finding::works(found.join(", ")),
-                false if found.is_empty() => Finding::absent("no CAN interface", CREATE),
-                false => Finding::limited(found.join(", "), "ip link set INTERFACE up"),
+    let socket = or_exhausted(open(libc::AF_UNIX, libc::SOCK_DGRAM, 0))?;
+    let finding = match socket.and_then(|socket| all(socket.as_fd())) {
+        Err(error) => Finding::limited(
+            format!("if_nameindex(3): {error}"),
+            look.kernel.permission(None),
+        ),
+        Ok(found) if found.is_empty() => Finding::absent("no CAN interface", CREATE),
+        Ok(found) => {
+            let told: Vec<String> = found.iter().map(Interface::to_string).collect();
+            match found.iter().any(|interface| interface.up) {
+                true => Finding::works(told.join(", ")),
+                false => Finding::limited(told.join(", "), "ip link set INTERFACE up"),
             }
         }
     };
     look.tell(Place::of("can", "interfaces"), finding);
+    Ok(())
 }
 
-/// IFF_UP in `flags`: `0x1003`.
-fn is_up(flags: Option<String>) -> bool {
-    flags
-        .and_then(|flags| u32::from_str_radix(flags.trim_start_matches("0x"), 16).ok())
-        .is_some_and(|flags| flags & 1 != 0)
+/// A CAN interface.
+struct Interface {
+    name: String,
+    mtu: c_int,
+    up: bool,
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let down = if self.up { "" } else { ", down" };
+        write!(f, "{} (MTU {}{down})", self.name, self.mtu)
+    }
+}
+
+/// The CAN interfaces of this network namespace. One that goes away meanwhile is left out.
+fn all(socket: BorrowedFd<'_>) -> Result<Vec<Interface>> {
+    let names = host::interfaces()?.into_iter().map(|(_, name)| name);
+    Ok(names
+        .filter_map(|name| interface(socket, name).ok().flatten())
+        .collect())
+}
+
+/// What netdevice(7) says of an interface; none where it is not of CAN.
+fn interface(socket: BorrowedFd<'_>, name: String) -> Result<Option<Interface>> {
+    let hardware = request(socket, &name, libc::SIOCGIFHWADDR)?;
+    // SAFETY: the request filled in a hardware address, which begins with its type.
+    if unsafe { hardware.ifr_ifru.ifru_hwaddr.sa_family } != libc::ARPHRD_CAN {
+        return Ok(None);
+    }
+    let flags = request(socket, &name, libc::SIOCGIFFLAGS)?;
+    let mtu = request(socket, &name, libc::SIOCGIFMTU)?;
+    // SAFETY: each request filled in the field that is read, and any bytes are an integer.
+    let (flags, mtu) = unsafe { (flags.ifr_ifru.ifru_flags, mtu.ifr_ifru.ifru_mtu) };
+    Ok(Some(Interface {
+        name,
+        mtu,
+        up: c_int::from(flags) & libc::IFF_UP != 0,
+    }))
+}
+
+/// ioctl(2) with a request that fills in an `ifreq`.
+fn request(socket: BorrowedFd<'_>, name: &str, request: libc::c_ulong) -> Result<libc::ifreq> {
+    // SAFETY: `ifreq` is integers and arrays of them, for which zero is a value.
+    let mut answer: libc::ifreq = unsafe { std::mem::zeroed() };
+    if name.len() >= answer.ifr_name.len() {
+        return Err(Errno::NAMETOOLONG);
+    }
+    for (to, from) in answer.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    // SAFETY: the requests above read the name and write one field of the same `ifreq`.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), request as libc::Ioctl, &mut answer) })?;
+    Ok(answer)
 }

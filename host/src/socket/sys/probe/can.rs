@@ -14,7 +14,7 @@ const SOL_CAN_RAW: c_int = 101;
 const RAW: &[Setting] = &[
     Setting::new("CAN_RAW_FD_FRAMES", SOL_CAN_RAW, 5, Source::Since(3, 6))
         .note("CAN FD; the interface needs an MTU of 72"),
-    Setting::new("CAN_RAW_XL_FRAMES", SOL_CAN_RAW, 7, Source::Since(6, 2))
+    Setting::new("CAN_RAW_XL_FRAMES", SOL_CAN_RAW, 7, Source::Since(6, 1))
         .note("CAN XL; the interface needs an MTU of up to 2060"),
     Setting::new("CAN_RAW_JOIN_FILTERS", SOL_CAN_RAW, 6, Source::Since(4, 1)),
     Setting::new("CAN_RAW_RECV_OWN_MSGS", SOL_CAN_RAW, 4, Source::Since(2, 6)),

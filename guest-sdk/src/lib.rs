@@ -111,6 +111,7 @@ pub mod can;
 pub mod consts;
 pub mod names;
 pub mod net;
+pub mod netlink;
 pub mod unix;
 
 /// Addresses of every family, by their kernel's names.

@@ -180,7 +180,7 @@ impl NetlinkSocket {
     }
 
     /// Sends a request with an acknowledgement wanted, and collects what answers it. A refusal is a
-    /// [`NetlinkError`].
+    /// [`NetlinkError`]. What groups bring meanwhile is lost: listen to them on a socket of its own.
     pub fn request(&self, request: &NetlinkRequest) -> io::Result<Vec<NetlinkMessage>> {
         self.exchange(request, NLM_F_ACK)
     }

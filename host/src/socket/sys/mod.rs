@@ -31,6 +31,7 @@ mod netlink;
 pub mod option;
 mod packet;
 pub mod poll;
+pub mod probe;
 mod qipcrtr;
 pub mod reactor;
 pub mod resolve;

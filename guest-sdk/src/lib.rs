@@ -108,6 +108,7 @@ mod wire;
 
 pub mod alg;
 pub mod ancillary;
+pub mod bluetooth;
 pub mod can;
 pub mod consts;
 pub mod names;
@@ -115,6 +116,7 @@ pub mod net;
 pub mod netlink;
 pub mod packet;
 pub mod raw;
+pub mod tipc;
 pub mod unix;
 pub mod vsock;
 

@@ -54,10 +54,10 @@ impl Session<'_> {
             }
         }
         if self.options.kernel != Where::Host && !wanted.is_empty() {
-            let count: usize = wanted.iter().map(|(_, names)| names.len()).sum();
-            println!("{count} tests of families go to User Mode Linux");
             match &mut self.uml {
                 Ok(boot) => {
+                    let count: usize = wanted.iter().map(|(_, names)| names.len()).sum();
+                    println!("{count} tests go to User Mode Linux");
                     let suites = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
                     boot.limit = PATIENCE.saturating_mul(suites) + Duration::from_secs(60);
                     in_uml(boot, &wanted, place, self.workspace, &mut cases)?;

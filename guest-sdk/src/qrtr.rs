@@ -7,7 +7,7 @@ use crate::consts::QRTR_PORT_CTRL;
 use crate::shape::data_socket;
 use crate::socket::Socket;
 use crate::types::{Family, Protocol, SocketType};
-use crate::wire::{Fields, malformed};
+use crate::wire::{Fields, malformed, words};
 
 /// Which control packet it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,18 +43,13 @@ pub struct QrtrControl {
 impl QrtrControl {
     /// The packet as the kernel takes it.
     pub fn encode(&self) -> [u8; 20] {
-        let words = [
+        words([
             self.command as u32,
             self.service,
             self.instance,
             self.node,
             self.port,
-        ];
-        let mut bytes = [0; 20];
-        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
+        ])
     }
 
     /// The packet in what was received; none where it is no such packet.
@@ -142,14 +137,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn control_packets_survive_their_encoding(words in any::<[u32; 4]>(), number in 4..12u32) {
-            let mut bytes = [0; 20];
-            bytes[..4].copy_from_slice(&number.to_le_bytes());
-            for (place, word) in bytes[4..].chunks_exact_mut(4).zip(words) {
-                place.copy_from_slice(&word.to_le_bytes());
-            }
+        fn control_packets_survive_their_encoding(numbers in any::<[u32; 4]>(), kind in 4..12u32) {
+            let [a, b, c, d] = numbers;
+            let bytes: [u8; 20] = words([kind, a, b, c, d]);
             let packet = QrtrControl::decode(&bytes);
-            prop_assert_eq!(packet.is_some(), matches!(number, 4..=6 | 10 | 11));
+            prop_assert_eq!(packet.is_some(), matches!(kind, 4..=6 | 10 | 11));
             prop_assert_eq!(packet.map(|packet| packet.encode()), packet.map(|_| bytes));
             prop_assert_eq!(QrtrControl::decode(&bytes[..19]), None);
         }

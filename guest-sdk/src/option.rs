@@ -11,6 +11,7 @@ use crate::bindings::sockgate::sockets::options::{
     self as raw, MembershipV4, MembershipV6, OptionName, OptionValue,
 };
 use crate::socket::Socket;
+use crate::wire::malformed;
 
 /// A value as people write it, made into what the WIT package has.
 trait IntoRaw<Raw> {
@@ -203,6 +204,24 @@ impl Socket {
     /// setsockopt(2) with a length and no value.
     pub fn set_raw_option_length(&self, level: i32, name: i32, length: u32) -> io::Result<()> {
         Ok(raw::set_raw_length(&self.raw, level, name, length)?)
+    }
+}
+
+/// Raw options that are an `int`, for the typed sockets.
+impl Socket {
+    /// Sets an option whose value is an `int`.
+    pub(crate) fn set_number(&self, level: i32, name: i32, value: i32) -> io::Result<()> {
+        self.set_raw_option(level, name, &value.to_le_bytes())
+    }
+
+    /// Reads an option whose value is an `int`.
+    pub(crate) fn number(&self, level: i32, name: i32) -> io::Result<i32> {
+        let value = self.raw_option(level, name, 4)?;
+        let bytes = value.first_chunk().ok_or_else(|| {
+            let length = value.len();
+            malformed(&format!("an option of {length} bytes where an int has 4"))
+        })?;
+        Ok(i32::from_le_bytes(*bytes))
     }
 }
 

@@ -76,6 +76,15 @@ pub fn has(need: Need, name: &str) -> Option<Kernel> {
     }
 }
 
+/// Whether this is User Mode Linux; else a skip of the test `name`, which is of that kernel alone.
+pub fn in_uml(name: &str) -> bool {
+    let inside = Kernel::this() == Kernel::Uml;
+    if !inside {
+        elsewhere(name, "a test of User Mode Linux, not of this kernel");
+    }
+    inside
+}
+
 /// Skips the test `name` here, and says that it may run on another kernel.
 fn elsewhere(name: &str, reason: impl Display) {
     println!("@elsewhere {name}");

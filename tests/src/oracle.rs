@@ -23,6 +23,42 @@ pub enum Tool {
     Ss,
     /// python3 with its `socket` module
     Python,
+    /// ip(8): interfaces, addresses, namespaces
+    Ip,
+    /// tipc(8): TIPC's bearers, names and links
+    TipcTool,
+    /// bridge(8)
+    Bridge,
+    /// ping(8)
+    Ping,
+    /// tcpdump(8)
+    Tcpdump,
+    /// candump(1): prints CAN frames
+    Candump,
+    /// cansend(1): sends one CAN frame
+    Cansend,
+    /// cangen(1): sends many
+    Cangen,
+    /// isotpsend(1): sends one ISO-TP message
+    Isotpsend,
+    /// isotprecv(1): receives ISO-TP messages
+    Isotprecv,
+    /// j1939cat(1): sends and receives with J1939
+    J1939cat,
+    /// testj1939(1): J1939's addresses, names and messages by hand
+    Testj1939,
+    /// btmgmt(1): sets Bluetooth controllers up
+    Btmgmt,
+    /// btvirt(1): virtual Bluetooth controllers that hear each other
+    Btvirt,
+    /// l2cap-tester(1)
+    L2capTester,
+    /// rfcomm-tester(1)
+    RfcommTester,
+    /// sco-tester(1)
+    ScoTester,
+    /// sctp_test(1)
+    SctpTest,
     /// Makes Python guests; lives in a virtual environment below target/.
     ComponentizePy,
 }
@@ -37,6 +73,24 @@ impl Tool {
             Tool::Openssl => "openssl",
             Tool::Ss => "ss",
             Tool::Python => "python3",
+            Tool::Ip => "ip",
+            Tool::TipcTool => "tipc",
+            Tool::Bridge => "bridge",
+            Tool::Ping => "ping",
+            Tool::Tcpdump => "tcpdump",
+            Tool::Candump => "candump",
+            Tool::Cansend => "cansend",
+            Tool::Cangen => "cangen",
+            Tool::Isotpsend => "isotpsend",
+            Tool::Isotprecv => "isotprecv",
+            Tool::J1939cat => "j1939cat",
+            Tool::Testj1939 => "testj1939",
+            Tool::Btmgmt => "btmgmt",
+            Tool::Btvirt => "btvirt",
+            Tool::L2capTester => "l2cap-tester",
+            Tool::RfcommTester => "rfcomm-tester",
+            Tool::ScoTester => "sco-tester",
+            Tool::SctpTest => "sctp_test",
             Tool::ComponentizePy => "componentize-py",
         }
     }
@@ -56,7 +110,9 @@ impl Tool {
             Tool::Socat => probe.arg("-V"),
             Tool::Strace => probe.args(["-f", "-D", "-o", "/dev/null", "true"]),
             Tool::Openssl => probe.arg("version"),
-            _ => probe.arg("--version"),
+            Tool::Curl | Tool::Ss | Tool::Python | Tool::ComponentizePy => probe.arg("--version"),
+            // Most of the families' tools know no option that only asks whether they are there.
+            _ => return true,
         };
         probe
             .stdin(Stdio::null())
@@ -96,7 +152,10 @@ fn oracles() -> Option<PathBuf> {
 }
 
 fn on_path(program: &str) -> Option<PathBuf> {
+    // Some are root's, which an ordinary user may run where the kernel lets them.
+    let root = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     env::split_paths(&env::var_os("PATH")?)
+        .chain(root)
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())
 }

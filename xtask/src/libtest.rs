@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sockgate_tests::Kernel;
+
 /// How a test ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -21,14 +23,36 @@ pub struct Case {
     pub seconds: Option<f64>,
     /// What it printed.
     pub output: String,
+    /// The families and protocols that it is a test of.
+    pub families: Vec<(String, String)>,
+    /// The kernel that it ran on.
+    pub kernel: Kernel,
+    /// Whether it asks to be run on another kernel, since this one lacks something.
+    pub elsewhere: bool,
+}
+
+impl Case {
+    /// A test of which nothing more is known, on the machine's own kernel.
+    pub fn new(name: impl Into<String>, outcome: Outcome) -> Case {
+        Case {
+            name: name.into(),
+            outcome,
+            seconds: None,
+            output: String::new(),
+            families: Vec::new(),
+            kernel: Kernel::Host,
+            elsewhere: false,
+        }
+    }
 }
 
 /// Reads libtest's lines one by one.
 ///
-/// Tests talk to us with lines of their own on stdout: `@skip NAME: REASON` and `@time NAME SECONDS`.
-#[derive(Default)]
+/// Tests talk to us with lines of their own on stdout: `@skip NAME: REASON`, `@time NAME SECONDS`,
+/// `@family FAMILY PROTOCOL`, and `@elsewhere NAME` where another kernel may run what this one cannot.
 pub struct Reader {
     binary: String,
+    kernel: Kernel,
     cases: Vec<Case>,
     /// The test whose output is being printed.
     section: Option<usize>,
@@ -48,11 +72,17 @@ pub struct Run {
 }
 
 impl Reader {
-    /// For the binary of this name.
-    pub fn new(binary: &str) -> Reader {
+    /// For the binary of this name, which runs on this kernel.
+    pub fn new(binary: &str, kernel: Kernel) -> Reader {
         Reader {
             binary: binary.to_owned(),
-            ..Reader::default()
+            kernel,
+            cases: Vec::new(),
+            section: None,
+            by_name: BTreeMap::new(),
+            partial_skips: Vec::new(),
+            times: Vec::new(),
+            claimed: (0, 0, 0),
         }
     }
 
@@ -60,12 +90,9 @@ impl Reader {
     pub fn line(&mut self, line: &str) -> bool {
         if let Some((name, outcome, seconds)) = test_line(line) {
             self.by_name.insert(name.to_owned(), self.cases.len());
-            self.cases.push(Case {
-                name: self.full_name(name),
-                outcome,
-                seconds,
-                output: String::new(),
-            });
+            let mut case = self.case(name, outcome);
+            case.seconds = seconds;
+            self.cases.push(case);
             self.section = None;
             return true;
         }
@@ -99,6 +126,13 @@ impl Reader {
             self.times.push((self.full_name(name), seconds));
         }
         if let Some(case) = self.section.and_then(|index| self.cases.get_mut(index)) {
+            if let Some((family, protocol)) = line
+                .strip_prefix("@family ")
+                .and_then(|l| l.split_once(' '))
+            {
+                case.families.push((family.to_owned(), protocol.to_owned()));
+            }
+            case.elsewhere |= line.starts_with("@elsewhere ");
             case.output.push_str(line);
             case.output.push('\n');
         }
@@ -114,12 +148,8 @@ impl Reader {
             case.outcome = Outcome::Skipped(reason.to_owned());
             return;
         }
-        self.partial_skips.push(Case {
-            name: full,
-            outcome: Outcome::Skipped(reason.to_owned()),
-            seconds: None,
-            output: String::new(),
-        });
+        let part = self.case(name, Outcome::Skipped(reason.to_owned()));
+        self.partial_skips.push(part);
     }
 
     /// The end: `success` is the binary's exit status.
@@ -148,12 +178,9 @@ impl Reader {
     }
 
     fn fail(&mut self, output: String) {
-        self.cases.push(Case {
-            name: self.full_name("(the binary itself)"),
-            outcome: Outcome::Failed,
-            seconds: None,
-            output,
-        });
+        let mut case = self.case("(the binary itself)", Outcome::Failed);
+        case.output = output;
+        self.cases.push(case);
     }
 
     fn count(&self, outcome: &Outcome) -> usize {
@@ -165,6 +192,12 @@ impl Reader {
 
     fn ignored(&self) -> usize {
         self.count(&Outcome::Skipped(IGNORED.to_owned()))
+    }
+
+    fn case(&self, name: &str, outcome: Outcome) -> Case {
+        let mut case = Case::new(self.full_name(name), outcome);
+        case.kernel = self.kernel;
+        case
     }
 
     fn full_name(&self, name: &str) -> String {
@@ -217,7 +250,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str, success: bool) -> Run {
-        let mut reader = Reader::new("udp");
+        let mut reader = Reader::new("udp", Kernel::Host);
         for line in text.lines() {
             reader.line(line);
         }
@@ -278,6 +311,22 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
         assert_eq!(skipped("udp::half of it"), "no IPv6");
         assert_eq!(skipped("udp::echo::never"), IGNORED);
         assert_eq!(run.cases.len(), 5);
+    }
+
+    #[test]
+    fn what_this_kernel_lacks_is_for_another() {
+        let run = read(
+            "test a ... ok\ntest b ... ok\n\
+             ---- a stdout ----\n@family can raw\n@elsewhere a\n@skip a: no CAN\n\
+             ---- b stdout ----\n@family can raw\n@family vsock stream\n\
+             test result: ok. 2 passed; 0 failed; 0 ignored\n",
+            true,
+        );
+        let (a, b) = (&run.cases[0], &run.cases[1]);
+        assert!(a.elsewhere && !b.elsewhere);
+        assert_eq!(a.outcome, Outcome::Skipped("no CAN".to_owned()));
+        assert_eq!(a.families, [("can".to_owned(), "raw".to_owned())]);
+        assert_eq!(b.families.len(), 2);
     }
 
     #[test]

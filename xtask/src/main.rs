@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod demo;
+mod families;
 mod guests;
 mod kernel;
 mod libtest;
@@ -27,13 +28,15 @@ enum Task {
     Demo,
     /// Runs every check and test; ends with `N passed, N failed, N skipped`.
     Test(test::Options),
+    /// Tests every socket family, and prints which was tested on which kernel.
+    Families(families::Options),
     /// Measures guests beside native code; arguments go to the benchmark.
     Bench(bench::Options),
     /// Runs a command in User Mode Linux, where most socket families are.
     Kernel(kernel::Options),
     /// Builds the example and test guests, and says where they are.
     Guests,
-    /// Adds the wasm target and, with --install, what the tests' oracles need.
+    /// Adds the wasm target and, with --install, what the tests need besides.
     Setup(setup::Options),
 }
 
@@ -42,6 +45,7 @@ fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Demo => demo::run(&workspace),
         Task::Test(options) => test::run(&workspace, &options),
+        Task::Families(options) => families::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Kernel(options) => kernel::run(&workspace, &options),
         Task::Guests => {

@@ -25,15 +25,13 @@ pub struct Report {
 impl Report {
     /// Adds a stage that is one check, such as a lint.
     pub fn check(&mut self, name: &str, problem: Option<String>) {
-        self.cases.push(Case {
-            name: name.to_owned(),
-            outcome: match problem {
-                Some(_) => Outcome::Failed,
-                None => Outcome::Passed,
-            },
-            seconds: None,
-            output: problem.unwrap_or_default(),
-        });
+        let outcome = match problem {
+            Some(_) => Outcome::Failed,
+            None => Outcome::Passed,
+        };
+        let mut case = Case::new(name, outcome);
+        case.output = problem.unwrap_or_default();
+        self.cases.push(case);
     }
 
     /// Adds what a test binary reported.
@@ -55,6 +53,11 @@ impl Report {
     /// Adds a time that no test line gives, such as a build's.
     pub fn time(&mut self, name: &str, time: Duration) {
         self.times.push((name.to_owned(), time.as_secs_f64()));
+    }
+
+    /// Everything that ran, or was skipped.
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
     }
 
     /// How many cases there are by now.

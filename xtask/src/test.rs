@@ -7,35 +7,51 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use sockgate_tests::Output;
+use sockgate_kernel::Boot;
+use sockgate_tests::{Kernel, Output};
 
+use crate::families;
 use crate::guests::{self, TARGET};
-use crate::libtest::Reader;
+use crate::kernel;
+use crate::libtest::{Reader, Run};
 use crate::report::Report;
 use crate::setup;
 use crate::workspace::{Workspace, shown};
 
 mod binaries;
+mod suites;
 
-use binaries::{Phase, TestBinary};
+pub use binaries::Phase;
+use binaries::TestBinary;
+pub use suites::Where;
 
 #[derive(Args)]
 pub struct Options {
-    /// Install what the tests' oracles need: Debian packages, and componentize-py below target/.
+    /// Install what the tests need: Debian packages, componentize-py below target/, and User Mode Linux.
     #[arg(long)]
-    install: bool,
+    pub install: bool,
 
     /// Run only the stage, the test binary, or the tests with this name.
     #[arg(long, value_name = "NAME")]
-    only: Option<String>,
+    pub only: Option<String>,
+
+    /// Where the tests of socket families run.
+    #[arg(long, value_name = "KERNEL", value_enum, default_value_t)]
+    pub kernel: Where,
 
     /// Run every test with its full counts, which takes up to an hour.
     #[arg(long)]
-    long: bool,
+    pub long: bool,
 }
 
 /// Checks that cargo makes by itself, by name.
-const LINTS: [&str; 4] = ["fmt", "clippy-host", "clippy-guests", "doc"];
+const LINTS: [&str; 5] = [
+    "fmt",
+    "clippy-host",
+    "clippy-guests",
+    "clippy-kernel",
+    "doc",
+];
 
 /// Documentation examples.
 const DOCTESTS: &str = "doctests";
@@ -52,6 +68,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         workspace,
         options,
         report: Report::default(),
+        uml: Err("User Mode Linux was not looked for".to_owned()),
     };
     session.lints()?;
     session.tests()?;
@@ -65,6 +82,10 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         );
     }
     report.write(workspace)?;
+    if report.cases().iter().any(|case| !case.families.is_empty()) {
+        families::write(workspace, report.cases())?;
+        families::print(report.cases());
+    }
     report.print();
     if !report.clean() {
         std::process::exit(1);
@@ -77,6 +98,8 @@ struct Session<'a> {
     workspace: &'a Workspace,
     options: &'a Options,
     report: Report,
+    /// User Mode Linux, or in words why there is none.
+    uml: Result<Boot, String>,
 }
 
 impl Session<'_> {
@@ -132,6 +155,12 @@ impl Session<'_> {
                 command.args(["--", "--deny", "warnings"]);
                 command
             }
+            "clippy-kernel" => {
+                let mut command = self.workspace.cargo(&["clippy", "--all-targets"]);
+                command.args(["--package", "sockgate-kernel", "--features", "init"]);
+                command.args(["--", "--deny", "warnings"]);
+                command
+            }
             _ => {
                 let mut command = self.workspace.cargo_host(&["doc", "--no-deps"]);
                 command.env("RUSTDOCFLAGS", "--deny warnings");
@@ -158,6 +187,7 @@ impl Session<'_> {
             }
         };
 
+        self.uml = kernel::ready(self.workspace, self.options.install)?;
         let selection = Selection::of(only, &binaries);
         if self.wants(DOCTESTS) {
             self.doctests()?;
@@ -174,8 +204,13 @@ impl Session<'_> {
                 continue;
             }
             let start = announce(phase.name());
-            for binary in chosen {
-                self.binary(binary, &place, selection.filter())?;
+            if phase == Phase::Families {
+                self.families(&chosen, &place, selection.filter())?;
+            } else {
+                for binary in chosen {
+                    let run = self.on_host(binary, &place, selection.filter())?;
+                    self.report.add(run);
+                }
             }
             self.report.stage(phase.name(), start.elapsed());
         }
@@ -186,25 +221,29 @@ impl Session<'_> {
     fn build(&self) -> Result<(Place, Vec<TestBinary>)> {
         let command = self.workspace.build_command()?;
         let guests = guests::build(self.workspace)?;
-        let binaries = binaries::build(self.workspace)?;
-        Ok((Place { command, guests }, binaries))
+        let only = self.options.only.as_deref();
+        let mut phases = Phase::ALL.into_iter();
+        let phase = phases.find(|phase| only == Some(phase.name()));
+        let binaries = binaries::build(self.workspace, phase)?;
+        let long = self.options.long;
+        let place = Place {
+            command,
+            guests,
+            long,
+        };
+        Ok((place, binaries))
     }
 
     /// Runs one test binary in its package's folder, as cargo would.
-    fn binary(&mut self, binary: &TestBinary, place: &Place, filter: Option<&str>) -> Result<()> {
+    fn on_host(&self, binary: &TestBinary, place: &Place, filter: Option<&str>) -> Result<Run> {
         let mut command = Command::new(&binary.executable);
         command
             .current_dir(&binary.folder)
             .env("CARGO_MANIFEST_DIR", &binary.folder)
-            .env("SOCKGATE_BIN", &place.command)
-            .env("SOCKGATE_GUESTS", &place.guests)
-            .env("SOCKGATE_ORACLES", self.workspace.oracles())
-            // The toolchain is pinned, and only so does libtest tell what each test took.
-            .env("RUSTC_BOOTSTRAP", "1")
-            .args(["-Z", "unstable-options", "--report-time"])
-            .args(["--show-output", "--color", "never"]);
-        if self.options.long {
-            command.env("SOCKGATE_LONG", "1");
+            .args(LIBTEST);
+        place.tell(&mut command, self.workspace);
+        if let Ok(boot) = &self.uml {
+            command.env("SOCKGATE_KERNEL_INIT", &boot.init);
         }
         if binary.phase == Phase::Serial {
             command.args(["--test-threads", "1"]);
@@ -218,7 +257,8 @@ impl Session<'_> {
         let start = announce(DOCTESTS);
         let mut command = self.workspace.cargo_host(&["test", "--doc"]);
         command.args(["--", "--show-output", "--color", "never"]);
-        self.follow("doc", &mut command)?;
+        let run = self.follow("doc", &mut command)?;
+        self.report.add(run);
         self.report.stage(DOCTESTS, start.elapsed());
         self.report.time(DOCTESTS, start.elapsed());
         Ok(())
@@ -233,7 +273,7 @@ impl Session<'_> {
     }
 
     /// Runs what prints libtest's lines, shows each test as it ends, and reads the outcome.
-    fn follow(&mut self, name: &str, command: &mut Command) -> Result<()> {
+    fn follow(&self, name: &str, command: &mut Command) -> Result<Run> {
         let start = Instant::now();
         let mut child = command
             .stdin(Stdio::null())
@@ -241,7 +281,7 @@ impl Session<'_> {
             .spawn()
             .with_context(|| format!("cannot start {}", shown(command)))?;
         let output = Output::of(child.stdout.take().context("the child has no stdout")?);
-        let mut reader = Reader::new(name);
+        let mut reader = Reader::new(name, Kernel::Host);
         let mut seen = 0;
         let mut status = None;
         loop {
@@ -263,15 +303,42 @@ impl Session<'_> {
         }
         let status = child.wait()?;
         let why = format!("ended with {status} after {:?}", start.elapsed());
-        self.report.add(reader.finish(status.success(), &why));
-        Ok(())
+        Ok(reader.finish(status.success(), &why))
     }
 }
+
+/// How libtest is asked to say what each test took and printed.
+const LIBTEST: [&str; 6] = [
+    "-Z",
+    "unstable-options",
+    "--report-time",
+    "--show-output",
+    "--color",
+    "never",
+];
 
 /// What the tests are told about the build.
 struct Place {
     command: PathBuf,
     guests: PathBuf,
+    long: bool,
+}
+
+impl Place {
+    /// Sets the variables that tests read.
+    fn tell(&self, command: &mut Command, workspace: &Workspace) {
+        command
+            .env("SOCKGATE_BIN", &self.command)
+            .env("SOCKGATE_GUESTS", &self.guests)
+            .env("SOCKGATE_ORACLES", workspace.oracles())
+            // Compiled guests are kept where User Mode Linux may write as well.
+            .env("XDG_CACHE_HOME", kernel::compiled(workspace))
+            // The toolchain is pinned, and only so does libtest tell what each test took.
+            .env("RUSTC_BOOTSTRAP", "1");
+        if self.long {
+            command.env("SOCKGATE_LONG", "1");
+        }
+    }
 }
 
 /// What `--only` leaves of the test binaries.

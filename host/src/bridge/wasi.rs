@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sockgate_policy::{
-    Address, Denial, Family, Kind, Operation, Origin, Permit, SocketFacts, SocketType,
+    Address, Content, Denial, Family, Kind, Operation, Origin, Permit, SocketFacts, SocketType,
 };
 use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddress, Network};
@@ -156,14 +156,15 @@ impl Judge {
     fn judge_send(&self, facts: &SocketFacts, to: &Address) -> Outcome<()> {
         let gate = self.guest.gate();
         let heard = self.known().heard.contains(to, std::time::Instant::now());
-        let mut verdict = gate.send_to(facts, to);
+        let content = Content::sent(facts.kind, &[]);
+        let mut verdict = gate.send_to(facts, to, &content);
         if verdict.is_err() && heard {
             for local in self.locals(|known| &known.bound) {
                 let facts = SocketFacts {
                     local,
                     ..facts.clone()
                 };
-                verdict = gate.reply(&facts, to);
+                verdict = gate.reply(&facts, to, &content);
                 if verdict.is_err() {
                     break;
                 }
@@ -192,7 +193,8 @@ impl Judge {
                 local,
                 ..facts.clone()
             };
-            self.tell("receive", from, gate.receive_from(&facts, from))?;
+            let content = Content::received(facts.kind, &[]);
+            self.tell("receive", from, gate.receive_from(&facts, from, &content))?;
         }
         self.known().heard.remember(from, std::time::Instant::now());
         Ok(())

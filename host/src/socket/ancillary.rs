@@ -4,10 +4,12 @@ use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 
 use bytes::{Bytes, BytesMut};
-use sockgate_policy::{Address, AncillaryKind, AncillarySet, Carries, MessageFlags, Permit};
+use sockgate_policy::{
+    Address, AncillaryKind, AncillarySet, Carries, Family, MessageFlags, Permit,
+};
 
-use super::attempt::{self, Addressee, Reception};
-use super::data::{Attempt, conversation, filled, interest, reception};
+use super::attempt::{self, Addressee, Destination, Reception};
+use super::data::{Attempt, MESSAGE_LIMIT, conversation, filled, interest, reception};
 use super::descriptors::{Handle, Opaque, Passed};
 use super::sys::EncodedAddress;
 use super::sys::cmsg::{Control, ControlIn, ControlOut};
@@ -42,6 +44,9 @@ pub(crate) enum PlainOut {
     TrafficClass(u8),
     SegmentSize(u16),
     TxTime(u64),
+    AlgOperation(u32),
+    AlgIv(Vec<u8>),
+    AlgAssociatedLength(u32),
     Raw {
         level: i32,
         kind: i32,
@@ -60,6 +65,9 @@ impl PlainOut {
             PlainOut::TrafficClass(_) => AncillaryKind::TrafficClass,
             PlainOut::SegmentSize(_) => AncillaryKind::SegmentSize,
             PlainOut::TxTime(_) => AncillaryKind::TxTime,
+            PlainOut::AlgOperation(_) | PlainOut::AlgIv(_) | PlainOut::AlgAssociatedLength(_) => {
+                AncillaryKind::Algorithm
+            }
             PlainOut::Raw { level, kind, .. } => AncillaryKind::Raw {
                 level: *level,
                 kind: *kind,
@@ -133,6 +141,9 @@ impl PlainOut {
             PlainOut::TrafficClass(class) => ControlOut::TrafficClass(class),
             PlainOut::SegmentSize(size) => ControlOut::SegmentSize(size),
             PlainOut::TxTime(time) => ControlOut::TxTime(time),
+            PlainOut::AlgOperation(operation) => ControlOut::AlgOperation(operation),
+            PlainOut::AlgIv(ref iv) => ControlOut::AlgIv(iv),
+            PlainOut::AlgAssociatedLength(length) => ControlOut::AlgAssociatedLength(length),
             PlainOut::Raw {
                 level,
                 kind,
@@ -172,6 +183,19 @@ impl Inner {
     ) -> Outcome<Attempt<u64>> {
         self.may_pass_along(ancillary)?;
         let Some(to) = to.filter(|to| !self.is_own_peer(to)) else {
+            if self.sends_unnamed
+                && let Some(to) = self.unnamed_destination()
+            {
+                return self.send_judged(&to, pieces, |to, pieces| {
+                    self.send_message(
+                        to.permit(),
+                        Addressee::Unnamed(to),
+                        pieces,
+                        ancillary,
+                        flags,
+                    )
+                });
+            }
             let state = self.converse("send-msg")?;
             let permit = conversation(&state)?;
             return self.send_message(permit, Addressee::Peer(permit), pieces, ancillary, flags);
@@ -180,9 +204,35 @@ impl Inner {
         if !self.is_datagram() {
             return Err(self.named_another().into());
         }
-        self.with_destination(to, |to| {
+        self.send_judged(to, pieces, |to, pieces| {
             self.send_message(to.permit(), Addressee::Named(to), pieces, ancillary, flags)
         })
+    }
+
+    /// Judges a message and sends it. One that is judged by what is in it is put together first, so that
+    /// what was judged is what is sent.
+    fn send_judged(
+        &self,
+        to: &Address,
+        pieces: &[IoSlice<'_>],
+        send: impl Fn(&Destination, &[IoSlice<'_>]) -> Outcome<Attempt<u64>>,
+    ) -> Outcome<Attempt<u64>> {
+        match pieces {
+            [piece] => self.with_destination(to, piece, |to| send(to, pieces)),
+            _ if self.inspected.is_none() => self.with_destination(to, &[], |to| send(to, pieces)),
+            _ => {
+                let length = pieces.iter().map(|piece| piece.len()).sum();
+                if length > MESSAGE_LIMIT {
+                    return Err(Errno::MSGSIZE.into());
+                }
+                let _held = self.guest.hold(length)?;
+                let mut whole = Vec::with_capacity(length);
+                for piece in pieces {
+                    whole.extend_from_slice(piece);
+                }
+                self.with_destination(to, &whole, |to| send(to, &[IoSlice::new(&whole)]))
+            }
+        }
     }
 
     /// A name on a socket of connections may be its peer's.
@@ -281,7 +331,9 @@ impl Inner {
     }
 
     fn check_ancillary<O: Carries>(&self, permit: &Permit<O>, kind: AncillaryKind) -> Outcome<()> {
-        if permit.ancillary_out().contains(kind) {
+        // They have no meaning but on an algorithm's socket, which does nothing without them.
+        let own = kind == AncillaryKind::Algorithm && self.kind.family == Family::Alg;
+        if own || permit.ancillary_out().contains(kind) {
             return Ok(());
         }
         Err(self.guest.withhold(
@@ -305,9 +357,17 @@ impl Inner {
         let start = buffer.len();
         let hearing = self.hearing(&state)?;
         let socket_type = self.kind.socket_type;
-        let received =
-            attempt::recv_message(hearing, self.fd(), socket_type, buffer, max, control, flags);
-        let incoming = match received {
+        let room = self.room_to_judge(max);
+        let received = attempt::recv_message(
+            hearing,
+            self.fd(),
+            socket_type,
+            buffer,
+            room,
+            control,
+            flags,
+        );
+        let mut incoming = match received {
             Ok(incoming) => incoming,
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
             Err(errno) => return Err(errno.into()),
@@ -315,7 +375,9 @@ impl Inner {
         let own = flags.contains(MessageFlags::ERRQUEUE);
         let allowed = match hearing {
             // The error queue holds what this socket sent itself.
-            Reception::Anyone(_) if !own => self.heard_ancillary(&mut state, incoming.source)?,
+            Reception::Anyone(_) if !own => {
+                self.heard_ancillary(&mut state, incoming.source, &buffer[start..])?
+            }
             hearing => Some(hearing.ancillary()),
         };
         let Some(allowed) = allowed else {
@@ -326,6 +388,12 @@ impl Inner {
             return Ok(Attempt::Hidden);
         };
         drop(state);
+        if incoming.length > max {
+            // More than the guest asked for was there to be judged, not to be handed over.
+            buffer.truncate(start + max);
+            incoming.length = max;
+            incoming.flags |= ReceivedFlags::TRUNC;
+        }
         self.guest.audit().note(|| {
             self.event("recv-msg")
                 .arguments(format_args!("{max} bytes, {control} of control"))
@@ -340,9 +408,10 @@ impl Inner {
         &self,
         state: &mut State,
         source: Option<EncodedAddress>,
+        message: &[u8],
     ) -> Outcome<Option<AncillarySet>> {
         let source = source.unwrap_or_else(EncodedAddress::empty);
-        if !self.hears(state, &source)? {
+        if !self.hears(state, &source, message)? {
             return Ok(None);
         }
         let sender = state.sender.as_ref();
@@ -363,7 +432,7 @@ impl Inner {
             ..
         } = incoming;
         let source = match source {
-            Some(source) => source.decode()?,
+            Some(source) => source.decode_of(self.kind.protocol)?,
             None => None,
         };
         let ancillary = self.let_through(control, allowed);

@@ -30,11 +30,10 @@ use super::{Errno, Guest, Outcome};
 pub(super) fn served(kind: Kind) -> Result<Kind, Errno> {
     match (kind.family, kind.socket_type) {
         (Family::Other(_), _) => Err(Errno::AFNOSUPPORT),
-        (_, SocketType::Raw | SocketType::Rdm | SocketType::Other(_)) => Err(Errno::SOCKTNOSUPPORT),
-        (
-            Family::Inet | Family::Inet6 | Family::Unix,
-            SocketType::Stream | SocketType::Datagram | SocketType::SeqPacket,
-        ) => Ok(kind),
+        (_, SocketType::Other(_)) | (Family::Unix, SocketType::Raw | SocketType::Rdm) => {
+            Err(Errno::SOCKTNOSUPPORT)
+        }
+        _ => Ok(kind),
     }
 }
 
@@ -79,8 +78,9 @@ pub(super) fn listen(
 pub(super) fn accept(
     _: &Permit<op::Listen>,
     fd: BorrowedFd<'_>,
+    kind: Kind,
 ) -> Result<(OwnedFd, Option<Address>), Errno> {
-    life::accept(fd)
+    life::accept(fd, kind)
 }
 
 /// connect(2), to the canonical address that was judged.
@@ -121,6 +121,16 @@ pub(super) fn send_to(
     message::send_to(fd, data, flags, &to.route.encoded)
 }
 
+/// send(2) without a name, to where the socket is bound or connected, which was judged with the message.
+pub(super) fn send_unnamed(
+    _: &Destination,
+    fd: BorrowedFd<'_>,
+    data: &[u8],
+    flags: MessageFlags,
+) -> Result<usize, Errno> {
+    message::send(fd, data, flags)
+}
+
 /// sendto(2) with MSG_FASTOPEN, which connects.
 pub(super) fn fast_open(
     permit: &Permit<op::Connect>,
@@ -142,12 +152,16 @@ pub(super) enum Addressee<'a> {
     ),
     /// Somebody by name.
     Named(&'a Destination),
+    /// Where the socket is bound or connected, judged with the message.
+    Unnamed(
+        #[expect(dead_code, reason = "the proof that sending there was granted")] &'a Destination,
+    ),
 }
 
 impl<'a> Addressee<'a> {
     fn encoded(self) -> Option<&'a EncodedAddress> {
         match self {
-            Addressee::Peer(_) => None,
+            Addressee::Peer(_) | Addressee::Unnamed(_) => None,
             Addressee::Named(destination) => Some(&destination.route.encoded),
         }
     }
@@ -240,14 +254,16 @@ pub(super) fn recv_from(
     message::recv_from(fd, socket_type, buffer, max, flags)
 }
 
-/// The head of the next message, which stays where it is: its sender and its length.
+/// The next message, which stays where it is: its sender, its length, and its first bytes up to `head`.
 pub(super) fn peek(
     _: Reception<'_>,
     fd: BorrowedFd<'_>,
     socket_type: SocketType,
-) -> Result<Datagram, Errno> {
-    let mut nothing = BytesMut::new();
-    message::recv_from(fd, socket_type, &mut nothing, 0, MessageFlags::PEEK)
+    head: usize,
+) -> Result<(Datagram, BytesMut), Errno> {
+    let mut bytes = BytesMut::new();
+    let next = message::recv_from(fd, socket_type, &mut bytes, head, MessageFlags::PEEK)?;
+    Ok((next, bytes))
 }
 
 /// Takes the next message out of the queue, unread.
@@ -456,9 +472,10 @@ pub(super) fn encode(kind: Kind, address: &Address) -> Result<EncodedAddress, Er
             let mapped = SocketAddrV6::new(four.ip().to_ipv6_mapped(), four.port(), 0, 0);
             EncodedAddress::try_from(&Address::Inet6(mapped))
         }
-        (Family::Inet6, Address::Inet6(_))
-        | (Family::Inet, Address::Inet(_))
-        | (Family::Unix, Address::Unix(_)) => EncodedAddress::try_from(address),
+        (Family::Rds | Family::Smc, Address::Inet(_) | Address::Inet6(_)) => {
+            EncodedAddress::try_from(address)
+        }
+        (family, address) if address.family() == family => EncodedAddress::try_from(address),
         _ => Err(Errno::AFNOSUPPORT),
     }
 }
@@ -471,7 +488,7 @@ pub(super) fn is_mapped(kind: Kind, address: &Address) -> bool {
             Address::Inet6(six) => {
                 *six.ip() != Ipv6Addr::UNSPECIFIED && six.ip().to_ipv4_mapped().is_some()
             }
-            Address::Unix(_) => false,
+            _ => false,
         }
 }
 

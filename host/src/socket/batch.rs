@@ -21,6 +21,8 @@ pub(crate) struct OutgoingHead<'a> {
 struct Routes {
     peer: Option<Permit<op::Converse>>,
     named: Vec<Option<Destination>>,
+    /// One for each message, where they are judged by what is in them.
+    each: Vec<Destination>,
 }
 
 impl Routes {
@@ -28,6 +30,15 @@ impl Routes {
         match index {
             None => self.peer.as_ref().map(Addressee::Peer),
             Some(index) => self.named.get(index)?.as_ref().map(Addressee::Named),
+        }
+    }
+
+    /// Whom the message at `place` goes to.
+    fn of(&self, place: usize, message: &OutgoingHead<'_>) -> Option<Addressee<'_>> {
+        match (self.each.get(place), message.to) {
+            (Some(judged), Some(_)) => Some(Addressee::Named(judged)),
+            (Some(judged), None) => Some(Addressee::Unnamed(judged)),
+            (None, to) => self.to(to),
         }
     }
 }
@@ -73,7 +84,8 @@ impl Inner {
         let (routes, allowed, refused) = self.judge_batch(messages, addresses, flags)?;
         let outgoing: Vec<(&[u8], Addressee<'_>)> = messages[..allowed]
             .iter()
-            .filter_map(|message| Some((message.data, routes.to(message.to)?)))
+            .enumerate()
+            .filter_map(|(place, message)| Some((message.data, routes.of(place, message)?)))
             .collect();
         let (count, failed) = attempt::send_batch(&outgoing, self.fd(), flags);
         if count == 0 && failed == Some(Errno::AGAIN) {
@@ -101,14 +113,28 @@ impl Inner {
         let mut routes = Routes {
             peer: None,
             named: addresses.iter().map(|_| None).collect(),
+            each: Vec::new(),
         };
+        let unnamed = match self.sends_unnamed {
+            true => self.unnamed_destination(),
+            false => None,
+        };
+        let one_by_one = self.inspected.is_some() || unnamed.is_some();
         for (place, message) in messages.iter().enumerate() {
-            let judged = match message.to {
+            let to = match message.to {
+                _ if !one_by_one => None,
+                None => unnamed.as_ref(),
+                Some(index) => addresses.get(index),
+            };
+            let judged = match (to, message.to) {
+                (Some(to), _) => self
+                    .judge_batch_message(to, message.data, flags)
+                    .map(|judged| routes.each.push(judged)),
                 _ if routes.to(message.to).is_some() => Ok(()),
-                None => self
+                (None, None) => self
                     .judge_batch_peer(flags)
                     .map(|permit| routes.peer = Some(permit)),
-                Some(index) => match (routes.named.get_mut(index), addresses.get(index)) {
+                (None, Some(index)) => match (routes.named.get_mut(index), addresses.get(index)) {
                     (Some(route), Some(to)) => self
                         .judge_batch_address(to, flags)
                         .map(|judged| *route = Some(judged)),
@@ -142,9 +168,22 @@ impl Inner {
             .take_if(|kept| kept.answers(to, &self.guest));
         let destination = match kept {
             Some(destination) => destination,
-            None => self.judge_destination(&mut state, to)?,
+            None => self.judge_destination(&mut state, to, &[])?,
         };
         drop(state);
+        self.check_flags(destination.permit(), flags, "send-many")?;
+        Ok(destination)
+    }
+
+    /// Judges one message with what is in it.
+    fn judge_batch_message(
+        &self,
+        to: &Address,
+        data: &[u8],
+        flags: MessageFlags,
+    ) -> Outcome<Destination> {
+        self.check_family(to)?;
+        let destination = self.judge_destination(&mut self.state(), to, data)?;
         self.check_flags(destination.permit(), flags, "send-many")?;
         Ok(destination)
     }
@@ -162,7 +201,7 @@ impl Inner {
         // The slab is bounded as a whole; a batch of large messages is a batch of fewer.
         let room = BatchRoom {
             count: wanted.count.min((MESSAGE_LIMIT / max.max(1)).max(1)),
-            max,
+            max: self.room_to_judge(max),
             control: wanted.control,
             flags: wanted.flags,
         };
@@ -171,20 +210,25 @@ impl Inner {
         let hearing = self.hearing(&state)?;
         let socket_type = self.kind.socket_type;
         let received = attempt::recv_batch(hearing, self.fd(), socket_type, slab, scratch, &room);
-        let heads = match received {
+        let mut heads = match received {
             Ok(heads) => heads,
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
             Err(errno) => return Err(errno.into()),
         };
         let heard = match hearing {
             Reception::Peer(_) => vec![Some(hearing.ancillary()); heads.len()],
-            Reception::Anyone(_) => heads
-                .iter()
-                .map(|head| self.heard_ancillary(&mut state, head.source))
-                .collect::<Outcome<_>>()?,
+            Reception::Anyone(_) => {
+                let mut at = 0;
+                let heard = heads.iter().map(|head| {
+                    let message = &slab[at..at + head.length];
+                    at += head.length;
+                    self.heard_ancillary(&mut state, head.source, message)
+                });
+                heard.collect::<Outcome<_>>()?
+            }
         };
         drop(state);
-        compact(slab, &heads, &heard);
+        compact(slab, &mut heads, &heard, max);
         let taken = self.batch_in(filled(slab), heads, heard)?;
         if taken.messages.is_empty() {
             return Ok(Attempt::Hidden);
@@ -218,7 +262,7 @@ impl Inner {
                     let known = encoded.iter().rposition(|known| *known == source);
                     let index = match known {
                         Some(index) => index,
-                        None => match source.decode()? {
+                        None => match source.decode_of(self.kind.protocol)? {
                             Some(address) => {
                                 encoded.push(source);
                                 taken.addresses.push(address);
@@ -250,18 +294,29 @@ impl Inner {
     }
 }
 
-/// Moves the bytes of heard messages together, over those of hidden ones.
-fn compact(slab: &mut BytesMut, heads: &[BatchHead], heard: &[Option<AncillarySet>]) {
-    if heard.iter().all(Option::is_some) {
+/// Moves the bytes of heard messages together, over those of hidden ones and those that are beyond what the
+/// guest asked for, which were there to be judged.
+fn compact(
+    slab: &mut BytesMut,
+    heads: &mut [BatchHead],
+    heard: &[Option<AncillarySet>],
+    max: usize,
+) {
+    if heard.iter().all(Option::is_some) && heads.iter().all(|head| head.length <= max) {
         return;
     }
     let (mut from, mut to) = (0, 0);
-    for (head, heard) in heads.iter().zip(heard) {
+    for (head, heard) in heads.iter_mut().zip(heard) {
+        let received = head.length;
         if heard.is_some() {
+            if received > max {
+                head.length = max;
+                head.flags |= ReceivedFlags::TRUNC;
+            }
             slab.copy_within(from..from + head.length, to);
             to += head.length;
         }
-        from += head.length;
+        from += received;
     }
     slab.truncate(to);
 }

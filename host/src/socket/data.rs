@@ -3,7 +3,7 @@
 use std::sync::MutexGuard;
 
 use bytes::{Bytes, BytesMut};
-use sockgate_policy::{Address, Family, MessageFlags, Permit, SocketType, op};
+use sockgate_policy::{Address, Content, Family, MessageFlags, Permit, SocketType, op};
 
 use super::attempt::{Destination, Reception, Sender};
 use super::sys::address::EncodedAddress;
@@ -108,6 +108,11 @@ impl Inner {
     /// One send(2) to the peer.
     #[inline]
     pub(crate) fn attempt_send(&self, data: &[u8], flags: MessageFlags) -> Outcome<Attempt<u64>> {
+        if self.sends_unnamed
+            && let Some(to) = self.unnamed_destination()
+        {
+            return self.attempt_send_unnamed(data, flags, &to);
+        }
         let state = self.converse("send")?;
         let permit = conversation(&state)?;
         if !permit.flags().contains(flags) {
@@ -115,6 +120,25 @@ impl Inner {
         }
         let sent = attempt::send(permit, self.fd(), data, flags);
         self.sent("send", permit, data.len(), sent)
+    }
+
+    /// Where a send without a name goes on a socket without a conversation.
+    pub(super) fn unnamed_destination(&self) -> Option<Address> {
+        sockgate_policy::unnamed_destination(&self.state().facts)
+    }
+
+    fn attempt_send_unnamed(
+        &self,
+        data: &[u8],
+        flags: MessageFlags,
+        to: &Address,
+    ) -> Outcome<Attempt<u64>> {
+        self.with_destination(to, data, |destination| {
+            let permit = destination.permit();
+            self.check_flags(permit, flags, "send")?;
+            let sent = attempt::send_unnamed(destination, self.fd(), data, flags);
+            self.sent("send", permit, data.len(), sent)
+        })
     }
 
     /// One sendto(2).
@@ -128,7 +152,7 @@ impl Inner {
         if !self.is_datagram() {
             return self.attempt_send_to_on_connection(data, flags, to);
         }
-        self.with_destination(to, |destination| {
+        self.with_destination(to, data, |destination| {
             let permit = destination.permit();
             self.check_flags(permit, flags, "send-to")?;
             let sent = attempt::send_to(destination, self.fd(), data, flags);
@@ -175,26 +199,32 @@ impl Inner {
         }
     }
 
-    /// Runs `attempt` with the judged destination: the one kept from last time, or a new verdict.
+    /// Runs `attempt` with the judged destination of `data`: the one kept from last time, or a new verdict.
+    /// Where messages are judged by what is in them, no verdict is kept.
     pub(super) fn with_destination<T>(
         &self,
         to: &Address,
+        data: &[u8],
         attempt: impl Fn(&Destination) -> Outcome<T>,
     ) -> Outcome<T> {
         self.begin()?;
         let mut state = self.state();
+        if self.inspected.is_some() {
+            let destination = self.judge_destination(&mut state, to, data)?;
+            return attempt(&destination);
+        }
         let kept = state
             .destination
             .take_if(|kept| kept.answers(to, &self.guest));
         let renewed = kept.is_none();
         let destination = match kept {
             Some(destination) => destination,
-            None => self.judge_destination(&mut state, to)?,
+            None => self.judge_destination(&mut state, to, data)?,
         };
         let mut outcome = attempt(&destination);
         state.destination = Some(destination);
         if !renewed && self.lost_inode(&state, &outcome) {
-            let destination = self.judge_destination(&mut state, to)?;
+            let destination = self.judge_destination(&mut state, to, data)?;
             outcome = attempt(&destination);
             state.destination = Some(destination);
         }
@@ -214,8 +244,10 @@ impl Inner {
         &self,
         state: &mut State,
         to: &Address,
+        data: &[u8],
     ) -> Outcome<Destination> {
-        let permit = self.may_send_to(state, to)?;
+        let content = Content::sent(self.kind, data);
+        let permit = self.may_send_to(state, to, &content)?;
         let destination = &permit.subject().address;
         if self.kind.family == Family::Inet6 && attempt::is_mapped(self.kind, destination) {
             self.open_dual_stack(state)?;
@@ -295,8 +327,9 @@ impl Inner {
         }
         let start = buffer.len();
         let socket_type = self.kind.socket_type;
-        let received = attempt::recv_from(permit, self.fd(), socket_type, buffer, max, flags);
-        let datagram = match received {
+        let room = self.room_to_judge(max);
+        let received = attempt::recv_from(permit, self.fd(), socket_type, buffer, room, flags);
+        let mut datagram = match received {
             Ok(datagram) => datagram,
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
             Err(errno) => {
@@ -308,19 +341,22 @@ impl Inner {
             }
         };
         let source = datagram.source.unwrap_or_else(EncodedAddress::empty);
-        if !self.hears(&mut state, &source)? {
+        if !self.hears(&mut state, &source, &buffer[start..])? {
             buffer.truncate(start);
             if flags.contains(MessageFlags::PEEK) {
                 attempt::discard(reception(&state)?, self.fd())?;
             }
             return Ok(Attempt::Hidden);
         }
+        // More than the guest asked for was there to be judged, not to be handed over.
+        buffer.truncate(start + max);
+        datagram.length = datagram.length.min(max);
         self.guest.audit().note(|| {
             let event = self
                 .event(operation)
                 .arguments(format_args!("{max} bytes"))
                 .bytes(datagram.length);
-            let event = match source.decode() {
+            let event = match source.decode_of(self.kind.protocol) {
                 Ok(Some(source)) => event.address(source),
                 _ => event,
             };
@@ -337,9 +373,21 @@ impl Inner {
         Ok(Attempt::Done((length, source)))
     }
 
-    /// Whether this sender is heard here. The last one is remembered with its verdict.
-    pub(super) fn hears(&self, state: &mut State, source: &EncodedAddress) -> Outcome<bool> {
+    /// The room that a receive needs, so that the policy sees enough of the message.
+    pub(super) fn room_to_judge(&self, max: usize) -> usize {
+        max.max(self.inspected.unwrap_or(0))
+    }
+
+    /// Whether this message of this sender is heard here. The last sender is remembered with its verdict,
+    /// which holds for its next message too unless those are judged by what is in them.
+    pub(super) fn hears(
+        &self,
+        state: &mut State,
+        source: &EncodedAddress,
+        message: &[u8],
+    ) -> Outcome<bool> {
         if let Some(sender) = &mut state.sender
+            && self.inspected.is_none()
             && sender.encoded == *source
             && sender.permit.holds(self.guest.gate())
         {
@@ -350,11 +398,21 @@ impl Inner {
             }
             return Ok(true);
         }
-        let address = self.sender_address(source)?;
-        let Some(permit) = self.judge_sender(state, &address) else {
+        let Some(address) = self.sender_address(state, source)? else {
+            return Ok(false);
+        };
+        let content = Content::received(self.kind, message);
+        let Some(permit) = self.judge_sender(state, &address, &content) else {
             return Ok(false);
         };
         let now = now();
+        if let Some(sender) = &mut state.sender
+            && sender.encoded == *source
+            && now.duration_since(sender.remembered) <= REMEMBER_AFTER
+        {
+            sender.permit = permit;
+            return Ok(true);
+        }
         state.heard.remember(permit.subject(), now);
         if address != *permit.subject() {
             state.heard.remember(&address, now);
@@ -367,12 +425,16 @@ impl Inner {
         Ok(true)
     }
 
-    /// The address that a sender is judged by: one that gives none is unnamed.
-    fn sender_address(&self, source: &EncodedAddress) -> Outcome<Address> {
-        match source.decode()? {
-            Some(address) => Ok(address),
-            None => Ok(Address::Unix(sockgate_policy::UnixAddress::Unnamed)),
-        }
+    /// The address that a sender is judged by. One that gives none is unnamed; where the family has no
+    /// senders' names it is the peer, or the place that the socket is bound to.
+    fn sender_address(&self, state: &State, source: &EncodedAddress) -> Outcome<Option<Address>> {
+        Ok(match source.decode_of(self.kind.protocol)? {
+            Some(address) => Some(address),
+            None if self.kind.family == Family::Unix => {
+                Some(Address::Unix(sockgate_policy::UnixAddress::Unnamed))
+            }
+            None => state.facts.peer.clone().or(state.facts.local.clone()),
+        })
     }
 
     /// Room for the next receive: what was asked for, within what may be allocated. A message that may be
@@ -386,8 +448,8 @@ impl Inner {
             return Ok(Some(max));
         }
         let state = self.may_hear("recv", MessageFlags::empty())?;
-        match attempt::peek(self.hearing(&state)?, self.fd(), self.kind.socket_type) {
-            Ok(next) => Ok(Some(
+        match attempt::peek(self.hearing(&state)?, self.fd(), self.kind.socket_type, 0) {
+            Ok((next, _)) => Ok(Some(
                 max.min(next.true_length.clamp(MESSAGE_CHUNK, MESSAGE_LIMIT)),
             )),
             Err(Errno::AGAIN) => Ok(None),
@@ -485,6 +547,7 @@ impl Socket {
         }
         let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
         let buffer = &mut self.buffer;
+        let protocol = inner.kind.protocol;
         let (_, source) = inner
             .receive(
                 buffer,
@@ -494,7 +557,7 @@ impl Socket {
                 |inner, buffer, room| inner.attempt_recv_datagram(buffer, room, flags, "recv-from"),
             )
             .await?;
-        Ok((filled(buffer), source.decode()?))
+        Ok((filled(buffer), source.decode_of(protocol)?))
     }
 }
 

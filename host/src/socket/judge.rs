@@ -7,8 +7,8 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use sockgate_policy::{
-    Address, Carries, Denial, DescriptorKind, GroupRequest, MessageFlags, OnReload, OptionName,
-    Permit, op,
+    Address, Carries, Content, Denial, DescriptorKind, GroupRequest, MessageFlags, OnReload,
+    OptionName, Permit, op,
 };
 
 use super::{Errno, Failure, Inner, Outcome, State, now};
@@ -230,13 +230,18 @@ impl Inner {
         Ok(state)
     }
 
-    /// Judges a datagram's sender; tells the operator of a hidden one.
+    /// Judges a message and its sender; tells the operator of a hidden one.
     pub(super) fn judge_sender(
         &self,
         state: &State,
         sender: &Address,
+        content: &Content,
     ) -> Option<Permit<op::ReceiveFrom>> {
-        match self.guest.gate().receive_from(&state.facts, sender) {
+        match self
+            .guest
+            .gate()
+            .receive_from(&state.facts, sender, content)
+        {
             Ok(permit) => Some(permit),
             Err(denial) => {
                 self.guest
@@ -247,12 +252,17 @@ impl Inner {
         }
     }
 
-    /// Judges a destination: by `send-to`, or by `reply` where it was heard lately.
-    pub(super) fn may_send_to(&self, state: &State, to: &Address) -> Outcome<Permit<op::SendTo>> {
+    /// Judges a destination, and the message for it: by `send-to`, or by `reply` where it was heard lately.
+    pub(super) fn may_send_to(
+        &self,
+        state: &State,
+        to: &Address,
+        content: &Content,
+    ) -> Outcome<Permit<op::SendTo>> {
         let gate = self.guest.gate();
-        let verdict = gate.send_to(&state.facts, to).or_else(|denial| {
+        let verdict = gate.send_to(&state.facts, to, content).or_else(|denial| {
             if state.heard.contains(to, now()) {
-                gate.reply(&state.facts, to)
+                gate.reply(&state.facts, to, content)
             } else {
                 Err(denial)
             }

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::BytesMut;
 use sockgate_policy::{
-    Address, AdoptedState, DescriptorKind, Family, Kind, SocketFacts, SocketSlot, SocketType,
-    UnixAddress,
+    Address, AdoptedState, BluetoothAddress, DescriptorKind, Family, Kind, SocketFacts, SocketSlot,
+    UnixAddress, VSOCK_ANY,
 };
 
 use super::sys::life::{self, How};
@@ -114,13 +114,9 @@ impl Socket {
 /// What the kernel says of a descriptor that came from outside, and what was done with it.
 pub(super) fn facts_of(fd: BorrowedFd<'_>) -> Result<(SocketFacts, AdoptedState), Errno> {
     let mut facts = SocketFacts::new(life::kind_of(fd)?);
-    let local = life::local_address(fd)?;
-    let unbound = match &local {
-        Address::Unix(unix) => *unix == UnixAddress::Unnamed,
-        ip => ip.port() == Some(0),
-    };
-    facts.local = (!unbound).then_some(local);
-    facts.peer = life::peer_address(fd).ok();
+    let local = life::local_address(fd, facts.kind)?;
+    facts.local = (!chosen(&local)).then_some(local);
+    facts.peer = life::peer_address(fd, facts.kind).ok();
     if facts.kind.family == Family::Inet6 {
         facts.v6only = option::get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY)? != 0;
     }
@@ -171,7 +167,11 @@ impl Inner {
         let file = bound?;
         let local = match &file {
             Some(_) => permit.subject().address.clone(),
-            None => life::local_address(self.fd())?,
+            None => match life::local_address(self.fd(), self.kind) {
+                // An algorithm's socket does not tell its name.
+                Err(Errno::OPNOTSUPP) => permit.subject().address.clone(),
+                local => local?,
+            },
         };
         {
             let mut state = self.state();
@@ -201,7 +201,12 @@ impl Inner {
     /// An address of another family is no business of the policy's: the kernel would answer the same.
     pub(super) fn check_family(&self, address: &Address) -> Outcome<()> {
         let family = address.family();
-        if family == self.kind.family || attempt::is_mapped(self.kind, address) {
+        let ip = self.kind.has_ip_addresses()
+            && !matches!(self.kind.family, Family::Inet | Family::Inet6);
+        if family == self.kind.family
+            || attempt::is_mapped(self.kind, address)
+            || (ip && address.ip().is_some())
+        {
             return Ok(());
         }
         Err(match self.kind.family {
@@ -253,24 +258,35 @@ impl Inner {
         if let Some(bound @ Address::Unix(_)) = &self.state().facts.local {
             return Ok(bound.clone());
         }
-        Ok(life::local_address(self.fd())?)
+        Ok(life::local_address(self.fd(), self.kind)?)
     }
 
     /// getpeername(2)
     pub(crate) fn peer_address(&self) -> Outcome<Address> {
-        Ok(life::peer_address(self.fd())?)
+        Ok(life::peer_address(self.fd(), self.kind)?)
     }
 
     /// Whether messages have senders of their own.
     pub(super) fn is_datagram(&self) -> bool {
-        self.kind.socket_type == SocketType::Datagram
+        self.kind.is_datagram()
     }
 }
 
-/// Whether a bind to this address lets the kernel choose.
+/// Whether a bind to this address lets the kernel choose, as on a socket that was never bound.
 fn chosen(address: &Address) -> bool {
     match address {
+        Address::Inet(_) | Address::Inet6(_) => address.port() == Some(0),
         Address::Unix(unix) => *unix == UnixAddress::Unnamed,
-        ip => ip.port() == Some(0),
+        Address::Netlink(netlink) => netlink.pid == 0,
+        Address::Vsock(vsock) => vsock.port == VSOCK_ANY,
+        Address::Bluetooth(BluetoothAddress::L2cap { psm, cid, .. }) => *psm == 0 && *cid == 0,
+        Address::Bluetooth(BluetoothAddress::Rfcomm { channel, .. }) => *channel == 0,
+        Address::Qipcrtr(qipcrtr) => qipcrtr.port == 0,
+        // They are bound to what they name, all of it where they name nothing.
+        Address::Packet(_)
+        | Address::Can(_)
+        | Address::Tipc(_)
+        | Address::Alg(_)
+        | Address::Bluetooth(_) => false,
     }
 }

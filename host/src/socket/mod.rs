@@ -37,7 +37,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use sockgate_policy::{Address, Kind, Origin, Permit, SocketFacts, SocketSlot, SocketType, op};
+use sockgate_policy::{
+    Address, Content, Family, Kind, Origin, Permit, SocketFacts, SocketSlot, op,
+};
 
 pub(crate) use ancillary::{AncillaryIn, AncillaryOut, MessageIn, PlainOut};
 pub(crate) use batch::{BatchIn, BatchSent, OutgoingHead};
@@ -56,6 +58,7 @@ pub use sys::inherited::{InheritedSocket, inherited_sockets};
 pub(crate) use sys::life::How;
 pub(crate) use sys::message::ReceivedFlags;
 pub(crate) use sys::poll::Readiness;
+pub use sys::probe::{Probe, ProbeError, ProbeStatus, probe, probe_families};
 pub(crate) use sys::resolve::{Eai, Hints, LookupFlags, NameFlags};
 pub use wait::{CancelHandle, Timeout, WaitMode};
 pub(crate) use wait::{Descriptor, Interest};
@@ -111,6 +114,10 @@ pub(crate) struct Inner {
     kind: Kind,
     /// Whether what is received may come from somebody else than the peer.
     has_senders: bool,
+    /// Each message is judged by what is in it; of a received one the policy wants to see so many bytes.
+    inspected: Option<usize>,
+    /// A send without a name may go to where the socket is bound, and is judged as if it named that.
+    sends_unnamed: bool,
     number: u64,
     state: Mutex<State>,
     interrupted: AtomicBool,
@@ -162,8 +169,10 @@ impl Inner {
         let inner = Arc::new(Inner {
             guest: guest.clone(),
             kind: facts.kind,
-            has_senders: facts.kind.socket_type == SocketType::Datagram
-                && facts.origin != Origin::Pair,
+            has_senders: facts.kind.is_datagram() && facts.origin != Origin::Pair,
+            inspected: Content::head(facts.kind),
+            sends_unnamed: Content::head(facts.kind).is_some()
+                || !(facts.kind.has_ip_addresses() || facts.kind.family == Family::Unix),
             number: guest.next_number(),
             state: Mutex::new(State {
                 facts,

@@ -157,7 +157,7 @@ impl Inner {
         match self.kind.family {
             Family::Inet => Ok(option::IPPROTO_IP),
             Family::Inet6 => Ok(option::IPPROTO_IPV6),
-            Family::Unix | Family::Other(_) => Err(Errno::NOPROTOOPT.into()),
+            _ => Err(Errno::NOPROTOOPT.into()),
         }
     }
 

@@ -68,12 +68,18 @@ impl Inner {
                 Err(Failure::Errno(_)) => return Ok(true),
                 Err(stopped) => return Err(stopped),
             };
-            match attempt::peek(self.hearing(&state)?, self.fd(), self.kind.socket_type) {
-                Ok(next) => {
+            let head = self.inspected.unwrap_or(0);
+            match attempt::peek(
+                self.hearing(&state)?,
+                self.fd(),
+                self.kind.socket_type,
+                head,
+            ) {
+                Ok((next, bytes)) => {
                     let source = next
                         .source
                         .unwrap_or_else(super::sys::EncodedAddress::empty);
-                    if self.hears(&mut state, &source)? {
+                    if self.hears(&mut state, &source, &bytes)? {
                         return Ok(true);
                     }
                     attempt::discard(reception(&state)?, self.fd())?;

@@ -17,16 +17,19 @@ pub enum Phase {
     Bindings,
     /// Tests of the command and the guests, several at once within a binary.
     Integration,
+    /// Tests of socket families, on the machine's kernel and then in User Mode Linux.
+    Families,
     /// Tests that measure time, one at a time with the machine to themselves.
     Serial,
 }
 
 impl Phase {
     /// In the order they run.
-    pub const ALL: [Phase; 4] = [
+    pub const ALL: [Phase; 5] = [
         Phase::Unit,
         Phase::Bindings,
         Phase::Integration,
+        Phase::Families,
         Phase::Serial,
     ];
 
@@ -36,6 +39,7 @@ impl Phase {
             Phase::Unit => "unit",
             Phase::Bindings => "bindings",
             Phase::Integration => "integration",
+            Phase::Families => "families",
             Phase::Serial => "serial",
         }
     }
@@ -46,6 +50,7 @@ impl Phase {
             return Phase::Serial;
         }
         match package {
+            "sockgate-tests" if kind == "test" && target.starts_with("family_") => Phase::Families,
             "sockgate-bindings-test" => Phase::Bindings,
             "sockgate-tests" if kind == "test" => Phase::Integration,
             _ => Phase::Unit,
@@ -64,9 +69,13 @@ pub struct TestBinary {
     pub phase: Phase,
 }
 
-/// Builds every test binary of the host's packages. Cargo's progress and messages go to stderr.
-pub fn build(workspace: &Workspace) -> Result<Vec<TestBinary>> {
+/// Builds every test binary of the host's packages, or of this phase alone where that is known beforehand.
+/// Cargo's progress and messages go to stderr.
+pub fn build(workspace: &Workspace, phase: Option<Phase>) -> Result<Vec<TestBinary>> {
     let mut command = workspace.cargo_host(&["test", "--no-run"]);
+    if phase == Some(Phase::Families) {
+        command.args(["--test", "family_*"]);
+    }
     command
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit());

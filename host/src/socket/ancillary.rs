@@ -502,6 +502,7 @@ fn kind_of(message: &ControlIn) -> AncillaryKind {
         ControlIn::ExtendedError(_) => AncillaryKind::ExtendedError,
         ControlIn::DropCount(_) => AncillaryKind::DropCount,
         ControlIn::SegmentSize(_) => AncillaryKind::SegmentSize,
+        ControlIn::PacketAuxdata(_) => AncillaryKind::PacketAuxdata,
         // IP_RECVOPTS, SO_MARK
         ControlIn::IpOptions(_) => AncillaryKind::Raw { level: 0, kind: 6 },
         ControlIn::Mark(_) => AncillaryKind::Raw { level: 1, kind: 36 },

@@ -246,7 +246,7 @@ impl Inner {
         to: &Address,
         data: &[u8],
     ) -> Outcome<Destination> {
-        let content = Content::sent(self.kind, data);
+        let content = Content::sent_by(&state.facts, data);
         let permit = self.may_send_to(state, to, &content)?;
         let destination = &permit.subject().address;
         if self.kind.family == Family::Inet6 && attempt::is_mapped(self.kind, destination) {

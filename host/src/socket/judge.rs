@@ -7,8 +7,8 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use sockgate_policy::{
-    Address, Carries, Content, Denial, DescriptorKind, GroupRequest, MessageFlags, OnReload,
-    OptionName, Permit, op,
+    Address, Carries, Content, Denial, DescriptorKind, GroupRequest, Membership, MessageFlags,
+    OnReload, OptionName, Permit, op,
 };
 
 use super::{Errno, Failure, Inner, Outcome, State, now};
@@ -319,6 +319,20 @@ impl Inner {
             .guest
             .gate()
             .set_option(&self.state().facts, name, value);
+        self.guest
+            .decide(verdict, || self.event("set-option").arguments(name))
+    }
+
+    pub(super) fn may_set_membership(
+        &self,
+        name: OptionName,
+        membership: &Membership,
+    ) -> Outcome<Permit<op::SetOption>> {
+        self.begin()?;
+        let verdict = self
+            .guest
+            .gate()
+            .set_membership(&self.state().facts, name, membership);
         self.guest
             .decide(verdict, || self.event("set-option").arguments(name))
     }

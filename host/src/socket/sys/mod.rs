@@ -20,6 +20,7 @@ pub mod cmsg;
 pub mod diag;
 pub mod errno;
 mod fields;
+pub mod generic;
 pub mod host;
 mod inet;
 pub mod inherited;

@@ -419,7 +419,7 @@ impl Inner {
             ..
         } = incoming;
         let source = match source {
-            Some(source) => source.decode()?,
+            Some(source) => source.decode(self.kind)?,
             None => None,
         };
         let ancillary = self.let_through(control, allowed);

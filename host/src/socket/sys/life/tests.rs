@@ -6,6 +6,7 @@ use super::super::Errno;
 use super::super::message;
 use super::super::testing::{datagram_pair, kind, received, stream_pair};
 use super::*;
+use crate::socket::sys::testing::{accept, local_address, peer_address};
 
 const KINDS: &[(Family, SocketType)] = &[
     (Family::Inet, SocketType::Stream),

@@ -17,6 +17,7 @@ pub(crate) use super::sys::option::{
     TCP_DEFER_ACCEPT, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_MAXSEG, TCP_NODELAY,
     TCP_QUICKACK, TCP_USER_TIMEOUT, UDP_GRO, UDP_SEGMENT,
 };
+use super::sys::vsock;
 use super::{Errno, Inner, Outcome, attempt};
 use crate::audit::Event;
 
@@ -76,7 +77,8 @@ fn family_membership(
             const UNICAST: [u8; 2] = 3u16.to_ne_bytes();
             let kind = value.get(4..6).ok_or(Errno::INVAL)?;
             Ok(Some(Membership::Frames {
-                interface: interface::name(word(0)?),
+                // Index 0 is none: only a rule for every interface covers it.
+                interface: interface::name_or_any(word(0)?).unwrap_or_default(),
                 promiscuous: kind != MULTICAST && kind != UNICAST,
             }))
         }
@@ -304,7 +306,10 @@ impl Inner {
     /// IOCTL_VM_SOCKETS_GET_LOCAL_CID, vsock(7).
     pub(crate) fn local_cid(&self) -> Outcome<u64> {
         self.may_ioctl("vm-sockets.get-local-cid")?;
-        Err(Errno::OPNOTSUPP.into())
+        if self.kind.family != Family::Vsock {
+            return Err(Errno::NOTTY.into());
+        }
+        Ok(vsock::local_cid()?.into())
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use libc::c_int;
 use sockgate_policy::{Family, Kind};
 
-use super::fields::{Fields, text};
+use super::address::Fields;
 use super::{Errno, Result, check_count, check_descriptor};
 
 /// GENL_ID_CTRL, CTRL_CMD_GETFAMILY and its version, linux/genetlink.h.
@@ -77,14 +77,14 @@ fn ask(socket: BorrowedFd<'_>) -> Result<()> {
 fn read(answer: &[u8], families: &mut Vec<(u16, String)>) -> Result<bool> {
     let mut rest = answer;
     while !rest.is_empty() {
-        let mut header = Fields::new(rest);
-        let length = header.u32()? as usize;
-        let kind = header.u16()?;
+        let mut header = Fields(rest);
+        let length = u32::from_ne_bytes(header.take()?) as usize;
+        let kind = u16::from_ne_bytes(header.take()?);
         let message = rest.get(HEADER..length).ok_or(Errno::BADMSG)?;
         match c_int::from(kind) {
             libc::NLMSG_DONE => return Ok(true),
             libc::NLMSG_ERROR => {
-                let number = Fields::new(message).u32()? as i32;
+                let number = i32::from_ne_bytes(Fields(message).take()?);
                 return Err(Errno::from_raw(number.saturating_neg()));
             }
             _ => families.extend(family(message.get(COMMAND..).ok_or(Errno::BADMSG)?)?),
@@ -94,17 +94,23 @@ fn read(answer: &[u8], families: &mut Vec<(u16, String)>) -> Result<bool> {
     Ok(false)
 }
 
+/// A text that ends with a NUL.
+fn text(value: &[u8]) -> Result<String> {
+    let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8(text.to_vec()).map_err(|_| Errno::BADMSG)
+}
+
 /// The family in one message's attributes.
 fn family(attributes: &[u8]) -> Result<Option<(u16, String)>> {
     let (mut number, mut name) = (None, None);
     let mut rest = attributes;
     while !rest.is_empty() {
-        let mut header = Fields::new(rest);
-        let length = usize::from(header.u16()?);
-        let kind = header.u16()?;
+        let mut header = Fields(rest);
+        let length = usize::from(u16::from_ne_bytes(header.take()?));
+        let kind = u16::from_ne_bytes(header.take()?);
         let value = rest.get(4..length).ok_or(Errno::BADMSG)?;
         match kind {
-            FAMILY_ID => number = Some(Fields::new(value).u16()?),
+            FAMILY_ID => number = Some(u16::from_ne_bytes(Fields(value).take()?)),
             FAMILY_NAME => name = Some(text(value)?),
             _ => {}
         }

@@ -19,7 +19,6 @@ mod can;
 pub mod cmsg;
 pub mod diag;
 pub mod errno;
-mod fields;
 pub mod generic;
 pub mod host;
 mod inet;
@@ -40,7 +39,7 @@ pub mod splice;
 mod tipc;
 mod unix;
 pub mod unix_path;
-mod vsock;
+pub mod vsock;
 
 pub use address::EncodedAddress;
 pub use errno::{Errno, Result};

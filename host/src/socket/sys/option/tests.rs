@@ -216,7 +216,7 @@ fn a_filter_is_its_instructions() {
         message::send(one.as_fd(), text, flags).unwrap();
     }
     let mut buffer = bytes::BytesMut::new();
-    let kind = SocketType::Datagram;
+    let kind = kind(Family::Unix, SocketType::Datagram);
     let received =
         message::recv_from(other.as_fd(), kind, &mut buffer, 64, MessageFlags::empty()).unwrap();
     assert_eq!((received.length, &buffer[..]), (2, &b"ye"[..]));

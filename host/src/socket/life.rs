@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use bytes::BytesMut;
 use sockgate_policy::{
     Address, AdoptedState, BluetoothAddress, DescriptorKind, Family, Kind, SocketFacts, SocketSlot,
-    UnixAddress, VSOCK_ANY,
+    SocketType, UnixAddress, VSOCK_ANY,
 };
 
 use super::sys::generic;
@@ -133,7 +133,7 @@ pub(super) fn facts_of(fd: BorrowedFd<'_>) -> Result<(SocketFacts, AdoptedState)
     learn_families(&mut facts);
     facts.local = (!chosen(&local)).then_some(local);
     facts.peer = life::peer_address(fd, facts.kind).ok();
-    if facts.kind.family == Family::Inet6 {
+    if facts.kind.family == Family::Inet6 && facts.kind.socket_type != SocketType::Raw {
         facts.v6only = option::get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY)? != 0;
     }
     let state = if facts.peer.is_some() {
@@ -250,7 +250,8 @@ impl Inner {
 
     /// Lets an IPv6 socket speak IPv4 as well, unless the guest asked for IPv6 alone or it has its name.
     pub(super) fn open_dual_stack(&self, state: &mut State) -> Outcome<()> {
-        if state.facts.v6only && !state.wants_v6only && state.facts.local.is_none() {
+        let raw = self.kind.socket_type == SocketType::Raw;
+        if state.facts.v6only && !state.wants_v6only && state.facts.local.is_none() && !raw {
             life::set_v6only(self.fd(), false)?;
             state.facts.v6only = false;
         }

@@ -47,9 +47,9 @@ const GET_LINK: u16 = 18;
 const SET_LINK: u16 = 19;
 const DELETE_ADDRESS: u16 = 21;
 
-/// `ip link add evil0 type dummy`.
-fn new_dummy() -> Vec<u8> {
-    let kind = attribute(18, &attribute(1, b"dummy"));
+/// `ip link add evil0 type bridge`.
+fn new_bridge() -> Vec<u8> {
+    let kind = attribute(18, &attribute(1, b"bridge"));
     let payload = [link(0, 0, 0), attribute(3, b"evil0\0"), kind].concat();
     message(NEW_LINK, CREATE, &payload)
 }
@@ -117,9 +117,9 @@ fn furnished(name: &str) -> Result<Option<Net>> {
     let Some(net) = Net::new(name)? else {
         return Ok(None);
     };
-    net.ip(&["link", "add", "d0", "type", "dummy"])?;
-    net.ip(&["link", "set", "d0", "mtu", "1234", "up"])?;
-    net.ip(&["link", "add", "d1", "type", "dummy"])?;
+    net.ip(&["link", "add", "d0", "type", "bridge"])?;
+    net.ip(&["link", "set", "d0", "mtu", "1345", "up"])?;
+    net.ip(&["link", "add", "d1", "type", "bridge"])?;
     // Without duplicate detection the addresses are there at once, and stay as they are.
     net.ip(&["address", "add", "192.0.2.7/25", "dev", "d0"])?;
     net.ip(&["address", "add", "2001:db8::7/64", "dev", "d0", "nodad"])?;
@@ -182,7 +182,7 @@ fn a_monitor_hears_the_events_of_its_groups() -> Result<()> {
         .argument("3")
         .start()?;
     guest.wait_for_line("listening on netlink", patience())?;
-    net.ip(&["link", "add", "d1", "type", "dummy"])?;
+    net.ip(&["link", "add", "d1", "type", "bridge"])?;
     net.ip(&["address", "add", "192.0.2.1/24", "dev", "d1"])?;
     let index = ip(&net, &["link", "show", "d1"])?[0]["ifindex"].to_string();
     net.ip(&["link", "delete", "d1"])?;
@@ -216,11 +216,11 @@ fn forbidden_datagrams() -> Vec<(&'static str, Vec<u8>)> {
     let batch = [
         message(16, REQUEST, &[0; 4]),
         dump.clone(),
-        new_dummy(),
+        new_bridge(),
         message(17, REQUEST, &[0; 4]),
     ];
     vec![
-        ("newlink", new_dummy()),
+        ("newlink", new_bridge()),
         ("setlink", down.clone()),
         (
             "dellink",
@@ -256,7 +256,7 @@ fn a_read_only_grant_changes_nothing() -> Result<()> {
     let send = |bytes: &[u8]| format!("send-to s x{} nl:0:0", hex(bytes));
     script.extend(forbidden.iter().map(|(_, bytes)| send(bytes)));
     // Without a name it goes the same way.
-    let nameless = format!("send s x{}", hex(&new_dummy()));
+    let nameless = format!("send s x{}", hex(&new_bridge()));
     script.push(nameless.clone());
     let granted = send(&message(GET_LINK, DUMP, &link(0, 0, 0)));
     script.extend([granted.clone(), "recv s 65536".to_owned()]);
@@ -290,12 +290,12 @@ fn a_read_only_grant_changes_nothing() -> Result<()> {
     let policy = READ_ONLY
         .replace("\"get*\"", "\"newlink\"")
         .replace("dump-only = true\n", "");
-    let create = send(&new_dummy());
+    let create = send(&new_bridge());
     let script = ["s = netlink route", "bind s nl:0:0", &create, "recv s 4096"];
     let ended = net_steps(&net, &policy, &script)
         .finish(patience())?
         .success()?;
-    assert_eq!(ended.step(&create)?, format!("ok {}", new_dummy().len()));
+    assert_eq!(ended.step(&create)?, format!("ok {}", new_bridge().len()));
     // NLMSG_ERROR with 0: done.
     let answer = from_hex(ended.step("recv s 4096")?)?;
     assert_eq!((&answer[4..6], &answer[16..20]), (&[2, 0][..], &[0; 4][..]));
@@ -477,7 +477,7 @@ fn devices_are_told_of() -> Result<()> {
     ];
     let guest = net_steps(&net, policy, &script).start()?;
     guest.wait_for_line("bind s nl:0:1 -> ok", patience())?;
-    net.ip(&["link", "add", "d2", "type", "dummy"])?;
+    net.ip(&["link", "add", "d2", "type", "bridge"])?;
     let ended = guest.wait(patience())?.success()?;
     assert_eq!(ended.step("bind s nl:0:2")?, "acces");
     let event = from_hex(ended.step("recv s 8192")?)?;

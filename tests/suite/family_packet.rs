@@ -127,8 +127,7 @@ fn tcpdump_reads_the_sniffer() -> Result<()> {
         .argument("v0")
         .start()?;
     let listening = |line: &str| line.starts_with("listening on packet");
-    let began = guest.stderr.wait_for(patience(), listening);
-    ensure!(began.is_some(), "{}", guest.stderr.text());
+    guest.stderr.wait_for(patience(), listening)?;
     // Promiscuous mode is seen from outside.
     let shown = net
         .command("ip")
@@ -323,9 +322,13 @@ fn only_granted_frames_are_sent() -> Result<()> {
         "{heard:?}"
     );
     if strace.is_some() {
-        let sent = [ended.made("sendto")?, ended.made("sendmsg")?].concat();
+        // The host asks the kernel for the interfaces' names.
+        let own = |line: &String| line.contains("AF_NETLINK");
+        let mut sent = [ended.made("sendto")?, ended.made("sendmsg")?].concat();
+        sent.retain(|line| !own(line));
         assert_eq!(sent.len(), granted.len(), "{sent:#?}");
-        assert_eq!(ended.made("bind")?.len(), 1);
+        let bound = ended.made("bind")?;
+        assert_eq!(bound.iter().filter(|line| !own(line)).count(), 1);
     }
     let denied = ended
         .audit

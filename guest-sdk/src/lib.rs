@@ -33,6 +33,9 @@
 //!   `use sockgate_guest::net`.
 //! * From Python or C: [`Socket`] has every method of Python's socket object.
 //! * For many sockets at once: [`Poller`], or [`poll`] for a handful.
+//! * For a family of its own: [`can`], [`netlink`], [`vsock`], [`packet`], [`raw`] (and ping), [`alg`]
+//!   (the kernel's ciphers), [`tipc`], [`bluetooth`], [`sctp`], [`rds`], [`qrtr`], [`transports`]
+//!   (UDPLITE, DCCP, MPTCP). [`addresses`] has everybody's addresses, [`consts`] Linux's numbers.
 //!
 //! | Python | here |
 //! |---|---|
@@ -106,13 +109,23 @@ mod socket;
 mod types;
 mod wire;
 
+pub mod alg;
 pub mod ancillary;
+pub mod bluetooth;
 pub mod can;
 pub mod consts;
 pub mod names;
 pub mod net;
 pub mod netlink;
+pub mod packet;
+pub mod qrtr;
+pub mod raw;
+pub mod rds;
+pub mod sctp;
+pub mod tipc;
+pub mod transports;
 pub mod unix;
+pub mod vsock;
 
 /// Addresses of every family, by their kernel's names.
 pub mod addresses {

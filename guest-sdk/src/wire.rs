@@ -26,10 +26,6 @@ impl<'a> Fields<'a> {
         self.take(N)?.try_into().ok()
     }
 
-    pub(crate) fn u8(&mut self) -> Option<u8> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
     pub(crate) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_le_bytes)
     }
@@ -46,6 +42,15 @@ impl<'a> Fields<'a> {
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
+}
+
+/// Numbers of four bytes one after the other; `N` is four times `M`.
+pub(crate) fn words<const M: usize, const N: usize>(numbers: [u32; M]) -> [u8; N] {
+    let mut bytes = [0; N];
+    for (place, number) in bytes.chunks_exact_mut(4).zip(numbers) {
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    bytes
 }
 
 /// The error of a message that is not what the kernel's headers say: who sent it, and what is wrong.

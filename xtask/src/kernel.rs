@@ -93,7 +93,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 /// The kernel, or in words why there is none; with `install` it is brought if need be.
-fn find(workspace: &Workspace, install: bool) -> Result<Result<Kernel, String>> {
+pub fn find(workspace: &Workspace, install: bool) -> Result<Result<Kernel, String>> {
     let cache = Cache::locate(&workspace.target);
     if let Some(kernel) = cache.find() {
         return Ok(Ok(kernel));

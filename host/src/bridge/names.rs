@@ -1,5 +1,7 @@
 //! Names.
 
+use sockgate_policy::Family;
+
 use super::bindings::sockgate::sockets::addresses::SocketAddress;
 use super::bindings::sockgate::sockets::names as wit;
 use super::bindings::sockgate::sockets::types::Timeout;
@@ -102,7 +104,9 @@ impl wit::Host for SocketsCtxView<'_> {
         let hints = Hints {
             family: query.family.map(family_from_wit),
             socket_type: query.socket_type.map(socket_type_from_wit),
-            protocol: query.protocol.and_then(protocol_from_wit),
+            protocol: query
+                .protocol
+                .and_then(|protocol| protocol_from_wit(Family::Inet, protocol)),
             flags: lookup_flags(query.flags),
         };
         let lookup = Lookup {

@@ -16,6 +16,7 @@ pub(crate) use super::sys::option::{
     TCP_DEFER_ACCEPT, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_MAXSEG, TCP_NODELAY,
     TCP_QUICKACK, TCP_USER_TIMEOUT, UDP_GRO, UDP_SEGMENT,
 };
+use super::sys::vsock;
 use super::{Errno, Inner, Outcome, attempt};
 use crate::audit::Event;
 
@@ -264,7 +265,10 @@ impl Inner {
     /// IOCTL_VM_SOCKETS_GET_LOCAL_CID, vsock(7).
     pub(crate) fn local_cid(&self) -> Outcome<u64> {
         self.may_ioctl("vm-sockets.get-local-cid")?;
-        Err(Errno::OPNOTSUPP.into())
+        if self.kind.family != Family::Vsock {
+            return Err(Errno::NOTTY.into());
+        }
+        Ok(vsock::local_cid()?.into())
     }
 }
 

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
 use sockgate_policy::{Address, UnixAddress};
 
+use super::family;
+
 use crate::bridge::bindings::sockgate::sockets::{addresses as wit, names as wit_names};
 use crate::socket::{Errno, names};
 
@@ -39,8 +41,11 @@ pub(crate) fn ip_to_wit(ip: IpAddr) -> wit_names::IpAddress {
     }
 }
 
-/// The address; `None` for AF_UNSPEC. Families that this host does not serve answer `afnosupport`, a
-/// scope that names no interface `nodev`.
+/// The address; `None` for AF_UNSPEC. A scope that names no interface answers `nodev`.
+///
+/// Linux has no Hyper-V, system and link addresses, and a family without a case of its own has no rules
+/// that could grant it: they answer `afnosupport`, as does a family with a case of its own that is written
+/// in bytes.
 pub(crate) fn address_from_wit(address: wit::SocketAddress) -> Result<Option<Address>, Errno> {
     Ok(Some(match address {
         wit::SocketAddress::Inet(inet) => {
@@ -57,8 +62,22 @@ pub(crate) fn address_from_wit(address: wit::SocketAddress) -> Result<Option<Add
             wit::UnixAddress::Pathname(path) => UnixAddress::Pathname(path),
             wit::UnixAddress::Abstract(name) => UnixAddress::Abstract(name),
         }),
+        wit::SocketAddress::Netlink(address) => family::netlink_from_wit(address),
+        wit::SocketAddress::Packet(address) => family::packet_from_wit(address),
+        wit::SocketAddress::Can(address) => family::can_from_wit(address),
+        wit::SocketAddress::Vsock(address) => family::vsock_from_wit(address),
+        wit::SocketAddress::Tipc(address) => family::tipc_from_wit(address),
+        wit::SocketAddress::L2cap(address) => family::l2cap_from_wit(address),
+        wit::SocketAddress::Rfcomm(address) => family::rfcomm_from_wit(address),
+        wit::SocketAddress::Sco(address) => family::sco_from_wit(address),
+        wit::SocketAddress::Hci(address) => family::hci_from_wit(address),
+        wit::SocketAddress::Alg(address) => family::alg_from_wit(address),
+        wit::SocketAddress::Qipcrtr(address) => family::qipcrtr_from_wit(address),
         wit::SocketAddress::Unspecified => return Ok(None),
-        _ => return Err(Errno::AFNOSUPPORT),
+        wit::SocketAddress::Hyperv(_)
+        | wit::SocketAddress::System(_)
+        | wit::SocketAddress::Link(_)
+        | wit::SocketAddress::Other(_) => return Err(Errno::AFNOSUPPORT),
     }))
 }
 
@@ -87,7 +106,14 @@ pub(crate) fn address_to_wit(address: &Address) -> wit::SocketAddress {
             UnixAddress::Pathname(path) => wit::UnixAddress::Pathname(path.clone()),
             UnixAddress::Abstract(name) => wit::UnixAddress::Abstract(name.clone()),
         }),
-        _ => wit::SocketAddress::Unspecified,
+        Address::Netlink(address) => family::netlink_to_wit(address),
+        Address::Packet(address) => family::packet_to_wit(address),
+        Address::Can(address) => family::can_to_wit(address),
+        Address::Vsock(address) => family::vsock_to_wit(address),
+        Address::Tipc(address) => family::tipc_to_wit(address),
+        Address::Bluetooth(address) => family::bluetooth_to_wit(address),
+        Address::Alg(address) => family::alg_to_wit(address),
+        Address::Qipcrtr(address) => family::qipcrtr_to_wit(address),
     }
 }
 

@@ -7,52 +7,48 @@ use sockgate_policy::{Family, Kind, SocketType};
 use crate::bridge::bindings::sockgate::sockets::types as wit;
 use crate::socket::Timeout;
 
-/// The families of the WIT package that have a number on Linux, address_families(7).
-const FAMILIES: &[(wit::Family, u16)] = &[
-    (wit::Family::Netlink, 16),
-    (wit::Family::Packet, 17),
-    (wit::Family::Rds, 21),
-    (wit::Family::Can, 29),
-    (wit::Family::Tipc, 30),
-    (wit::Family::Bluetooth, 31),
-    (wit::Family::Alg, 38),
-    (wit::Family::Vsock, 40),
-    (wit::Family::Kcm, 41),
-    (wit::Family::Qipcrtr, 42),
-    (wit::Family::Smc, 43),
-    (wit::Family::Xdp, 44),
+/// The families that both sides name, with Linux's numbers, address_families(7): a guest may say either.
+const FAMILIES: &[(wit::Family, Family, u16)] = &[
+    (wit::Family::Unix, Family::Unix, 1),
+    (wit::Family::Inet, Family::Inet, 2),
+    (wit::Family::Inet6, Family::Inet6, 10),
+    (wit::Family::Netlink, Family::Netlink, 16),
+    (wit::Family::Packet, Family::Packet, 17),
+    (wit::Family::Rds, Family::Rds, 21),
+    (wit::Family::Can, Family::Can, 29),
+    (wit::Family::Tipc, Family::Tipc, 30),
+    (wit::Family::Bluetooth, Family::Bluetooth, 31),
+    (wit::Family::Alg, Family::Alg, 38),
+    (wit::Family::Vsock, Family::Vsock, 40),
+    (wit::Family::Kcm, Family::Kcm, 41),
+    (wit::Family::Qipcrtr, Family::Qipcrtr, 42),
+    (wit::Family::Smc, Family::Smc, 43),
+    (wit::Family::Xdp, Family::Xdp, 44),
 ];
 
 /// Stands for a family that Linux does not have: no rule grants it, and no kernel makes it.
 const NOWHERE: u16 = u16::MAX;
 
+/// Hyper-V, macOS's system, BSD's link and divert are families that Linux does not have.
 pub(crate) fn family_from_wit(family: wit::Family) -> Family {
-    match family {
-        wit::Family::Inet | wit::Family::Other(2) => Family::Inet,
-        wit::Family::Inet6 | wit::Family::Other(10) => Family::Inet6,
-        wit::Family::Unix | wit::Family::Other(1) => Family::Unix,
-        wit::Family::Other(number) => Family::Other(number),
-        named => Family::Other(number_of(named)),
+    let same = std::mem::discriminant(&family);
+    let known = FAMILIES.iter().find(|(named, _, number)| match family {
+        wit::Family::Other(other) => other == *number,
+        _ => std::mem::discriminant(named) == same,
+    });
+    match (known, family) {
+        (Some((_, family, _)), _) => *family,
+        (None, wit::Family::Other(number)) => Family::Other(number),
+        (None, _) => Family::Other(NOWHERE),
     }
 }
 
-fn number_of(family: wit::Family) -> u16 {
-    let known = FAMILIES
-        .iter()
-        .find(|(known, _)| std::mem::discriminant(known) == std::mem::discriminant(&family));
-    known.map_or(NOWHERE, |(_, number)| *number)
-}
-
 pub(crate) fn family_to_wit(family: Family) -> wit::Family {
-    match family {
-        Family::Inet => wit::Family::Inet,
-        Family::Inet6 => wit::Family::Inet6,
-        Family::Unix => wit::Family::Unix,
-        Family::Other(number) => {
-            let known = FAMILIES.iter().find(|(_, known)| *known == number);
-            known.map_or(wit::Family::Other(number), |(family, _)| *family)
-        }
-        _ => wit::Family::Other(0),
+    let known = FAMILIES.iter().find(|(_, known, _)| *known == family);
+    match (known, family) {
+        (Some((named, _, _)), _) => *named,
+        (None, Family::Other(number)) => wit::Family::Other(number),
+        (None, _) => wit::Family::Other(NOWHERE),
     }
 }
 
@@ -79,7 +75,7 @@ pub(crate) fn socket_type_to_wit(socket_type: SocketType) -> wit::SocketType {
 }
 
 /// IPPROTO_* of the IP families, protocols(5).
-const PROTOCOLS: &[(wit::Protocol, u32)] = &[
+const IP_PROTOCOLS: &[(wit::Protocol, u32)] = &[
     (wit::Protocol::Icmp, 1),
     (wit::Protocol::Igmp, 2),
     (wit::Protocol::Tcp, 6),
@@ -93,32 +89,82 @@ const PROTOCOLS: &[(wit::Protocol, u32)] = &[
     (wit::Protocol::Mptcp, 262),
 ];
 
-/// The protocol's number; none for the default and for those of families that are not served.
-pub(crate) fn protocol_from_wit(protocol: wit::Protocol) -> Option<u32> {
+/// CAN_*, linux/can.h.
+const CAN_PROTOCOLS: &[(wit::Protocol, u32)] = &[
+    (wit::Protocol::CanRaw, 1),
+    (wit::Protocol::CanBcm, 2),
+    (wit::Protocol::CanIsotp, 6),
+    (wit::Protocol::CanJ1939, 7),
+];
+
+/// BTPROTO_*.
+const BLUETOOTH_PROTOCOLS: &[(wit::Protocol, u32)] = &[
+    (wit::Protocol::L2cap, 0),
+    (wit::Protocol::Hci, 1),
+    (wit::Protocol::Sco, 2),
+    (wit::Protocol::Rfcomm, 3),
+    (wit::Protocol::Bnep, 4),
+    (wit::Protocol::Hidp, 6),
+    (wit::Protocol::Iso, 8),
+];
+
+/// NETLINK_*, netlink(7).
+const NETLINK_PROTOCOLS: &[(wit::Protocol, u32)] = &[
+    (wit::Protocol::NetlinkRoute, 0),
+    (wit::Protocol::NetlinkUsersock, 2),
+    (wit::Protocol::NetlinkSockDiag, 4),
+    (wit::Protocol::NetlinkNflog, 5),
+    (wit::Protocol::NetlinkXfrm, 6),
+    (wit::Protocol::NetlinkAudit, 9),
+    (wit::Protocol::NetlinkNetfilter, 12),
+    (wit::Protocol::NetlinkKobjectUevent, 15),
+    (wit::Protocol::NetlinkGeneric, 16),
+    (wit::Protocol::NetlinkCrypto, 21),
+];
+
+/// The protocols that have names in a family.
+fn protocols(family: Family) -> &'static [(wit::Protocol, u32)] {
+    match family {
+        Family::Inet | Family::Inet6 => IP_PROTOCOLS,
+        Family::Can => CAN_PROTOCOLS,
+        Family::Bluetooth => BLUETOOTH_PROTOCOLS,
+        Family::Netlink => NETLINK_PROTOCOLS,
+        _ => &[],
+    }
+}
+
+/// Stands for a protocol of another family: no rule grants it, and no kernel has it.
+const FOREIGN: u32 = u32::MAX >> 1;
+
+/// The protocol's number in a family; none for the default.
+pub(crate) fn protocol_from_wit(family: Family, protocol: wit::Protocol) -> Option<u32> {
     match protocol {
         wit::Protocol::Default | wit::Protocol::Other(0) => None,
         wit::Protocol::Other(number) => Some(number),
+        wit::Protocol::Ethertype(number) if family == Family::Packet => Some(number.into()),
         named => {
-            let same = |known: &wit::Protocol| {
-                std::mem::discriminant(known) == std::mem::discriminant(&named)
-            };
-            let known = PROTOCOLS.iter().find(|(known, _)| same(known));
-            // Of another family: a number that no IP protocol has.
-            Some(known.map_or(u32::MAX >> 1, |(_, number)| *number))
+            let same = std::mem::discriminant(&named);
+            let known = protocols(family)
+                .iter()
+                .find(|(known, _)| std::mem::discriminant(known) == same);
+            Some(known.map_or(FOREIGN, |(_, number)| *number))
         }
     }
 }
 
 pub(crate) fn protocol_to_wit(kind: Kind) -> wit::Protocol {
-    if kind.family == Family::Unix || kind.protocol == 0 {
-        return wit::Protocol::Default;
-    }
-    let known = PROTOCOLS
+    let known = protocols(kind.family)
         .iter()
         .find(|(_, number)| *number == kind.protocol);
-    known.map_or(wit::Protocol::Other(kind.protocol), |(protocol, _)| {
-        *protocol
-    })
+    match (known, kind.family, kind.protocol) {
+        (Some((protocol, _)), _, _) => *protocol,
+        (None, _, 0) => wit::Protocol::Default,
+        (None, Family::Packet, number) => match u16::try_from(number) {
+            Ok(number) => wit::Protocol::Ethertype(number),
+            Err(_) => wit::Protocol::Other(number),
+        },
+        (None, _, number) => wit::Protocol::Other(number),
+    }
 }
 
 /// Family, type and protocol with the default filled in.
@@ -128,7 +174,7 @@ pub(crate) fn kind_from_wit(
     protocol: wit::Protocol,
 ) -> Kind {
     let kind = Kind::new(family_from_wit(family), socket_type_from_wit(socket_type));
-    match protocol_from_wit(protocol) {
+    match protocol_from_wit(kind.family, protocol) {
         Some(protocol) => Kind { protocol, ..kind },
         None => kind,
     }
@@ -163,12 +209,50 @@ mod tests {
             family_from_wit(wit::Family::Can),
             family_from_wit(wit::Family::Other(29))
         );
-        assert!(matches!(family_to_wit(Family::Other(29)), wit::Family::Can));
+        assert!(matches!(family_to_wit(Family::Can), wit::Family::Can));
     }
 
     #[test]
     fn families_of_other_systems_are_nobodys() {
         assert_eq!(family_from_wit(wit::Family::Hyperv), Family::Other(NOWHERE));
+    }
+
+    #[test]
+    fn every_family_goes_there_and_back() {
+        for (named, family, number) in FAMILIES {
+            assert_eq!(family_from_wit(*named), *family);
+            assert_eq!(family_from_wit(wit::Family::Other(*number)), *family);
+            assert_eq!(family_from_wit(family_to_wit(*family)), *family);
+        }
+        assert_eq!(family_from_wit(wit::Family::Other(5)), Family::Other(5));
+    }
+
+    #[test]
+    fn a_protocol_belongs_to_its_family() {
+        let families = [
+            Family::Inet,
+            Family::Can,
+            Family::Bluetooth,
+            Family::Netlink,
+        ];
+        for family in families {
+            for (named, number) in protocols(family) {
+                assert_eq!(protocol_from_wit(family, *named), Some(*number));
+                for other in families.into_iter().filter(|other| *other != family) {
+                    assert_eq!(protocol_from_wit(other, *named), Some(FOREIGN));
+                }
+                let kind = Kind {
+                    family,
+                    socket_type: SocketType::Raw,
+                    protocol: *number,
+                };
+                let back = protocol_from_wit(family, protocol_to_wit(kind));
+                assert_eq!(back, Some(*number));
+            }
+        }
+        let every = wit::Protocol::Ethertype(3);
+        assert_eq!(protocol_from_wit(Family::Packet, every), Some(3));
+        assert_eq!(protocol_from_wit(Family::Inet, every), Some(FOREIGN));
     }
 
     #[test]

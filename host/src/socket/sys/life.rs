@@ -95,21 +95,23 @@ pub fn listen(socket: BorrowedFd<'_>, backlog: u32) -> Result<()> {
     Ok(())
 }
 
-/// accept4(2). `again` where no connection waits; the peer's address as far as this host has a codec for it.
-pub fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<Address>)> {
+/// accept4(2) on a socket of this kind. `again` where no connection waits; the peer's address as far as
+/// this host has a codec for it.
+pub fn accept(listener: BorrowedFd<'_>, kind: Kind) -> Result<(OwnedFd, Option<Address>)> {
     let mut address = EncodedAddress::empty();
     let mut length = CAPACITY as socklen_t;
-    // SAFETY: the address has room for `length` bytes; the descriptor is new.
-    let socket = unsafe {
-        check_descriptor(libc::accept4(
-            listener.as_raw_fd(),
-            address.pointer_mut(),
-            &mut length,
-            CREATION,
-        ))
-    }?;
-    address.set_length(length);
-    Ok((socket, address.decode()?))
+    // What an algorithm's socket accepts has no name, and the kernel fails where it is asked for one.
+    let (pointer, room) = match kind.family {
+        Family::Alg => (std::ptr::null_mut(), std::ptr::null_mut()),
+        _ => (address.pointer_mut(), &raw mut length),
+    };
+    // SAFETY: the address has room for `length` bytes, or both pointers are null; the descriptor is new.
+    let socket =
+        unsafe { check_descriptor(libc::accept4(listener.as_raw_fd(), pointer, room, CREATION)) }?;
+    if !pointer.is_null() {
+        address.set_length(length);
+    }
+    Ok((socket, address.decode(kind)?))
 }
 
 /// connect(2). `inprogress` (Unix sockets: `again`) where it cannot be done at once.
@@ -137,29 +139,34 @@ pub fn shutdown(socket: BorrowedFd<'_>, how: How) -> Result<()> {
 }
 
 /// getsockname(2)
-pub fn local_address(socket: BorrowedFd<'_>) -> Result<Address> {
-    name(socket, libc::getsockname)
+pub fn local_address(socket: BorrowedFd<'_>, kind: Kind) -> Result<Address> {
+    name(socket, kind, libc::getsockname)
 }
 
 /// getpeername(2)
-pub fn peer_address(socket: BorrowedFd<'_>) -> Result<Address> {
-    name(socket, libc::getpeername)
+pub fn peer_address(socket: BorrowedFd<'_>, kind: Kind) -> Result<Address> {
+    name(socket, kind, libc::getpeername)
 }
 
+type AskName = unsafe extern "C" fn(c_int, *mut sockaddr, *mut socklen_t) -> c_int;
+
 /// Asks the kernel for one of a socket's two names.
-fn name(
-    socket: BorrowedFd<'_>,
-    ask: unsafe extern "C" fn(c_int, *mut sockaddr, *mut socklen_t) -> c_int,
-) -> Result<Address> {
+fn name(socket: BorrowedFd<'_>, kind: Kind, ask: AskName) -> Result<Address> {
+    match encoded_name(socket, ask)?.decode(kind)? {
+        Some(address) => Ok(address),
+        // A kernel that reports length 0 for a Unix socket without a name.
+        None if kind.family == Family::Unix => Ok(Address::Unix(UnixAddress::Unnamed)),
+        None => Err(Errno::OPNOTSUPP),
+    }
+}
+
+fn encoded_name(socket: BorrowedFd<'_>, ask: AskName) -> Result<EncodedAddress> {
     let mut address = EncodedAddress::empty();
     let mut length = CAPACITY as socklen_t;
     // SAFETY: `ask` is one of the two above, which write at most `length` bytes of the address.
     check(unsafe { ask(socket.as_raw_fd(), address.pointer_mut(), &mut length) })?;
     address.set_length(length);
-    // Only a Unix socket can have a name and no address (a kernel that reports length 0).
-    Ok(address
-        .decode()?
-        .unwrap_or(Address::Unix(UnixAddress::Unnamed)))
+    Ok(address)
 }
 
 /// dup(2): another descriptor of the same socket, closed on exec.
@@ -170,11 +177,24 @@ pub fn duplicate(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
 /// Family, type and protocol of a socket that came from elsewhere: SO_DOMAIN, SO_TYPE, SO_PROTOCOL, socket(7).
 pub fn kind_of(socket: BorrowedFd<'_>) -> Result<Kind> {
     let get = |name| option::get_int(socket, libc::SOL_SOCKET, name);
+    let family = kind::family_of(get(libc::SO_DOMAIN)?);
+    let protocol = match family {
+        Family::Packet => packet_protocol(socket)?,
+        _ => u32::try_from(get(libc::SO_PROTOCOL)?).unwrap_or(0),
+    };
     Ok(Kind {
-        family: kind::family_of(get(libc::SO_DOMAIN)?),
+        family,
         socket_type: kind::type_of(get(libc::SO_TYPE)?),
-        protocol: u32::try_from(get(libc::SO_PROTOCOL)?).unwrap_or(0),
+        protocol,
     })
+}
+
+/// SO_PROTOCOL knows nothing of a packet socket's protocol, its name does.
+fn packet_protocol(socket: BorrowedFd<'_>) -> Result<u32> {
+    match encoded_name(socket, libc::getsockname)?.decode_by_family()? {
+        Some(Address::Packet(address)) => Ok(address.protocol.into()),
+        _ => Err(Errno::INVAL),
+    }
 }
 
 /// Whether a descriptor is a socket at all, fstat(2). `badf` cannot be: it is borrowed.

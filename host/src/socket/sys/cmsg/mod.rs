@@ -4,6 +4,7 @@
 //! [`ControlIn`], whose descriptors have an owner from then on. The parsers trust no length: what does
 //! not have its type's form is given as it is ([`ControlIn::Raw`]).
 
+mod algorithm;
 mod credentials;
 mod datagram;
 mod error;
@@ -50,6 +51,12 @@ pub enum ControlOut<'a> {
     SegmentSize(u16),
     /// SCM_TXTIME in nanoseconds of the clock that SO_TXTIME named.
     TxTime(u64),
+    /// ALG_SET_OP, Documentation/crypto/userspace-if.rst: ALG_OP_DECRYPT (0), ALG_OP_ENCRYPT (1) ...
+    AlgOperation(u32),
+    /// ALG_SET_IV
+    AlgIv(&'a [u8]),
+    /// ALG_SET_AEAD_ASSOCLEN: so many of the first bytes are authenticated only.
+    AlgAssociatedLength(u32),
     /// Any other, by Linux's numbers. Never SCM_RIGHTS: numbers from outside are not this host's
     /// descriptors.
     Raw {
@@ -179,6 +186,11 @@ impl<'a> Control<'a> {
             ControlOut::TrafficClass(class) => hop::encode_class(self, family, *class),
             ControlOut::SegmentSize(size) => datagram::encode_segment_size(self, *size),
             ControlOut::TxTime(time) => timestamp::encode_transmit_time(self, *time),
+            ControlOut::AlgOperation(operation) => algorithm::encode_operation(self, *operation),
+            ControlOut::AlgIv(iv) => algorithm::encode_iv(self, iv),
+            ControlOut::AlgAssociatedLength(length) => {
+                algorithm::encode_associated_length(self, *length)
+            }
             ControlOut::Raw { level, kind, data } => self.push_raw(*level, *kind, data),
         }
     }
@@ -187,8 +199,13 @@ impl<'a> Control<'a> {
     fn push_raw(&mut self, level: c_int, kind: c_int, data: &[u8]) -> Result<()> {
         // RDS describes memory of the sending process in its messages.
         const SOL_RDS: c_int = 276;
+        // SCTP_DSTADDRV4 and SCTP_DSTADDRV6 name further destinations, which nobody has judged.
+        const SCTP_DESTINATIONS: [c_int; 2] = [7, 8];
         match (level, kind) {
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => Err(Errno::INVAL),
+            (libc::IPPROTO_SCTP, kind) if SCTP_DESTINATIONS.contains(&kind) => {
+                Err(Errno::OPNOTSUPP)
+            }
             (SOL_RDS, _) => Err(Errno::OPNOTSUPP),
             _ => self.push(level, kind, data),
         }

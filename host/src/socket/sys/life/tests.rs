@@ -6,6 +6,7 @@ use super::super::Errno;
 use super::super::message;
 use super::super::testing::{datagram_pair, kind, received, stream_pair};
 use super::*;
+use crate::socket::sys::testing::{accept, local_address, peer_address};
 
 const KINDS: &[(Family, SocketType)] = &[
     (Family::Inet, SocketType::Stream),
@@ -106,7 +107,7 @@ fn a_wildcard_socket_does_not_hear_other_sockets_groups() {
         panic!()
     };
     let stranger = bound(&local.to_string());
-    let lo = super::super::host::interface_index("lo").unwrap();
+    let lo = super::super::interface::index("lo").unwrap();
     let group = "239.255.77.7".parse().unwrap();
     option::group_v4(member.as_fd(), option::Membership::Join, group, None, lo).unwrap();
     let sender = bound("127.0.0.1:0");

@@ -4,15 +4,21 @@ A role brings the controllers up by itself, if `btvirt -l2` has made them: hci0 
 other. Both ends of a connection are then on this machine.
 """
 
+import ctypes
 import fcntl
 import hashlib
 import os
+import select
 import socket
 import struct
 import sys
 import time
 
 PATIENCE = 60
+# Not every Python was built with Bluetooth: the numbers are Linux's, and names go through the C library.
+AF_BLUETOOTH = 31
+BTPROTO_L2CAP, BTPROTO_HCI, BTPROTO_SCO, BTPROTO_RFCOMM = 0, 1, 2, 3
+C = ctypes.CDLL(None, use_errno=True)
 HCIDEVUP = 0x400448C9
 HCIGETDEVINFO = 0x800448D3
 HCISETSCAN = 0x400448DD
@@ -36,7 +42,7 @@ def address_of(control, device):
 
 def up():
     """Brings both controllers up, and says their addresses."""
-    control = socket.socket(socket.AF_BLUETOOTH, socket.SOCK_RAW, socket.BTPROTO_HCI)
+    control = socket.socket(AF_BLUETOOTH, socket.SOCK_RAW, BTPROTO_HCI)
     deadline = time.monotonic() + PATIENCE
     while address_of(control, 1) is None:
         if time.monotonic() > deadline:
@@ -56,18 +62,45 @@ def up():
 
 def of(protocol):
     kinds = {
-        "l2cap": (socket.SOCK_SEQPACKET, socket.BTPROTO_L2CAP),
-        "rfcomm": (socket.SOCK_STREAM, socket.BTPROTO_RFCOMM),
-        "sco": (socket.SOCK_SEQPACKET, socket.BTPROTO_SCO),
+        "l2cap": (socket.SOCK_SEQPACKET, BTPROTO_L2CAP),
+        "rfcomm": (socket.SOCK_STREAM, BTPROTO_RFCOMM),
+        "sco": (socket.SOCK_SEQPACKET, BTPROTO_SCO),
     }
     kind, number = kinds[protocol]
-    made = socket.socket(socket.AF_BLUETOOTH, kind, number)
+    made = socket.socket(AF_BLUETOOTH, kind, number)
     made.settimeout(PATIENCE)
     return made
 
 
 def name(protocol, device, number):
-    return device.encode() if protocol == "sco" else (device, int(number))
+    """sockaddr_l2, sockaddr_rc, sockaddr_sco."""
+    device = bytes(int(octet, 16) for octet in reversed(device.split(":")))
+    if protocol == "l2cap":
+        return struct.pack("<HH6sHBx", AF_BLUETOOTH, int(number), device, 0, 0)
+    if protocol == "rfcomm":
+        return struct.pack("<H6sBx", AF_BLUETOOTH, device, int(number))
+    return struct.pack("<H6s", AF_BLUETOOTH, device)
+
+
+def call(function, made, address):
+    """bind(2) or connect(2), which waits."""
+    made.setblocking(True)
+    if function(made.fileno(), address, len(address)) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    made.settimeout(PATIENCE)
+
+
+def accept(listener):
+    """accept(2), which waits."""
+    listener.setblocking(True)
+    number = C.accept(listener.fileno(), None, None)
+    if number < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    connection = socket.socket(fileno=number)
+    connection.settimeout(PATIENCE)
+    return connection
 
 
 def tell(verb, data):
@@ -99,13 +132,12 @@ def role_serve(protocol, number, times="1"):
     """Listens on hci1 and echoes."""
     _, own = up()
     listener = of(protocol)
-    listener.bind(name(protocol, own, number))
+    call(C.bind, listener, name(protocol, own, number))
     listener.listen(5)
     say("listening")
     for _ in range(int(times)):
-        connection, peer = listener.accept()
-        connection.settimeout(PATIENCE)
-        say("accepted", peer[0] if isinstance(peer, tuple) else peer)
+        connection = accept(listener)
+        say("accepted")
         echo(connection)
         connection.close()
 
@@ -114,23 +146,23 @@ def role_call(protocol, number, messages, size):
     """Connects from hci0 to hci1, and compares what comes back with what it sent."""
     own, other = up()
     sys.stdin.readline()
-    call = of(protocol)
-    call.bind(name(protocol, own, 0))
-    call.connect(name(protocol, other, number))
+    caller = of(protocol)
+    call(C.bind, caller, name(protocol, own, 0))
+    call(C.connect, caller, name(protocol, other, number))
     say("connected")
     for turn in range(int(messages)):
         data = hashlib.sha256(str(turn).encode()).digest() * 128
         data = data[: int(size)]
-        call.sendall(data)
+        caller.sendall(data)
         back = b""
         while len(back) < len(data):
-            piece = call.recv(4096)
+            piece = caller.recv(4096)
             if not piece:
                 raise SystemExit(f"only {len(back)} bytes of message {turn} came back")
             back += piece
         if back != data:
             raise SystemExit(f"message {turn} came back as another")
-    call.close()
+    caller.close()
     say("agreed", messages)
 
 
@@ -138,22 +170,18 @@ def role_listen_for(protocol, number, seconds):
     """Listens on hci1 for so long, and says whether anybody came."""
     _, own = up()
     listener = of(protocol)
-    listener.bind(name(protocol, own, number))
+    call(C.bind, listener, name(protocol, own, number))
     listener.listen(5)
     say("listening")
-    listener.settimeout(float(seconds))
-    try:
-        listener.accept()
-        say("somebody came")
-    except TimeoutError:
-        say("nobody came")
+    came, _, _ = select.select([listener], [], [], float(seconds))
+    say("somebody came" if came else "nobody came")
 
 
 def role_command(device, *octets):
     """Sends an HCI command packet through the raw channel."""
     up()
-    raw = socket.socket(socket.AF_BLUETOOTH, socket.SOCK_RAW, socket.BTPROTO_HCI)
-    raw.bind((int(device),))
+    raw = socket.socket(AF_BLUETOOTH, socket.SOCK_RAW, BTPROTO_HCI)
+    call(C.bind, raw, struct.pack("<HHH", AF_BLUETOOTH, int(device), 0))
     sys.stdin.readline()
     raw.send(bytes(int(octet, 16) for octet in octets))
     say("sent")

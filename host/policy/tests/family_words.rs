@@ -255,24 +255,27 @@ fn operations(case: &Case) -> Vec<(&'static str, Again)> {
             let at = at.clone();
             Box::new(move |gate| gate.bind(&marked, &at).err())
         }),
-        ("receive", {
-            let bound = bound.clone();
-            Box::new(move |gate| gate.receive(&bound).err())
-        }),
-        ("receive from", {
-            let bound = bound.clone();
-            Box::new(move |gate| gate.receive_from(&bound, &from, &heard).err())
-        }),
-        ("send to", {
-            let socket = socket.clone();
-            Box::new(move |gate| gate.send_to(&socket, &to, &content).err())
-        }),
         ("connect", {
             let (socket, at) = (socket.clone(), at.clone());
             Box::new(move |gate| gate.connect(&socket, &at).err())
         }),
     ];
-    if !kind.is_datagram() {
+    if kind.is_datagram() {
+        let receiver = bound.clone();
+        operations.push((
+            "receive",
+            Box::new(move |gate| gate.receive(&receiver).err()),
+        ));
+        let receiver = bound.clone();
+        operations.push((
+            "receive from",
+            Box::new(move |gate| gate.receive_from(&receiver, &from, &heard).err()),
+        ));
+        operations.push((
+            "send to",
+            Box::new(move |gate| gate.send_to(&socket, &to, &content).err()),
+        ));
+    } else {
         let listener = bound.clone();
         operations.push(("listen", Box::new(move |gate| gate.listen(&listener).err())));
         operations.push((

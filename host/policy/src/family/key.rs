@@ -302,9 +302,10 @@ impl KeyPattern {
     pub(crate) fn touches(&self, value: &Value) -> bool {
         match (&self.matcher, value) {
             (_, Value::Every(_)) => true,
-            (Matcher::Numbers(ranges), Value::Range(first, last)) => ranges
+            // A guest may write it backwards.
+            (Matcher::Numbers(ranges), Value::Range(one, other)) => ranges
                 .iter()
-                .any(|range| range.start() <= last && first <= range.end()),
+                .any(|range| range.start() <= one.max(other) && one.min(other) <= range.end()),
             (Matcher::Frames(frames), Value::Frame(frame)) => frames.touches(*frame),
             _ => self.covers(value, Side::Peer),
         }

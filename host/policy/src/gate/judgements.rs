@@ -108,7 +108,7 @@ impl Gate {
     /// socketpair(2).
     ///
     /// # Errors
-    /// No rule grants `socketpair` for the kind, or a deny rule forbids it.
+    /// No rule grants `socketpair` for the kind, or a deny rule forbids it; or it is no kind of Unix sockets.
     pub fn pair(&self, kind: Kind) -> Result<Permit<op::Pair>, Denial> {
         let ask = Ask::kind(OpSet::SOCKETPAIR, kind);
         if kind.family != Family::Unix {

@@ -456,11 +456,12 @@ fn examine_addresses(
     if let Some(pattern) = &clause.local {
         let covered = match &ask.local {
             End::At(address) => pattern.covers(address, ask.local_side, &mut |_, _| false),
-            End::Unbound if kind.family == Family::Unix => pattern.covers(
-                &crate::model::unbound(Family::Unix),
-                ask.local_side,
-                &mut |_, _| false,
-            ),
+            End::Unbound if matches!(kind.family, Family::Unix | Family::Netlink) => pattern
+                .covers(
+                    &crate::model::unbound(kind.family),
+                    ask.local_side,
+                    &mut |_, _| false,
+                ),
             End::Unbound => pattern.is_any() || pattern.is_of_one_place(),
             End::Open => true,
         };

@@ -90,10 +90,12 @@ impl Key {
         self.protocols.is_empty() || self.protocols.contains(&protocol)
     }
 
-    /// Whether sockets of the kind have the key.
+    /// Whether sockets of the kind have the key. One about messages is had only where messages are looked
+    /// at, so that a rule which writes it never covers what nobody checks.
     pub(crate) fn is_of(&'static self, kind: Kind) -> bool {
         let group = super::group_of(kind);
-        self.applies_to(kind.protocol)
+        let seen = self.about == About::Address || super::Content::head(kind).is_some();
+        seen && self.applies_to(kind.protocol)
             && group.is_some_and(|group| group.keys.iter().any(|key| std::ptr::eq(key, self)))
     }
 
@@ -204,13 +206,25 @@ impl KeyPattern {
         self.unwritten
     }
 
-    /// A key that is written `true` or `false`.
+    /// A key that an allow rule writes `true` or `false`.
     pub(crate) fn flag(key: &'static Key, value: bool) -> KeyPattern {
-        let numbers = match (key.shape, value) {
-            (Shape::Permits, false) => 0..=0,
-            (Shape::Restricts, true) => 1..=1,
-            _ => 0..=1,
-        };
+        KeyPattern::of_flag(
+            key,
+            match (key.shape, value) {
+                (Shape::Permits, false) => 0..=0,
+                (Shape::Restricts, true) => 1..=1,
+                _ => 0..=1,
+            },
+        )
+    }
+
+    /// A key that a deny rule writes `true` or `false`: it is about messages that have this, or have not.
+    pub(crate) fn denied_flag(key: &'static Key, value: bool) -> KeyPattern {
+        let number = u64::from(value);
+        KeyPattern::of_flag(key, number..=number)
+    }
+
+    fn of_flag(key: &'static Key, numbers: RangeInclusive<u64>) -> KeyPattern {
         KeyPattern {
             key,
             unwritten: false,
@@ -306,7 +320,11 @@ impl KeyPattern {
             (Matcher::Names(names), Value::Text(text)) => {
                 names.iter().any(|name| name.matches(text))
             }
-            (Matcher::Numbers(ranges), Value::Number(number) | Value::Every(Some(number))) => {
+            // A range that happens to hold its number does not mean all there are.
+            (Matcher::Numbers(ranges), Value::Every(Some(number))) => {
+                self.is_any() || ranges.contains(&(*number..=*number))
+            }
+            (Matcher::Numbers(ranges), Value::Number(number)) => {
                 let holds = |number: &u64| ranges.iter().any(|range| range.contains(number));
                 let chosen = self.key.chosen.filter(|_| side == Side::LocalChosen);
                 holds(number) || chosen.is_some_and(|chosen| holds(&chosen))
@@ -327,9 +345,10 @@ impl KeyPattern {
     pub(crate) fn touches(&self, value: &Value) -> bool {
         match (&self.matcher, value) {
             (_, Value::Every(_)) => true,
-            (Matcher::Numbers(ranges), Value::Range(first, last)) => ranges
+            // A guest may write it backwards.
+            (Matcher::Numbers(ranges), Value::Range(one, other)) => ranges
                 .iter()
-                .any(|range| range.start() <= last && first <= range.end()),
+                .any(|range| range.start() <= one.max(other) && one.min(other) <= range.end()),
             (Matcher::Frames(frames), Value::Frame(frame)) => frames.touches(*frame),
             _ => self.covers(value, Side::Peer),
         }

@@ -108,9 +108,13 @@ impl Gate {
     /// socketpair(2).
     ///
     /// # Errors
-    /// No rule grants `socketpair` for the kind, or a deny rule forbids it.
+    /// No rule grants `socketpair` for the kind, or a deny rule forbids it; or it is no kind of Unix sockets.
     pub fn pair(&self, kind: Kind) -> Result<Permit<op::Pair>, Denial> {
         let ask = Ask::kind(OpSet::SOCKETPAIR, kind);
+        if kind.family != Family::Unix {
+            // The ends of other families' pairs have addresses, at which strangers reach them (TIPC).
+            return Err(self.refuse(op::Pair::NAME, ask));
+        }
         Ok(self.judge(op::Pair::NAME, ask)?.bare_permit(kind))
     }
 
@@ -327,7 +331,7 @@ impl Gate {
             .is_some_and(|own| own.canonical_destination() == peer.canonical_destination());
         let ops = OpSet::SEND_TO | own(s, own_peer);
         let ask = Ask {
-            denied_by: OpSet::SEND_TO,
+            denied_by: ops,
             granted: false,
             ..Ask::socket(ops, s).with_destination(peer).holding(content)
         };

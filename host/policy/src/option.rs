@@ -8,6 +8,9 @@ const SOL_IP: i32 = 0;
 const SOL_TCP: i32 = 6;
 const SOL_UDP: i32 = 17;
 const SOL_IPV6: i32 = 41;
+const SOL_CAN_RAW: i32 = 101;
+const SOL_CAN_ISOTP: i32 = 106;
+const SOL_CAN_J1939: i32 = 107;
 
 /// A socket option by Linux's numbers, as getsockopt(2) takes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -230,6 +233,24 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     delicate("ipv6.unicast-if", SOL_IPV6, 76, Int),
     plain("ipv6.recvfragsize", SOL_IPV6, 77, Int),
     delicate("ipv6.freebind", SOL_IPV6, 78, Int),
+    // CAN: linux/can/raw.h, isotp.h, j1939.h. A frame without loopback is hidden from this host's monitors.
+    plain("can-raw.filter", SOL_CAN_RAW, 1, Bytes),
+    plain("can-raw.err-filter", SOL_CAN_RAW, 2, Int),
+    delicate("can-raw.loopback", SOL_CAN_RAW, 3, Int),
+    plain("can-raw.recv-own-msgs", SOL_CAN_RAW, 4, Int),
+    plain("can-raw.fd-frames", SOL_CAN_RAW, 5, Int),
+    plain("can-raw.join-filters", SOL_CAN_RAW, 6, Int),
+    plain("can-raw.xl-frames", SOL_CAN_RAW, 7, Int),
+    delicate("can-raw.xl-vcid-opts", SOL_CAN_RAW, 8, Bytes),
+    plain("can-isotp.opts", SOL_CAN_ISOTP, 1, Bytes),
+    plain("can-isotp.recv-fc", SOL_CAN_ISOTP, 2, Bytes),
+    plain("can-isotp.tx-stmin", SOL_CAN_ISOTP, 3, Int),
+    plain("can-isotp.rx-stmin", SOL_CAN_ISOTP, 4, Int),
+    delicate("can-isotp.ll-opts", SOL_CAN_ISOTP, 5, Bytes),
+    plain("can-j1939.filter", SOL_CAN_J1939, 1, Bytes),
+    delicate("can-j1939.promisc", SOL_CAN_J1939, 2, Int),
+    delicate("can-j1939.send-prio", SOL_CAN_J1939, 3, Int),
+    plain("can-j1939.errqueue", SOL_CAN_J1939, 4, Int),
 ];
 
 /// Always readable: they tell a guest only what it asked for itself.

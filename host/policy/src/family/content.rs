@@ -181,5 +181,5 @@ pub(crate) struct Inspector {
 
 /// Families whose sockets send without a name to where they are bound.
 pub(crate) fn sends_where_bound(family: Family) -> bool {
-    matches!(family, Family::Can | Family::Packet | Family::Bluetooth)
+    matches!(family, Family::Packet | Family::Bluetooth)
 }

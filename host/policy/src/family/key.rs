@@ -52,6 +52,9 @@ pub(crate) struct Key {
     pub(crate) protocols: &'static [u32],
     /// The number that asks the kernel to choose one (in bind).
     pub(crate) chosen: Option<u64>,
+    /// A local address may leave it open: it does not say what the socket can do, and what comes is judged
+    /// message by message.
+    pub(crate) open_when_bound: bool,
     /// As people write it.
     pub(crate) example: &'static str,
 }
@@ -64,6 +67,7 @@ impl Key {
             shape,
             protocols: &[],
             chosen: None,
+            open_when_bound: false,
             example,
         }
     }
@@ -82,6 +86,13 @@ impl Key {
     pub(crate) const fn chosen(self, number: u64) -> Key {
         Key {
             chosen: Some(number),
+            ..self
+        }
+    }
+
+    pub(crate) const fn open_when_bound(self) -> Key {
+        Key {
+            open_when_bound: true,
             ..self
         }
     }
@@ -250,7 +261,12 @@ impl KeyPattern {
         let matcher = match key.shape {
             Shape::Names => {
                 for item in &list.items {
-                    match NamePattern::parse(&item.value) {
+                    // No such name is a path, so that this is every name.
+                    let pattern = match item.value.as_str() {
+                        "*" => "**",
+                        pattern => pattern,
+                    };
+                    match NamePattern::parse(pattern) {
                         Ok(name) => names.push(name),
                         Err(problem) => faults.push(Fault::new(
                             item.at.clone(),
@@ -336,7 +352,9 @@ impl KeyPattern {
             (Matcher::Pairs(pairs), Value::Pair(rx, tx)) => {
                 pairs.iter().any(|pair| pair.matches(*rx, *tx))
             }
-            (_, Value::Every(_)) => self.is_any(),
+            (_, Value::Every(_)) => {
+                self.is_any() || (self.key.open_when_bound && side != Side::Peer)
+            }
             _ => false,
         }
     }

@@ -6,7 +6,7 @@ use super::{Gate, Verdict};
 use crate::address::{Address, UnixAddress};
 use crate::denial::Denial;
 use crate::facts::{AdoptedState, Origin, SocketFacts};
-use crate::family::Content;
+use crate::family::{self, Content};
 use crate::judge::{Ask, End, What};
 use crate::kind::{Family, Kind};
 use crate::model::{OpSet, Side, unbound, whole_place};
@@ -325,6 +325,7 @@ impl Gate {
         peer: &Address,
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
+        let peer = family::destination(s, peer);
         let own_peer = s
             .peer
             .as_ref()
@@ -353,6 +354,7 @@ impl Gate {
         peer: &Address,
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
+        let peer = family::destination(s, peer);
         let ask = Ask::socket(OpSet::REPLY | OpSet::SEND_TO, s)
             .with_destination(peer)
             .holding(content);
@@ -414,6 +416,7 @@ impl Gate {
         sender: &Address,
         content: &Content,
     ) -> Result<Permit<op::ReceiveFrom>, Denial> {
+        let sender = family::sender(s, sender);
         let own_peer = s
             .peer
             .as_ref()

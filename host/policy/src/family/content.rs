@@ -28,6 +28,15 @@ impl Part {
         part
     }
 
+    /// A part with values from a question; none where they are more than a part has.
+    pub(crate) fn told(values: Vec<(&'static str, Value)>) -> Option<Part> {
+        let mut part = Part::default();
+        for (place, value) in values.into_iter().enumerate() {
+            *part.0.get_mut(place)? = Some(value);
+        }
+        Some(part)
+    }
+
     pub(crate) fn value(&self, key: &str) -> Option<&Value> {
         self.values()
             .find(|(known, _)| *known == key)
@@ -115,6 +124,15 @@ impl Content {
         }
     }
 
+    /// What a question says of a message.
+    pub(crate) fn told(kind: Kind, parts: Parts) -> Content {
+        Content {
+            kind,
+            parts: Some(parts),
+            header: None,
+        }
+    }
+
     /// How many bytes of a received message the inspector wants to see; none where nothing is inspected
     /// on sockets of the kind.
     #[must_use]
@@ -197,14 +215,15 @@ impl Content {
             })
     }
 
-    /// Whether a deny rule touches some part under every of its keys.
+    /// Whether a deny rule touches some part under every of its keys. What cannot be read may hold anything.
     pub(crate) fn touched_by(&self, patterns: &[KeyPattern]) -> bool {
-        self.parts().iter().any(|part| {
-            patterns.iter().all(|pattern| {
-                part.value(pattern.key.name)
-                    .is_some_and(|value| pattern.touches(value))
+        self.malformed().is_some()
+            || self.parts().iter().any(|part| {
+                patterns.iter().all(|pattern| {
+                    part.value(pattern.key.name)
+                        .is_some_and(|value| pattern.touches(value))
+                })
             })
-        })
     }
 
     /// The first part that the patterns do not cover, with the key.
@@ -244,5 +263,5 @@ pub(crate) struct Inspector {
 
 /// Families whose sockets send without a name to where they are bound.
 pub(crate) fn sends_where_bound(family: Family) -> bool {
-    matches!(family, Family::Can | Family::Packet | Family::Bluetooth)
+    matches!(family, Family::Packet | Family::Bluetooth)
 }

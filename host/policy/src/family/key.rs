@@ -54,6 +54,9 @@ pub(crate) struct Key {
     pub(crate) chosen: Option<u64>,
     /// What an allow rule means that does not write the key: these ranges alone. None: any.
     pub(crate) unwritten: Option<&'static [(u64, u64)]>,
+    /// A local address may leave it open: it does not say what the socket can do, and what comes is judged
+    /// message by message.
+    pub(crate) open_when_bound: bool,
     /// As people write it.
     pub(crate) example: &'static str,
 }
@@ -70,6 +73,7 @@ impl Key {
                 Shape::Permits => Some(&[(0, 0)]),
                 _ => None,
             },
+            open_when_bound: false,
             example,
         }
     }
@@ -100,15 +104,67 @@ impl Key {
         }
     }
 
+    pub(crate) const fn open_when_bound(self) -> Key {
+        Key {
+            open_when_bound: true,
+            ..self
+        }
+    }
+
     pub(crate) fn applies_to(&self, protocol: u32) -> bool {
         self.protocols.is_empty() || self.protocols.contains(&protocol)
     }
 
-    /// Whether sockets of the kind have the key.
+    /// Whether sockets of the kind have the key. One about messages is had only where messages are looked
+    /// at, so that a rule which writes it never covers what nobody checks.
     pub(crate) fn is_of(&'static self, kind: Kind) -> bool {
         let group = super::group_of(kind);
-        self.applies_to(kind.protocol)
+        let seen = self.about == About::Address || super::Content::head(kind).is_some();
+        seen && self.applies_to(kind.protocol)
             && group.is_some_and(|group| group.keys.iter().any(|key| std::ptr::eq(key, self)))
+    }
+
+    /// The example as one word of a line.
+    pub(crate) fn example_word(&self) -> &'static str {
+        self.example.trim_matches(['[', ']']).trim_matches('"')
+    }
+
+    /// A value as a rule writes it under this key.
+    pub(crate) fn word(&self, value: &Value) -> String {
+        match (self.shape, value) {
+            (Shape::Devices, Value::Number(number) | Value::Every(Some(number))) => {
+                device_word(device_of(*number))
+            }
+            _ => value.to_string(),
+        }
+    }
+
+    /// One value, as a question writes it under this key; none where the word names several, or nothing.
+    pub(crate) fn value(&self, word: &str) -> Option<Value> {
+        match self.shape {
+            Shape::Names | Shape::Numbers { .. } | Shape::Devices if word == "*" => {
+                Some(Value::Every(None))
+            }
+            Shape::Names => Some(Value::Text(word.as_bytes().to_vec())),
+            Shape::Numbers { words, max } => {
+                let range = parse_range(word, words, max)?;
+                Some(match range.into_inner() {
+                    (first, last) if first == last => Value::Number(first),
+                    (first, last) => Value::Range(first, last),
+                })
+            }
+            Shape::FrameIds => FrameId::parse(word).map(Value::Frame),
+            Shape::Pairs => {
+                let pair = Pair::parse(word).ok()?;
+                Some(Value::Pair(pair.rx, pair.tx))
+            }
+            Shape::Devices => parse_device(word).map(|range| Value::Number(*range.start())),
+            Shape::Permits | Shape::Restricts => match word {
+                "true" => Some(Value::Number(1)),
+                "false" => Some(Value::Number(0)),
+                _ => None,
+            },
+        }
     }
 
     /// Whether the key is written `true` or `false`.
@@ -184,13 +240,25 @@ impl KeyPattern {
         self.unwritten
     }
 
-    /// A key that is written `true` or `false`.
+    /// A key that an allow rule writes `true` or `false`.
     pub(crate) fn flag(key: &'static Key, value: bool) -> KeyPattern {
-        let numbers = match (key.shape, value) {
-            (Shape::Permits, false) => 0..=0,
-            (Shape::Restricts, true) => 1..=1,
-            _ => 0..=1,
-        };
+        KeyPattern::of_flag(
+            key,
+            match (key.shape, value) {
+                (Shape::Permits, false) => 0..=0,
+                (Shape::Restricts, true) => 1..=1,
+                _ => 0..=1,
+            },
+        )
+    }
+
+    /// A key that a deny rule writes `true` or `false`: it is about messages that have this, or have not.
+    pub(crate) fn denied_flag(key: &'static Key, value: bool) -> KeyPattern {
+        let number = u64::from(value);
+        KeyPattern::of_flag(key, number..=number)
+    }
+
+    fn of_flag(key: &'static Key, numbers: RangeInclusive<u64>) -> KeyPattern {
         KeyPattern {
             key,
             unwritten: false,
@@ -216,7 +284,12 @@ impl KeyPattern {
         let matcher = match key.shape {
             Shape::Names => {
                 for item in &list.items {
-                    match NamePattern::parse(&item.value) {
+                    // No such name is a path, so that this is every name.
+                    let pattern = match item.value.as_str() {
+                        "*" => "**",
+                        pattern => pattern,
+                    };
+                    match NamePattern::parse(pattern) {
                         Ok(name) => names.push(name),
                         Err(problem) => faults.push(Fault::new(
                             item.at.clone(),
@@ -292,7 +365,11 @@ impl KeyPattern {
             (Matcher::Numbers(ranges), Value::Each(numbers)) => numbers
                 .iter()
                 .all(|number| ranges.iter().any(|range| range.contains(number))),
-            (Matcher::Numbers(ranges), Value::Number(number) | Value::Every(Some(number))) => {
+            // A range that happens to hold its number does not mean all there are.
+            (Matcher::Numbers(ranges), Value::Every(Some(number))) => {
+                self.is_any() || ranges.contains(&(*number..=*number))
+            }
+            (Matcher::Numbers(ranges), Value::Number(number)) => {
                 let holds = |number: &u64| ranges.iter().any(|range| range.contains(number));
                 let chosen = self.key.chosen.filter(|_| side == Side::LocalChosen);
                 holds(number) || chosen.is_some_and(|chosen| holds(&chosen))
@@ -304,7 +381,9 @@ impl KeyPattern {
             (Matcher::Pairs(pairs), Value::Pair(rx, tx)) => {
                 pairs.iter().any(|pair| pair.matches(*rx, *tx))
             }
-            (_, Value::Every(_)) => self.is_any(),
+            (_, Value::Every(_)) => {
+                self.is_any() || (self.key.open_when_bound && side != Side::Peer)
+            }
             _ => false,
         }
     }
@@ -313,9 +392,10 @@ impl KeyPattern {
     pub(crate) fn touches(&self, value: &Value) -> bool {
         match (&self.matcher, value) {
             (_, Value::Every(_)) => true,
-            (Matcher::Numbers(ranges), Value::Range(first, last)) => ranges
+            // A guest may write it backwards.
+            (Matcher::Numbers(ranges), Value::Range(one, other)) => ranges
                 .iter()
-                .any(|range| range.start() <= last && first <= range.end()),
+                .any(|range| range.start() <= one.max(other) && one.min(other) <= range.end()),
             (Matcher::Numbers(ranges), Value::Each(numbers)) => numbers
                 .iter()
                 .any(|number| ranges.iter().any(|range| range.contains(number))),
@@ -358,6 +438,19 @@ pub(crate) fn device_number(device: [u8; 6]) -> u64 {
     device
         .iter()
         .fold(0, |number, octet| number << 8 | u64::from(*octet))
+}
+
+/// A device address as rules write it: `AA:BB:CC:DD:EE:FF`, `any`.
+pub(crate) fn device_word(device: [u8; 6]) -> String {
+    if device == [0; 6] {
+        return "any".to_owned();
+    }
+    device.map(|octet| format!("{octet:02X}")).join(":")
+}
+
+fn device_of(number: u64) -> [u8; 6] {
+    let [_, _, device @ ..] = number.to_be_bytes();
+    device
 }
 
 fn parse_device(word: &str) -> Option<RangeInclusive<u64>> {

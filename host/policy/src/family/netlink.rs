@@ -4,7 +4,7 @@ mod names;
 
 use std::fmt;
 
-use super::{Direction, Group, Inspector, Key, Part, Parts, Shape, Value, group_of};
+use super::{Direction, Given, Group, Inspector, Key, Part, Parts, Shape, Value, group_of};
 use crate::address::Address;
 use crate::facts::SocketFacts;
 use crate::kind::{Family, Kind};
@@ -46,6 +46,7 @@ const WITH_MESSAGES: &[u32] = &[
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Netlink],
+    address: from_keys,
     raw_only: false,
     keys: &[
         // The peer is the kernel, and the kernel chooses the socket's own number, unless the rule says
@@ -77,6 +78,13 @@ pub(crate) static GROUP: Group = Group {
     value,
     inspector,
 };
+
+fn from_keys(_: Kind, given: &Given<'_>) -> Result<Address, &'static str> {
+    Ok(Address::Netlink(NetlinkAddress {
+        pid: given.number("pid").unwrap_or(0),
+        groups: 0,
+    }))
+}
 
 fn value(address: &Address, key: &str) -> Option<Value> {
     let Address::Netlink(netlink) = address else {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::{
-    Direction, Group, Inspector, Key, Part, Parts, Shape, Value, interface_or_any, interface_value,
+    Direction, Given, Group, Inspector, Key, Part, Parts, Shape, Value, interface_or_any,
+    interface_value,
 };
 use crate::address::Address;
 use crate::facts::SocketFacts;
@@ -77,6 +78,7 @@ const OUT: u64 = 1;
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Packet],
+    address: from_keys,
     raw_only: false,
     keys: &[
         Key::address("interface", Shape::Names, "[\"eth0\"]"),
@@ -108,6 +110,16 @@ pub(crate) static GROUP: Group = Group {
     value,
     inspector,
 };
+
+fn from_keys(_: Kind, given: &Given<'_>) -> Result<Address, &'static str> {
+    Ok(Address::Packet(PacketAddress {
+        interface: given.text("interface"),
+        protocol: given.small("ethertype").unwrap_or(EVERY_PROTOCOL),
+        packet_type: 0,
+        hardware_type: 0,
+        hardware_address: Vec::new(),
+    }))
+}
 
 fn value(address: &Address, key: &str) -> Option<Value> {
     let Address::Packet(packet) = address else {

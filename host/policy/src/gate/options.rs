@@ -74,7 +74,8 @@ impl Gate {
         if MEMBERSHIP_OPTIONS.contains(&option) {
             return Err(self.refuse(op::SetOption::NAME, ask));
         }
-        let verdict = if option == crate::option::NODELAY || option == V6ONLY {
+        let ip = s.kind.has_ip_addresses();
+        let verdict = if ip && (option == crate::option::NODELAY || option == V6ONLY) {
             self.always(op::SetOption::NAME, ask)?
         } else {
             self.judge(op::SetOption::NAME, ask)?

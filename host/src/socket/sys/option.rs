@@ -97,10 +97,15 @@ pub fn set(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8]) -> R
     Ok(())
 }
 
-/// setsockopt(2) with a length and no value (ALG_SET_AEAD_AUTHSIZE); options with a value answer `fault`.
+/// setsockopt(2) with a length and no value (ALG_SET_AEAD_AUTHSIZE); options with a value answer `fault`. Those
+/// of IPv6 answer it here: the kernel would take the missing value for 0, and switch IPV6_V6ONLY off behind
+/// the policy's back.
 pub fn set_length(socket: BorrowedFd<'_>, level: c_int, name: c_int, length: u32) -> Result<()> {
     if is_unsafe_option(level, name) {
         return Err(Errno::OPNOTSUPP);
+    }
+    if level == IPPROTO_IPV6 {
+        return Err(Errno::FAULT);
     }
     // SAFETY: the kernel finds a null pointer where it looks for a value, and says EFAULT.
     check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, std::ptr::null(), length) })?;

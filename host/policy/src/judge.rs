@@ -11,7 +11,7 @@ use crate::facts::{Origin, SocketFacts};
 use crate::family::Content;
 use crate::kind::{Family, Kind, SocketType};
 use crate::message::{DescriptorKind, DescriptorKinds};
-use crate::model::{Clause, HostPattern, OpSet, Policy, Side, UserSet};
+use crate::model::{Clause, HostPattern, OpSet, Policy, Side};
 use crate::option::{ALWAYS_READABLE, NODELAY, OptionName, OptionsSet, REUSEADDR, V6ONLY};
 use crate::permit::{Cargo, GroupRequest, RuleId, UnixPlace};
 
@@ -235,12 +235,12 @@ fn forbids(clause: &Clause, ask: &Ask<'_>) -> bool {
         return false;
     }
     match ask.kind {
-        Some(kind) => touches_socket(clause, kind, ask) && is_about(clause, &ask.what, true),
+        Some(kind) => touches_socket(clause, kind, ask) && is_about(clause, ask, true),
         None => {
             let socket_keys = !clause.kind.is_any()
                 || (clause.has_addresses() && !matches!(ask.what, What::Ip(_)))
                 || clause.local.is_some();
-            !(clause.every_op && socket_keys) && is_about(clause, &ask.what, true)
+            !(clause.every_op && socket_keys) && is_about(clause, ask, true)
         }
     }
 }
@@ -299,7 +299,8 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
         let at_local = local.is_some_and(|address| {
             // A wildcard is no reserved address, though its number is.
             let by_class = address.is_wildcard() && pattern.names_classes();
-            pattern.touches(address, explicit_local) && (explicit_local || !by_class)
+            let open = by_class || pattern.leaves_open(address);
+            pattern.touches(address, explicit_local) && (explicit_local || !open)
         });
         at_local || peer.is_some_and(|address| pattern.touches(address, false)) || pattern.is_any()
     });
@@ -307,13 +308,15 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
 }
 
 /// Whether the clause is about what the question is about.
-fn is_about(clause: &Clause, what: &What, deny: bool) -> bool {
-    match what {
+fn is_about(clause: &Clause, ask: &Ask<'_>, deny: bool) -> bool {
+    match &ask.what {
         What::Nothing | What::Create | What::Hostname(_) => true,
         What::GetOption(option) => {
             deny || ALWAYS_READABLE.contains(option) || clause.options.get.cover_get(*option)
         }
-        What::SetOption(option, value) => deny || lists_option(clause, *option, value.as_deref()),
+        What::SetOption(option, value) => {
+            deny || lists_option(clause, ask, *option, value.as_deref())
+        }
         What::Host(host) => {
             clause.names_host(host) || (deny && clause.hosts.is_none() && !clause.has_addresses())
         }
@@ -337,14 +340,16 @@ fn is_about(clause: &Clause, what: &What, deny: bool) -> bool {
 }
 
 /// Whether an allow rule lists the option for setting, by itself or by what it carries.
-fn lists_option(clause: &Clause, option: OptionName, value: Option<&[u8]>) -> bool {
-    needs_no_listing(option)
+fn lists_option(clause: &Clause, ask: &Ask<'_>, option: OptionName, value: Option<&[u8]>) -> bool {
+    needs_no_listing(ask, option)
         || (option == REUSEADDR && clause.ops.contains(OpSet::LISTEN))
         || clause.options.set.cover_set(option, value, false)
 }
 
-fn needs_no_listing(option: OptionName) -> bool {
-    option == NODELAY || option == V6ONLY
+/// Their numbers are other options outside of IP.
+fn needs_no_listing(ask: &Ask<'_>, option: OptionName) -> bool {
+    let ip = ask.kind.is_some_and(|kind| kind.has_ip_addresses());
+    ip && (option == NODELAY || option == V6ONLY)
 }
 
 /// The first option that was set and that the clause does not list.
@@ -359,7 +364,7 @@ pub(crate) fn unlisted_option(clause: &Clause, ask: &Ask<'_>) -> Option<OptionNa
         .iter()
         .find(|(option, value)| {
             let carried = stream && *option == REUSEADDR && clause.ops.contains(OpSet::LISTEN);
-            !needs_no_listing(*option)
+            !needs_no_listing(ask, *option)
                 && !carried
                 && !clause.options.set.cover_set(*option, *value, false)
         })
@@ -395,7 +400,7 @@ pub(crate) fn examine(
         examine_kind(clause, kind, ask)?;
         expires = examine_addresses(clause, kind, ask, pins, now)?;
     }
-    if !is_about(clause, &ask.what, false) {
+    if !is_about(clause, ask, false) {
         return Err(Miss::What);
     }
     match unlisted_option(clause, ask) {
@@ -517,7 +522,6 @@ impl Grant {
             };
         let mut cargo = Cargo::bare();
         load(&mut cargo, clause);
-        cargo.peer_uids = clause.peer_uids.clone();
         Grant {
             rule: clause.id.clone(),
             expires,
@@ -545,7 +549,6 @@ impl Grant {
     /// remains has to be judged anew.
     fn join(&mut self, clause: &Clause, expires: Option<Instant>) {
         load(&mut self.cargo, clause);
-        self.cargo.peer_uids = either_users(self.cargo.peer_uids.take(), &clause.peer_uids);
         self.expires = match (self.expires, expires) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
@@ -557,13 +560,7 @@ fn load(cargo: &mut Cargo, clause: &Clause) {
     cargo.flags |= clause.flags;
     cargo.ancillary_out.extend(&clause.ancillary_out);
     cargo.ancillary_in.extend(&clause.ancillary_in);
-}
-
-fn either_users(one: UserSet, other: &UserSet) -> UserSet {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.iter().chain(other.iter()).copied().collect()),
-        _ => None,
-    }
+    cargo.peer_users.push(clause.peer_users.clone());
 }
 
 /// Descriptors pass where a rule with that operation covers the very socket; a rule that also makes

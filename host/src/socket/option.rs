@@ -56,9 +56,16 @@ fn is_membership(name: OptionName) -> bool {
     }
 }
 
+/// Options of SCTP that bind and connect (SCTP_SOCKOPT_BINDX_*, SCTP_SOCKOPT_CONNECTX*, sctp(7)): their
+/// addresses would be nobody's grant.
+fn names_addresses(name: OptionName) -> bool {
+    const SOL_SCTP: i32 = 132;
+    name.level == SOL_SCTP && matches!(name.name, 100 | 101 | 107 | 110)
+}
+
 impl Inner {
     fn option_event(&self, operation: &'static str, name: OptionName) -> Event {
-        self.event(operation).arguments(name)
+        self.event(operation).arguments(name.on(self.kind))
     }
 
     /// setsockopt(2).
@@ -67,6 +74,7 @@ impl Inner {
             return Err(Errno::INVAL.into());
         }
         self.refuse_membership(name)?;
+        self.refuse_addresses(name)?;
         let permit = self.may_set_option(name, value)?;
         let outcome = if name == V6ONLY {
             self.set_v6only(value)
@@ -89,6 +97,7 @@ impl Inner {
     /// setsockopt(2) with a length and no value.
     pub(crate) fn set_option_length(&self, name: OptionName, length: u32) -> Outcome<()> {
         self.refuse_membership(name)?;
+        self.refuse_addresses(name)?;
         let permit = self.may_set_option(name, &[])?;
         let outcome = attempt::set_option_length(&permit, self.fd(), length).map_err(Into::into);
         self.guest.audit().note(|| {
@@ -106,6 +115,16 @@ impl Inner {
         Err(self.guest.withhold(
             || self.option_event("set-option", name),
             format_args!("memberships go through `join-group`, not through an option's number"),
+        ))
+    }
+
+    fn refuse_addresses(&self, name: OptionName) -> Outcome<()> {
+        if !names_addresses(name) {
+            return Ok(());
+        }
+        Err(self.guest.withhold(
+            || self.option_event("set-option", name),
+            format_args!("addresses go through `bind` and `connect`, not through an option"),
         ))
     }
 

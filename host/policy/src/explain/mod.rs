@@ -37,7 +37,10 @@ impl Query {
         match &self.what {
             What::Nothing => self.address().map(ToString::to_string).unwrap_or_default(),
             What::Create => self.kind.map(|kind| kind.to_string()).unwrap_or_default(),
-            What::GetOption(option) | What::SetOption(option, _) => option.to_string(),
+            What::GetOption(option) | What::SetOption(option, _) => match self.kind {
+                Some(kind) => option.on(kind).to_string(),
+                None => option.to_string(),
+            },
             What::Host(host) => printable(host.as_bytes()),
             What::Ip(ip) => ip.to_string(),
             What::Group(request) => request.group.to_string(),
@@ -141,8 +144,12 @@ fn is_plain(name: &[u8]) -> bool {
     }) && depth == 0
 }
 
-/// The protocol of the sockets, where the first word of their line leaves it open.
+/// The protocol of the sockets, where the first word of their line leaves it open. A packet socket's is what
+/// its `ethertype` says.
 fn protocol_word(kind: Kind, transport_word: &str) -> Option<String> {
+    if kind.family == Family::Packet {
+        return None;
+    }
     let named = transport(transport_word).is_some_and(|sockets| sockets.protocol.is_some());
     (!named && kind.protocol != 0).then(|| format!("protocol={}", kind.protocol))
 }
@@ -165,11 +172,7 @@ fn rule_line(query: &Query) -> Option<String> {
             return None;
         }
         What::Create if query.ops == OpSet::SOCKETPAIR => words.push("socketpair".to_owned()),
-        What::Create => words.push(match query.kind.and_then(family::group_of) {
-            Some(group) if group.one_place => "bind KEY=VALUE".to_owned(),
-            Some(group) if !group.raw_only => "connect KEY=VALUE".to_owned(),
-            _ => "connect ADDRESS".to_owned(),
-        }),
+        What::Create => words.push(creating_words(query.kind?)),
         What::Descriptor(kind) => words.push(format!("{} kinds={kind}", main_operation(query.ops))),
         What::Ioctl(_) => words.push(format!("ioctl ioctl={}", query.subject())),
         What::Group(request) => {
@@ -201,6 +204,18 @@ fn rule_line(query: &Query) -> Option<String> {
         words.push(format!("set={}", listed.join(",")));
     }
     Some(words.join(" "))
+}
+
+/// What a rule would say that lets such a socket be made, its address left open.
+fn creating_words(kind: Kind) -> String {
+    let keys = family::example_words(kind);
+    match (family::group_of(kind), kind.family) {
+        (_, Family::Kcm) => "connect *".to_owned(),
+        (_, Family::Xdp) => "bind *".to_owned(),
+        (Some(group), _) if group.one_place => format!("bind {keys}"),
+        (Some(group), _) if !group.raw_only => format!("connect {keys}"),
+        _ => "connect ADDRESS".to_owned(),
+    }
 }
 
 /// A local address as rules write it: one that asks for autobind has a word of its own.
@@ -254,6 +269,7 @@ fn address_words(query: &Query) -> String {
         },
         _ => match peer {
             Some(peer) => format!("{operation} {peer}"),
+            None if query.kind.is_some_and(|kind| kind.is_nameless()) => format!("{operation} *"),
             None => operation.to_owned(),
         },
     }
@@ -266,9 +282,14 @@ pub(crate) fn grant_line(query: &Query) -> String {
     }
     match (rule_line(query), &query.what) {
         (Some(line), _) => format!("--allow '{}'", line.replace('\'', "'\\''")),
-        (None, What::GetOption(option)) => format!("options = {{ get = [\"{option}\"] }}"),
-        (None, What::SetOption(option, _)) => format!("options = {{ set = [\"{option}\"] }}"),
-        (None, _) => "no rule of this version can grant it".to_owned(),
+        (None, What::GetOption(_)) => {
+            format!("options = {{ get = [\"{}\"] }}", query.subject())
+        }
+        (None, What::SetOption(..)) => {
+            format!("options = {{ set = [\"{}\"] }}", query.subject())
+        }
+        (None, _) => "no rule can grant it: Linux has no such sockets, or this version serves none"
+            .to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@ mod alg;
 mod bluetooth;
 mod can;
 mod content;
+mod given;
 mod key;
 mod netlink;
 mod packet;
@@ -22,6 +23,7 @@ pub use bluetooth::{BluetoothAddress, BluetoothDevice};
 pub use can::{CanAddress, CanEndpoint, CanId};
 pub use content::Content;
 pub(crate) use content::{Inspector, Part, Parts};
+pub(crate) use given::{Given, told};
 pub(crate) use key::{About, Key, KeyPattern, Shape, Value};
 pub use netlink::NetlinkAddress;
 pub use packet::PacketAddress;
@@ -44,6 +46,8 @@ pub(crate) enum Direction {
 /// Families that share their keys.
 pub(crate) struct Group {
     pub(crate) families: &'static [Family],
+    /// The address that values of the address keys name, for questions; else the key that it lacks.
+    pub(crate) address: fn(Kind, &Given<'_>) -> Result<Address, &'static str>,
     /// Whether only raw sockets of the families have the keys.
     pub(crate) raw_only: bool,
     pub(crate) keys: &'static [Key],
@@ -136,6 +140,14 @@ impl FamilyPattern {
         })
     }
 
+    /// Whether the address leaves something open that the pattern names, which a local address may.
+    pub(crate) fn leaves_open(&self, local: &Address) -> bool {
+        self.keys.iter().any(|pattern| {
+            pattern.key.open_when_bound
+                && (self.group.value)(local, pattern.key.name) == Some(Value::Every(None))
+        })
+    }
+
     /// Whether every address is covered.
     pub(crate) fn is_any(&self) -> bool {
         self.keys.iter().all(KeyPattern::is_any)
@@ -151,6 +163,7 @@ pub fn unnamed_destination(s: &SocketFacts) -> Option<Address> {
     match (s.kind.family, &s.peer) {
         (_, Some(peer)) if inspected => Some(peer.clone()),
         (_, Some(_)) => None,
+        (Family::Can, None) => can::unnamed_destination(s),
         (Family::Netlink, None) => Some(Address::Netlink(NetlinkAddress { pid: 0, groups: 0 })),
         (family, None)
             if content::sends_where_bound(family) && s.origin == crate::Origin::Socket =>
@@ -158,6 +171,22 @@ pub fn unnamed_destination(s: &SocketFacts) -> Option<Address> {
             s.local.clone()
         }
         (_, None) => None,
+    }
+}
+
+/// Where a message really goes that is sent with this name: some sockets do not look at it.
+pub(crate) fn destination<'a>(s: &'a SocketFacts, named: &'a Address) -> &'a Address {
+    match s.kind.family {
+        Family::Can => can::destination(s, named),
+        _ => named,
+    }
+}
+
+/// Whose a message is that came with this name: some sockets' names leave out what their one peer is.
+pub(crate) fn sender<'a>(s: &'a SocketFacts, named: &'a Address) -> &'a Address {
+    match s.kind.family {
+        Family::Can => can::sender(s, named),
+        _ => named,
     }
 }
 
@@ -172,9 +201,19 @@ pub(crate) fn address_words(kind: Kind, address: &Address) -> Vec<String> {
         .filter(|key| key.about == About::Address && key.applies_to(kind.protocol))
         .filter_map(|key| {
             let value = (group.value)(address, key.name)?;
-            Some(format!("{}={value}", key.name))
+            Some(format!("{}={}", key.name, key.word(&value)))
         })
         .collect()
+}
+
+/// The words of an address of such sockets, by the examples of its keys.
+pub(crate) fn example_words(kind: Kind) -> String {
+    let keys = group_of(kind).into_iter().flat_map(|group| group.keys);
+    let words: Vec<String> = keys
+        .filter(|key| key.about == About::Address && key.applies_to(kind.protocol))
+        .map(|key| format!("{}={}", key.name, key.example_word()))
+        .collect();
+    words.join(" ")
 }
 
 /// A line for the shell names what so many parts of a message hold; a guest may write thousands.

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::{Group, Key, Shape, Value, uninspected};
+use super::{Given, Group, Key, Shape, Value, uninspected};
 use crate::address::Address;
-use crate::kind::Family;
+use crate::kind::{Family, Kind};
 
 /// sockaddr_qrtr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +24,7 @@ impl fmt::Display for QipcrtrAddress {
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Qipcrtr],
+    address: from_keys,
     raw_only: false,
     keys: &[
         Key::address(
@@ -49,6 +50,13 @@ pub(crate) static GROUP: Group = Group {
     value,
     inspector: uninspected,
 };
+
+fn from_keys(_: Kind, given: &Given<'_>) -> Result<Address, &'static str> {
+    Ok(Address::Qipcrtr(QipcrtrAddress {
+        node: given.number("node").ok_or("node")?,
+        port: given.number("port").ok_or("port")?,
+    }))
+}
 
 fn value(address: &Address, key: &str) -> Option<Value> {
     let Address::Qipcrtr(qipcrtr) = address else {

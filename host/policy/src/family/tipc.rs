@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::{Group, Key, Shape, Value, uninspected};
+use super::{Given, Group, Key, Shape, Value, uninspected};
 use crate::address::Address;
-use crate::kind::Family;
+use crate::kind::{Family, Kind};
 
 /// sockaddr_tipc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +67,7 @@ const SCOPES: &[(&str, u64)] = &[("cluster", 2), ("node", 3)];
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Tipc],
+    address: from_keys,
     raw_only: false,
     keys: &[
         Key::address(
@@ -99,6 +100,26 @@ pub(crate) static GROUP: Group = Group {
     value,
     inspector: uninspected,
 };
+
+fn from_keys(_: Kind, given: &Given<'_>) -> Result<Address, &'static str> {
+    let service = given.number("service").ok_or("service")?;
+    let endpoint = match given.range("instance").ok_or("instance")? {
+        (instance, last) if instance == last => TipcEndpoint::Name {
+            service,
+            instance,
+            domain: 0,
+        },
+        (lower, upper) => TipcEndpoint::Range {
+            service,
+            lower,
+            upper,
+        },
+    };
+    Ok(Address::Tipc(TipcAddress {
+        endpoint,
+        scope: given.small("scope").unwrap_or(2),
+    }))
+}
 
 fn value(address: &Address, key: &str) -> Option<Value> {
     let Address::Tipc(tipc) = address else {

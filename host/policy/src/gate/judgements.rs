@@ -6,7 +6,7 @@ use super::{Gate, Verdict};
 use crate::address::{Address, UnixAddress};
 use crate::denial::Denial;
 use crate::facts::{AdoptedState, Origin, SocketFacts};
-use crate::family::Content;
+use crate::family::{self, Content};
 use crate::judge::{Ask, End, What};
 use crate::kind::{Family, Kind, SocketType};
 use crate::model::{OpSet, Side, unbound, whole_place};
@@ -292,6 +292,10 @@ impl Gate {
             // Each of its messages is judged by what is in it.
             return Err(self.refuse(op::Converse::NAME, Ask::socket(OpSet::CONNECT, s)));
         }
+        if s.kind.is_nameless() {
+            let verdict = self.judge(op::Converse::NAME, Ask::socket(OpSet::CONNECT, s))?;
+            return Ok(verdict.permit(peer));
+        }
         match s.origin {
             Origin::Accept => self.accept(s, &peer),
             Origin::Pair => self.pair_end(s),
@@ -332,6 +336,7 @@ impl Gate {
         peer: &Address,
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
+        let peer = family::destination(s, peer);
         let own_peer = s
             .peer
             .as_ref()
@@ -360,6 +365,7 @@ impl Gate {
         peer: &Address,
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
+        let peer = family::destination(s, peer);
         let ask = Ask::socket(OpSet::REPLY | OpSet::SEND_TO, s)
             .with_destination(peer)
             .holding(content);
@@ -421,6 +427,7 @@ impl Gate {
         sender: &Address,
         content: &Content,
     ) -> Result<Permit<op::ReceiveFrom>, Denial> {
+        let sender = family::sender(s, sender);
         let own_peer = s
             .peer
             .as_ref()

@@ -70,7 +70,8 @@ impl Gate {
         value: &[u8],
     ) -> Result<Permit<op::SetOption>, Denial> {
         let ask = option_ask(s, What::SetOption(option, Some(value.to_vec())));
-        let verdict = if option == crate::option::NODELAY || option == V6ONLY {
+        let ip = s.kind.has_ip_addresses();
+        let verdict = if ip && (option == crate::option::NODELAY || option == V6ONLY) {
             self.always(op::SetOption::NAME, ask)?
         } else {
             self.judge(op::SetOption::NAME, ask)?

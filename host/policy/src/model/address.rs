@@ -218,6 +218,13 @@ impl AddressPattern {
                 .is_none_or(|ports| ports.iter().any(|range| range.contains(&port)))
     }
 
+    /// Whether a local address leaves something open that is named here, so that it counts where it shows.
+    pub(crate) fn leaves_open(&self, local: &Address) -> bool {
+        self.family
+            .as_ref()
+            .is_some_and(|family| family.leaves_open(local))
+    }
+
     /// Whether IP addresses are named by class.
     pub(crate) fn names_classes(&self) -> bool {
         matches!(self.ip, Some(IpPattern::Classes(_)))

@@ -52,6 +52,9 @@ pub(crate) fn family_to_wit(family: Family) -> wit::Family {
     }
 }
 
+/// SOCK_DCCP, which the interface has as a number.
+const DCCP: u16 = 6;
+
 pub(crate) fn socket_type_from_wit(socket_type: wit::SocketType) -> SocketType {
     match socket_type {
         wit::SocketType::Stream | wit::SocketType::Other(1) => SocketType::Stream,
@@ -59,6 +62,7 @@ pub(crate) fn socket_type_from_wit(socket_type: wit::SocketType) -> SocketType {
         wit::SocketType::Raw | wit::SocketType::Other(3) => SocketType::Raw,
         wit::SocketType::Rdm | wit::SocketType::Other(4) => SocketType::Rdm,
         wit::SocketType::Seqpacket | wit::SocketType::Other(5) => SocketType::SeqPacket,
+        wit::SocketType::Other(DCCP) => SocketType::Dccp,
         wit::SocketType::Other(number) => SocketType::Other(number),
     }
 }
@@ -70,6 +74,7 @@ pub(crate) fn socket_type_to_wit(socket_type: SocketType) -> wit::SocketType {
         SocketType::SeqPacket => wit::SocketType::Seqpacket,
         SocketType::Raw => wit::SocketType::Raw,
         SocketType::Rdm => wit::SocketType::Rdm,
+        SocketType::Dccp => wit::SocketType::Other(DCCP),
         SocketType::Other(number) => wit::SocketType::Other(number),
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn style(socket_type: SocketType) -> c_int {
         SocketType::SeqPacket => libc::SOCK_SEQPACKET,
         SocketType::Raw => libc::SOCK_RAW,
         SocketType::Rdm => libc::SOCK_RDM,
+        SocketType::Dccp => libc::SOCK_DCCP,
         // Flags of socket(2) share the argument with the type: they must not come from outside.
         SocketType::Other(number) => c_int::from(number) & 0xf,
     }
@@ -65,6 +66,7 @@ pub(super) fn type_of(style: c_int) -> SocketType {
         libc::SOCK_SEQPACKET => SocketType::SeqPacket,
         libc::SOCK_RAW => SocketType::Raw,
         libc::SOCK_RDM => SocketType::Rdm,
+        libc::SOCK_DCCP => SocketType::Dccp,
         other => SocketType::Other(u16::try_from(other).unwrap_or(u16::MAX)),
     }
 }

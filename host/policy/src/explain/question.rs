@@ -218,8 +218,14 @@ fn on_socket(
     let (keys, rest): (Vec<&String>, Vec<&String>) = rest
         .iter()
         .partition(|word| word.contains('=') && !word.starts_with(['/', '@']));
+    let (protocol, keys) = protocol_of(transport, keys)?;
+    let kind = |address: Option<&Address>| {
+        let kind = kind(transport, address)?;
+        let protocol = protocol.unwrap_or(kind.protocol);
+        Ok::<Kind, QuestionError>(Kind { protocol, ..kind })
+    };
     let Given { plain, local, peer } = given(&rest)?;
-    let (named, content) = told(kind(transport, plain.as_ref().or(peer.as_ref()))?, &keys)?;
+    let (named, content) = told(kind(plain.as_ref().or(peer.as_ref()))?, &keys)?;
     let plain = plain.or(named);
     let local_kind = op.intersects(OpSet::LOCAL_KIND);
     let (local, peer) = if local_kind {
@@ -236,7 +242,7 @@ fn on_socket(
             format!("write `{transport} {operation} {}`", example(transport)),
         ));
     }
-    let kind = kind(transport, main.as_ref())?;
+    let kind = kind(main.as_ref())?;
     for address in [&local, &peer].into_iter().flatten() {
         let fits = match address.ip() {
             Some(_) => kind.has_ip_addresses(),
@@ -276,6 +282,31 @@ fn on_socket(
         content: content.map(Cow::Owned),
         ..ask(ops, kind)
     })
+}
+
+/// The protocol's number that a key of the line names, and the other keys.
+fn protocol_of<'w>(
+    transport: &str,
+    keys: Vec<&'w String>,
+) -> Result<(Option<u32>, Vec<&'w String>), QuestionError> {
+    let (named, keys): (Vec<&String>, Vec<&String>) = keys
+        .into_iter()
+        .partition(|word| word.starts_with("protocol="));
+    let Some((_, word)) = named.first().and_then(|word| word.split_once('=')) else {
+        return Ok((None, keys));
+    };
+    let help = "write the number, `inet-raw ... protocol=1`, once";
+    let number = word.parse().ok().filter(|_| named.len() == 1);
+    let number = number.ok_or_else(|| error(format!("`{word}` is no one protocol"), help))?;
+    if transport_names_protocol(transport) {
+        let message = format!("`{transport}` names the protocol already");
+        return Err(error(message, help));
+    }
+    Ok((Some(number), keys))
+}
+
+fn transport_names_protocol(word: &str) -> bool {
+    transport(word).is_some_and(|sockets| sockets.protocol.is_some())
 }
 
 fn kind(transport: &str, address: Option<&Address>) -> Result<Kind, QuestionError> {
@@ -344,6 +375,14 @@ mod tests {
                 "the address lacks `cid`",
             ),
             ("vsock-stream connect psm=1", "has no key `psm`"),
+            (
+                "inet-raw connect 10.0.0.1:0 protocol=x",
+                "is no one protocol",
+            ),
+            (
+                "tcp connect 10.0.0.1:1 protocol=6",
+                "names the protocol already",
+            ),
             (
                 "vsock-stream connect 10.0.0.1:1",
                 "is no address for `vsock-stream`",

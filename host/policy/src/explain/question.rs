@@ -218,11 +218,11 @@ fn on_socket(
     let (keys, rest): (Vec<&String>, Vec<&String>) = rest
         .iter()
         .partition(|word| word.contains('=') && !word.starts_with(['/', '@']));
-    let (protocol, keys) = protocol_of(transport, keys)?;
+    let (protocol, keys): (Vec<&String>, Vec<&String>) = keys
+        .into_iter()
+        .partition(|word| word.starts_with("protocol="));
     let kind = |address: Option<&Address>| {
-        let kind = kind(transport, address)?;
-        let protocol = protocol.unwrap_or(kind.protocol);
-        Ok::<Kind, QuestionError>(Kind { protocol, ..kind })
+        kind(transport, address).and_then(|kind| with_protocol(kind, protocol.first()))
     };
     let Given { plain, local, peer } = given(&rest)?;
     let (named, content) = told(kind(plain.as_ref().or(peer.as_ref()))?, &keys)?;
@@ -284,31 +284,6 @@ fn on_socket(
     })
 }
 
-/// The protocol's number that a key of the line names, and the other keys.
-fn protocol_of<'w>(
-    transport: &str,
-    keys: Vec<&'w String>,
-) -> Result<(Option<u32>, Vec<&'w String>), QuestionError> {
-    let (named, keys): (Vec<&String>, Vec<&String>) = keys
-        .into_iter()
-        .partition(|word| word.starts_with("protocol="));
-    let Some((_, word)) = named.first().and_then(|word| word.split_once('=')) else {
-        return Ok((None, keys));
-    };
-    let help = "write the number, `inet-raw ... protocol=1`, once";
-    let number = word.parse().ok().filter(|_| named.len() == 1);
-    let number = number.ok_or_else(|| error(format!("`{word}` is no one protocol"), help))?;
-    if transport_names_protocol(transport) {
-        let message = format!("`{transport}` names the protocol already");
-        return Err(error(message, help));
-    }
-    Ok((Some(number), keys))
-}
-
-fn transport_names_protocol(word: &str) -> bool {
-    transport(word).is_some_and(|sockets| sockets.protocol.is_some())
-}
-
 fn kind(transport: &str, address: Option<&Address>) -> Result<Kind, QuestionError> {
     kind_of(transport, address).ok_or_else(|| {
         error(
@@ -316,6 +291,20 @@ fn kind(transport: &str, address: Option<&Address>) -> Result<Kind, QuestionErro
             "write `tcp`, `unix-datagram`, `can-raw`, `vsock-stream` ...",
         )
     })
+}
+
+/// The kind with the protocol of a word like `protocol=253`, as rules have it for what has no name.
+fn with_protocol(kind: Kind, word: Option<&&String>) -> Result<Kind, QuestionError> {
+    let Some((_, number)) = word.and_then(|word| word.split_once('=')) else {
+        return Ok(kind);
+    };
+    let protocol = number.parse().map_err(|_| {
+        error(
+            format!("`{number}` is no protocol's number"),
+            "write `protocol=253`, or a transport that names the protocol",
+        )
+    })?;
+    Ok(Kind { protocol, ..kind })
 }
 
 /// The address and the message that the words with a `=` name.
@@ -375,14 +364,6 @@ mod tests {
                 "the address lacks `cid`",
             ),
             ("vsock-stream connect psm=1", "has no key `psm`"),
-            (
-                "inet-raw connect 10.0.0.1:0 protocol=x",
-                "is no one protocol",
-            ),
-            (
-                "tcp connect 10.0.0.1:1 protocol=6",
-                "names the protocol already",
-            ),
             (
                 "vsock-stream connect 10.0.0.1:1",
                 "is no address for `vsock-stream`",

@@ -117,6 +117,8 @@ pub fn set_length(socket: BorrowedFd<'_>, level: c_int, name: c_int, length: u32
 /// guest's word), or since the kernel counts their length in something else than bytes.
 pub fn is_unsafe_option(level: c_int, name: c_int) -> bool {
     const SOL_TCP: c_int = libc::IPPROTO_TCP;
+    const SOL_RAW: c_int = 255;
+    const IPV6_HDRINCL: c_int = 36;
     const SOL_SCTP: c_int = 132;
     const SOL_PACKET: c_int = 263;
     const SOL_XDP: c_int = 283;
@@ -138,6 +140,8 @@ pub fn is_unsafe_option(level: c_int, name: c_int) -> bool {
         }
         // IPv6 has its traffic class among them.
         libc::IPPROTO_IPV6 => matches!(name, 64 | 65 | 68 | 69),
+        // IPV6_HDRINCL under a number that no rule knows it by: packets with headers of their own.
+        SOL_RAW => name == IPV6_HDRINCL,
         // ZEROCOPY_RECEIVE (an address), AO_GET_KEYS (length per element).
         SOL_TCP => matches!(name, 35 | 40),
         // PEELOFF gives a bare descriptor, CONNECTX3 takes an address.

@@ -101,6 +101,7 @@ fn options_with_addresses_or_descriptors_inside_are_refused_before_the_kernel() 
         (IPPROTO_IP, 64),
         (libc::IPPROTO_IPV6, 65),
         (libc::IPPROTO_IPV6, 68),
+        (255, 36),
         (263, 22),
         (283, 4),
     ] {

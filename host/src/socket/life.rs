@@ -194,6 +194,7 @@ impl Inner {
             state.bound = file;
             state.facts.local_chosen = chosen(address);
             state.facts.local = Some(local.clone());
+            state.forget_verdicts();
         }
         if chosen(address)
             && let Err(refused) = self.may_stay_bound(&local)
@@ -211,6 +212,11 @@ impl Inner {
         // A socket that is not connected has nothing to shut down: then the flag alone ends it.
         if let Err(errno) = life::shutdown(self.fd(), How::Both) {
             tracing::debug!(socket = self.number, %errno, "a retired socket had nothing to shut down");
+        }
+        if self.kind.works_by_itself()
+            && let Err(errno) = life::bury(self.fd())
+        {
+            tracing::warn!(socket = self.number, %errno, "a retired socket could not be closed");
         }
     }
 

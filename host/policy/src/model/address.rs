@@ -104,6 +104,10 @@ impl AddressPattern {
         let Some(end) = end else { return self };
         if let Some(own) = &mut self.family {
             own.give_way(end.any, end.family.as_ref());
+            // The top wrote nothing.
+            if end.any && own.keys.is_empty() {
+                return end;
+            }
         }
         match (&mut self.family, end.family) {
             (Some(own), Some(end)) => own.keys.extend(end.keys),

@@ -335,7 +335,7 @@ fn peeking_gives_duplicates_that_are_owned_too() {
     let peek = MessageFlags::PEEK;
     let peeked = recv_message(far.as_fd(), style, &mut buffer, 9, 256, peek).unwrap();
     assert_eq!((rights_of(&peeked), descriptors_of(&near)), (2, 3));
-    let (_, taken) = message(&far, style, 256);
+    let (_, taken) = message(&far, SocketType::Stream, 256);
     assert_eq!((rights_of(&taken), descriptors_of(&near)), (2, 5));
     drop((peeked, taken));
     assert_eq!(descriptors_of(&near), 1);

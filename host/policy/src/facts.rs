@@ -25,6 +25,11 @@ pub struct SocketFacts {
     /// The address that the guest bound. `None` for a socket that was never bound, and for one that the
     /// kernel bound implicitly: those count as local "any".
     pub local: Option<Address>,
+    /// Further names that the guest bound, where a socket may have several (TIPC): what is granted has to be
+    /// granted under each of them.
+    pub further_locals: Vec<Address>,
+    /// The members of the group that the socket joined, to whom a message without a name goes (TIPC).
+    pub group: Option<Address>,
     /// Whether the kernel chose the port (bind to port 0) or the abstract name (autobind) of `local`.
     pub local_chosen: bool,
     /// The peer, once connected or accepted.
@@ -46,6 +51,8 @@ impl SocketFacts {
         SocketFacts {
             kind,
             local: None,
+            further_locals: Vec::new(),
+            group: None,
             local_chosen: false,
             peer: None,
             options: OptionsSet::new(),

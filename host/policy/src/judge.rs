@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use crate::address::Address;
 use crate::denial::Reason;
 use crate::facts::{Origin, SocketFacts};
-use crate::family::Content;
+use crate::family::{ALG_ANCILLARY, Content};
 use crate::kind::{Family, Kind, SocketType};
 use crate::message::{DescriptorKind, DescriptorKinds};
 use crate::model::{Clause, HostPattern, OpSet, Policy, Side, UserSet};
-use crate::option::{ALWAYS_READABLE, NODELAY, OptionName, OptionsSet, REUSEADDR, V6ONLY};
+use crate::option::{ALWAYS_READABLE, OptionName, OptionsSet, REUSEADDR};
 use crate::permit::{Cargo, GroupRequest, RuleId, UnixPlace};
 
 /// What an operation is about besides a socket and its addresses.
@@ -68,6 +68,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) kind: Option<Kind>,
     pub(crate) local: End<'a>,
     pub(crate) local_side: Side,
+    /// Further local addresses of the socket, each of which has to be covered as well.
+    pub(crate) further_locals: Cow<'a, [Address]>,
     pub(crate) peer: End<'a>,
     pub(crate) options: Cow<'a, OptionsSet>,
     /// Whether the rule has to list the options that were set.
@@ -112,6 +114,7 @@ impl<'a> Ask<'a> {
             } else {
                 Side::Local
             },
+            further_locals: Cow::Borrowed(&facts.further_locals),
             peer: facts
                 .peer
                 .as_ref()
@@ -142,6 +145,7 @@ impl<'a> Ask<'a> {
             kind: None,
             local: End::Open,
             local_side: Side::Local,
+            further_locals: Cow::Borrowed(&[]),
             peer: End::Open,
             options: Cow::Owned(OptionsSet::new()),
             bound_by_options: false,
@@ -167,6 +171,7 @@ impl<'a> Ask<'a> {
     pub(crate) fn with_local(mut self, local: &Address, side: Side) -> Ask<'a> {
         self.local = End::At(Cow::Owned(local.canonical()));
         self.local_side = side;
+        self.further_locals = Cow::Borrowed(&[]);
         self
     }
 
@@ -184,6 +189,7 @@ impl<'a> Ask<'a> {
         Ask {
             local: self.local.into_owned(),
             peer: self.peer.into_owned(),
+            further_locals: Cow::Owned(self.further_locals.into_owned()),
             options: Cow::Owned(self.options.into_owned()),
             content: self.content.map(|content| Cow::Owned(content.into_owned())),
             ..self
@@ -338,13 +344,9 @@ fn is_about(clause: &Clause, what: &What, deny: bool) -> bool {
 
 /// Whether an allow rule lists the option for setting, by itself or by what it carries.
 fn lists_option(clause: &Clause, option: OptionName, value: Option<&[u8]>) -> bool {
-    needs_no_listing(option)
+    option.needs_no_listing()
         || (option == REUSEADDR && clause.ops.contains(OpSet::LISTEN))
         || clause.options.set.cover_set(option, value, false)
-}
-
-fn needs_no_listing(option: OptionName) -> bool {
-    option == NODELAY || option == V6ONLY
 }
 
 /// The first option that was set and that the clause does not list.
@@ -359,7 +361,7 @@ pub(crate) fn unlisted_option(clause: &Clause, ask: &Ask<'_>) -> Option<OptionNa
         .iter()
         .find(|(option, value)| {
             let carried = stream && *option == REUSEADDR && clause.ops.contains(OpSet::LISTEN);
-            !needs_no_listing(*option)
+            !option.needs_no_listing()
                 && !carried
                 && !clause.options.set.cover_set(*option, *value, false)
         })
@@ -479,6 +481,24 @@ pub(crate) fn judge(
     pins: &dyn Pinned,
     now: Instant,
 ) -> Result<Grant, Reason> {
+    for local in ask.further_locals.iter() {
+        let ask = Ask {
+            local: End::At(Cow::Borrowed(local)),
+            further_locals: Cow::Borrowed(&[]),
+            ..ask.clone()
+        };
+        judge_at_one(policy, &ask, pins, now)?;
+    }
+    judge_at_one(policy, ask, pins, now)
+}
+
+/// The verdict on a socket with one local address.
+fn judge_at_one(
+    policy: &Policy,
+    ask: &Ask<'_>,
+    pins: &dyn Pinned,
+    now: Instant,
+) -> Result<Grant, Reason> {
     if let Some(clause) = forbidding(policy, ask) {
         return Err(Reason::Rule(clause.id.clone()));
     }
@@ -499,6 +519,11 @@ pub(crate) fn judge(
         None => return Err(Reason::NoRule),
     };
     if ask.kind.is_some() && matches!(ask.what, What::Nothing) {
+        if family == Some(Family::Alg) {
+            for kind in ALG_ANCILLARY {
+                grant.cargo.ancillary_out.insert(kind);
+            }
+        }
         add_descriptors(policy, ask, pins, now, &mut grant.cargo);
         take_denied_uses(policy, ask, &mut grant.cargo);
     }

@@ -8,6 +8,11 @@ const SOL_IP: i32 = 0;
 const SOL_TCP: i32 = 6;
 const SOL_UDP: i32 = 17;
 const SOL_IPV6: i32 = 41;
+/// AF_VSOCK's options have the family's number for a level, vsock(7).
+const AF_VSOCK: i32 = 40;
+const SOL_TIPC: i32 = 271;
+const SOL_RDS: i32 = 276;
+const SOL_ALG: i32 = 279;
 
 /// A socket option by Linux's numbers, as getsockopt(2) takes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -230,6 +235,40 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     delicate("ipv6.unicast-if", SOL_IPV6, 76, Int),
     plain("ipv6.recvfragsize", SOL_IPV6, 77, Int),
     delicate("ipv6.freebind", SOL_IPV6, 78, Int),
+    // Documentation/crypto/userspace-if.rst. A key by its serial number is one of the host's own keyring.
+    plain("alg.set-key", SOL_ALG, 1, Bytes),
+    plain("alg.set-aead-authsize", SOL_ALG, 5, Bytes),
+    delicate("alg.set-drbg-entropy", SOL_ALG, 6, Bytes),
+    delicate("alg.set-key-by-key-serial", SOL_ALG, 7, Int),
+    // vsock(7). The largest size bounds the others, and with them what a peer may make the kernel hold.
+    plain("vsock.buffer-size", AF_VSOCK, 0, Bytes),
+    plain("vsock.buffer-min-size", AF_VSOCK, 1, Bytes),
+    delicate("vsock.buffer-max-size", AF_VSOCK, 2, Bytes),
+    plain("vsock.peer-host-vm-id", AF_VSOCK, 3, Int),
+    plain("vsock.trusted", AF_VSOCK, 5, Int),
+    plain("vsock.connect-timeout-old", AF_VSOCK, 6, Bytes),
+    plain("vsock.connect-timeout", AF_VSOCK, 8, Bytes),
+    // linux/tipc.h. Who joins a group is heard by its members, and hears them.
+    plain("tipc.importance", SOL_TIPC, 127, Int),
+    plain("tipc.src-droppable", SOL_TIPC, 128, Int),
+    plain("tipc.dest-droppable", SOL_TIPC, 129, Int),
+    plain("tipc.conn-timeout", SOL_TIPC, 130, Int),
+    plain("tipc.node-recvq-depth", SOL_TIPC, 131, Int),
+    plain("tipc.sock-recvq-depth", SOL_TIPC, 132, Int),
+    plain("tipc.mcast-broadcast", SOL_TIPC, 133, Bytes),
+    plain("tipc.mcast-replicast", SOL_TIPC, 134, Bytes),
+    delicate("tipc.group-join", SOL_TIPC, 135, Bytes),
+    plain("tipc.group-leave", SOL_TIPC, 136, Bytes),
+    plain("tipc.sock-recvq-used", SOL_TIPC, 137, Int),
+    plain("tipc.nodelay", SOL_TIPC, 138, Int),
+    // linux/rds.h. Memory regions are the host's own memory; the host makes none for a guest.
+    plain("rds.cancel-sent-to", SOL_RDS, 1, Bytes),
+    delicate("rds.get-mr", SOL_RDS, 2, Bytes),
+    delicate("rds.free-mr", SOL_RDS, 3, Bytes),
+    plain("rds.recverr", SOL_RDS, 5, Int),
+    plain("rds.cong-monitor", SOL_RDS, 6, Int),
+    delicate("rds.get-mr-for-dest", SOL_RDS, 7, Bytes),
+    delicate("rds.transport", SOL_RDS, 8, Int),
 ];
 
 /// Always readable: they tell a guest only what it asked for itself.
@@ -247,6 +286,9 @@ pub(crate) const REUSEADDR: OptionName = OptionName::new(SOL_SOCKET, 2);
 pub(crate) const NODELAY: OptionName = OptionName::new(SOL_TCP, 1);
 /// IPV6_V6ONLY: its effect is judged with the local address, see `Gate::dual_stack`.
 pub(crate) const V6ONLY: OptionName = OptionName::new(SOL_IPV6, 26);
+
+/// Options that belong to an algorithm's address as a password to a name: who may bind there may set them.
+const OF_ALGORITHMS: &[OptionName] = &[OptionName::new(SOL_ALG, 1), OptionName::new(SOL_ALG, 5)];
 
 /// Longest value that is kept for comparing; a longer one never equals a value that a rule names.
 const LONGEST_VALUE: usize = 256;
@@ -266,6 +308,11 @@ impl OptionName {
         }
         let (level, name) = text.split_once('/')?;
         Some(OptionName::new(level.parse().ok()?, name.parse().ok()?))
+    }
+
+    /// Whether it is always settable, unless a deny rule says otherwise.
+    pub(crate) fn needs_no_listing(self) -> bool {
+        self == NODELAY || self == V6ONLY || OF_ALGORITHMS.contains(&self)
     }
 
     pub(crate) fn known(self) -> Option<&'static KnownOption> {

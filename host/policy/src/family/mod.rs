@@ -17,6 +17,7 @@ mod vsock;
 
 use std::fmt;
 
+pub(crate) use alg::ANCILLARY as ALG_ANCILLARY;
 pub use alg::AlgAddress;
 pub use bluetooth::{BluetoothAddress, BluetoothDevice};
 pub use can::{CanAddress, CanEndpoint, CanId};
@@ -26,6 +27,7 @@ pub(crate) use key::{About, Key, KeyPattern, Shape, Value};
 pub use netlink::NetlinkAddress;
 pub use packet::PacketAddress;
 pub use qipcrtr::QipcrtrAddress;
+pub(crate) use tipc::destination_in_group;
 pub use tipc::{TipcAddress, TipcEndpoint};
 pub use vsock::{VSOCK_ANY, VsockAddress};
 
@@ -149,6 +151,7 @@ impl FamilyPattern {
 pub fn unnamed_destination(s: &SocketFacts) -> Option<Address> {
     let inspected = Content::head(s.kind).is_some();
     match (s.kind.family, &s.peer) {
+        _ if s.group.is_some() => s.group.clone(),
         (_, Some(peer)) if inspected => Some(peer.clone()),
         (_, Some(_)) => None,
         (Family::Netlink, None) => Some(Address::Netlink(NetlinkAddress { pid: 0, groups: 0 })),

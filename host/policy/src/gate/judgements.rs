@@ -6,7 +6,7 @@ use super::{Gate, Verdict};
 use crate::address::{Address, UnixAddress};
 use crate::denial::Denial;
 use crate::facts::{AdoptedState, Origin, SocketFacts};
-use crate::family::Content;
+use crate::family::{Content, destination_in_group};
 use crate::judge::{Ask, End, What};
 use crate::kind::{Family, Kind};
 use crate::model::{OpSet, Side, unbound, whole_place};
@@ -240,6 +240,7 @@ impl Gate {
         let ask = || Ask {
             granted,
             peer: End::Open,
+            further_locals: Cow::Borrowed(&s.further_locals),
             ..Ask::socket(accepting(s.kind), s).with_local(&local, side)
         };
         self.judge_ipv4_form(op::Listen::NAME, s, &local, ask)?;
@@ -317,6 +318,7 @@ impl Gate {
         peer: &Address,
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
+        let peer = &*destination_in_group(s, peer);
         let own_peer = s
             .peer
             .as_ref()

@@ -8,7 +8,7 @@ use crate::facts::{Origin, SocketFacts};
 use crate::judge::{self, Ask, End, Grant, What};
 use crate::message::{DescriptorKind, DescriptorKinds};
 use crate::model::{OpSet, Policy};
-use crate::option::{ALWAYS_READABLE, OptionName, V6ONLY};
+use crate::option::{ALWAYS_READABLE, OptionName};
 use crate::permit::{GroupRequest, IoctlName, Operation, Permit, op};
 
 /// The operations that can have made the socket what it is: a rule for others has no say in it.
@@ -70,7 +70,7 @@ impl Gate {
         value: &[u8],
     ) -> Result<Permit<op::SetOption>, Denial> {
         let ask = option_ask(s, What::SetOption(option, Some(value.to_vec())));
-        let verdict = if option == crate::option::NODELAY || option == V6ONLY {
+        let verdict = if option.needs_no_listing() {
             self.always(op::SetOption::NAME, ask)?
         } else {
             self.judge(op::SetOption::NAME, ask)?

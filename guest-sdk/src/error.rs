@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 
 use crate::bindings::sockgate::sockets::errors::Errno as Raw;
 use crate::bindings::sockgate::sockets::names::NameError as RawNameError;
+use crate::netlink::NetlinkError;
 
 /// What every operation answers: [`std::io::Error`]. [`Errno::of`] tells which error number it carries.
 pub type Error = io::Error;
@@ -49,6 +50,9 @@ macro_rules! errnos {
                 match self { $(Self::$name => $message,)* }
             }
         }
+
+        /// All of them in the order of Linux's numbers.
+        const IN_ORDER: &[Errno] = &[$(Errno::$name,)*];
     };
 }
 
@@ -188,12 +192,28 @@ errnos! {
 }
 
 impl Errno {
+    /// The error with this number on Linux, as the kernel writes it into messages (netlink, J1939);
+    /// [`UNKNOWN`](Self::UNKNOWN) where there is none.
+    pub fn from_linux(number: i32) -> Self {
+        let index = match usize::try_from(number) {
+            // Linux has no 41 and no 58.
+            Ok(number @ 1..=40) => number - 1,
+            Ok(number @ 42..=57) => number - 2,
+            Ok(number @ 59..=133) => number - 3,
+            _ => return Self::UNKNOWN,
+        };
+        IN_ORDER.get(index).copied().unwrap_or(Self::UNKNOWN)
+    }
+
     /// The error number that an [`io::Error`] carries; none for errors that no socket call made.
     pub fn of(error: &io::Error) -> Option<Self> {
         match error.get_ref() {
             Some(inner) => match inner.downcast_ref::<Errno>() {
                 Some(errno) => Some(*errno),
-                None => inner.downcast_ref::<NameError>().and_then(NameError::errno),
+                None => match inner.downcast_ref::<NetlinkError>() {
+                    Some(error) => Some(error.errno),
+                    None => inner.downcast_ref::<NameError>().and_then(NameError::errno),
+                },
             },
             // `again` is passed on without a box: non-blocking code sees it all the time.
             None => (error.kind() == ErrorKind::WouldBlock).then_some(Self::AGAIN),
@@ -402,6 +422,27 @@ mod tests {
         assert_eq!(Errno::of(&name), Some(Errno::ACCES));
         assert_eq!(name.kind(), ErrorKind::PermissionDenied);
         assert_eq!(Errno::of(&io::Error::other("elsewhere")), None);
+    }
+
+    #[test]
+    fn linux_s_numbers_are_known() {
+        for (number, errno) in [
+            (1, Errno::PERM),
+            (13, Errno::ACCES),
+            (40, Errno::LOOP),
+            (42, Errno::NOMSG),
+            (57, Errno::BADSLT),
+            (59, Errno::BFONT),
+            (95, Errno::OPNOTSUPP),
+            (110, Errno::TIMEDOUT),
+            (133, Errno::HWPOISON),
+            (0, Errno::UNKNOWN),
+            (41, Errno::UNKNOWN),
+            (134, Errno::UNKNOWN),
+            (i32::MIN, Errno::UNKNOWN),
+        ] {
+            assert_eq!(Errno::from_linux(number), errno, "{number}");
+        }
     }
 
     #[test]

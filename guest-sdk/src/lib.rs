@@ -106,12 +106,19 @@ mod socket;
 mod types;
 mod wire;
 
+pub mod alg;
 pub mod ancillary;
+pub mod bluetooth;
 pub mod can;
 pub mod consts;
 pub mod names;
 pub mod net;
+pub mod netlink;
+pub mod packet;
+pub mod raw;
+pub mod tipc;
 pub mod unix;
+pub mod vsock;
 
 /// Addresses of every family, by their kernel's names.
 pub mod addresses {

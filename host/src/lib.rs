@@ -64,6 +64,7 @@
 //! * [Read the audit log](guide::read_the_audit_log)
 //! * [Hand a guest a ready socket](guide::grant_a_socket)
 //! * [What a guest can cost its host](guide::limits)
+//! * [Which sockets this kernel has](probe)
 //!
 //! # The path of a call
 //!
@@ -110,7 +111,7 @@ pub use bridge::{
     Stopped, add_to_linker_async,
 };
 pub use socket::{
-    CancelHandle, Errno, InheritedSocket, Timeout, WaitMode, inherited_sockets,
-    raise_descriptor_limit,
+    CancelHandle, Errno, InheritedSocket, Probe, ProbeError, ProbeStatus, Timeout, WaitMode,
+    inherited_sockets, probe, probe_families, raise_descriptor_limit,
 };
 pub use sockgate_policy as policy;

@@ -58,7 +58,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             .push(whole.with_context(|| format!("no folder {}", folder.display()))?);
     }
     let mut command = Command::new(&options.command[0]);
-    command.args(&options.command[1..]);
+    command
+        .args(&options.command[1..])
+        .env("XDG_CACHE_HOME", compiled(workspace));
     let start = Instant::now();
     let mut booted = boot.start(&command)?;
     let stdout = relay(booted.stdout.take(), io::stdout());
@@ -109,8 +111,21 @@ pub fn find(workspace: &Workspace, install: bool) -> Result<Result<Kernel, Strin
     Ok(fetch::install(&cache).map_err(|error| format!("{error:#}")))
 }
 
+/// The kernel, ready to boot, or in words why there is none.
+pub fn ready(workspace: &Workspace, install: bool) -> Result<Result<Boot, String>> {
+    Ok(match find(workspace, install)? {
+        Ok(kernel) => Ok(boot(workspace, kernel)?),
+        Err(why) => Err(why),
+    })
+}
+
+/// Where compiled guests are kept, as `XDG_CACHE_HOME`: beneath the folder that can be written inside.
+pub fn compiled(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("cache")
+}
+
 /// A boot of this kernel with the tree's target folder writable.
-pub fn boot(workspace: &Workspace, kernel: Kernel) -> Result<Boot> {
+fn boot(workspace: &Workspace, kernel: Kernel) -> Result<Boot> {
     // By itself: with the rest it would have other crates built again, see its Cargo.toml.
     execute(&mut workspace.cargo(&[
         "build",

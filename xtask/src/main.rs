@@ -36,7 +36,7 @@ enum Task {
     Kernel(kernel::Options),
     /// Builds the example and test guests, and says where they are.
     Guests,
-    /// Adds the wasm target and, with --install, what the tests' oracles need.
+    /// Adds the wasm target and, with --install, what the tests need besides.
     Setup(setup::Options),
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::guests::TARGET;
+use crate::kernel;
 use crate::workspace::{Workspace, execute, output};
 
 /// The version that the Python bindings are made with.
@@ -14,7 +15,8 @@ const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
 
 #[derive(Args)]
 pub struct Options {
-    /// Install missing Debian packages (as root or through sudo) and componentize-py (below target/).
+    /// Install missing Debian packages (as root or through sudo), componentize-py (below target/), and User
+    /// Mode Linux.
     #[arg(long)]
     pub install: bool,
 }
@@ -50,7 +52,11 @@ const ORACLES: &[Package] = &[
 /// `cargo xtask setup`.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     wasm_target(workspace)?;
-    oracles(workspace, options.install)
+    oracles(workspace, options.install)?;
+    if let Err(why) = kernel::find(workspace, options.install)? {
+        eprintln!("missing, so that tests of socket families may be skipped: {why}");
+    }
+    Ok(())
 }
 
 /// Adds the guests' target to the toolchain where it is missing.

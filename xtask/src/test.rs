@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use sockgate_kernel::Boot;
 use sockgate_tests::{Kernel, Output};
 
 use crate::families;
 use crate::guests::{self, TARGET};
+use crate::kernel;
 use crate::libtest::{Reader, Run};
 use crate::report::Report;
 use crate::setup;
@@ -66,6 +68,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         workspace,
         options,
         report: Report::default(),
+        uml: Err("User Mode Linux was not looked for".to_owned()),
     };
     session.lints()?;
     session.tests()?;
@@ -95,6 +98,8 @@ struct Session<'a> {
     workspace: &'a Workspace,
     options: &'a Options,
     report: Report,
+    /// User Mode Linux, or in words why there is none.
+    uml: Result<Boot, String>,
 }
 
 impl Session<'_> {
@@ -182,6 +187,7 @@ impl Session<'_> {
             }
         };
 
+        self.uml = kernel::ready(self.workspace, self.options.install)?;
         let selection = Selection::of(only, &binaries);
         if self.wants(DOCTESTS) {
             self.doctests()?;
@@ -236,6 +242,9 @@ impl Session<'_> {
             .env("CARGO_MANIFEST_DIR", &binary.folder)
             .args(LIBTEST);
         place.tell(&mut command, self.workspace);
+        if let Ok(boot) = &self.uml {
+            command.env("SOCKGATE_KERNEL_INIT", &boot.init);
+        }
         if binary.phase == Phase::Serial {
             command.args(["--test-threads", "1"]);
         }
@@ -322,6 +331,8 @@ impl Place {
             .env("SOCKGATE_BIN", &self.command)
             .env("SOCKGATE_GUESTS", &self.guests)
             .env("SOCKGATE_ORACLES", workspace.oracles())
+            // Compiled guests are kept where User Mode Linux may write as well.
+            .env("XDG_CACHE_HOME", kernel::compiled(workspace))
             // The toolchain is pinned, and only so does libtest tell what each test took.
             .env("RUSTC_BOOTSTRAP", "1");
         if self.long {

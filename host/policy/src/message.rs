@@ -93,6 +93,9 @@ pub enum AncillaryKind {
     SegmentSize,
     /// SCM_TXTIME.
     TxTime,
+    /// ALG_SET_OP, ALG_SET_IV and ALG_SET_AEAD_ASSOCLEN: the parameters of a cipher's operation, which an
+    /// algorithm's socket always takes.
+    Algorithm,
     /// Any other control message, by Linux's numbers.
     Raw {
         /// cmsg_level.
@@ -147,6 +150,11 @@ const ANCILLARY: &[NamedAncillary] = &[
         &[(17, 103), (17, 104)],
     ),
     ("txtime", AncillaryKind::TxTime, &[(1, 61)]),
+    (
+        "algorithm",
+        AncillaryKind::Algorithm,
+        &[(279, 2), (279, 3), (279, 4)],
+    ),
 ];
 
 impl AncillaryKind {

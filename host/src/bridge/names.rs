@@ -102,7 +102,9 @@ impl wit::Host for SocketsCtxView<'_> {
         let hints = Hints {
             family: query.family.map(family_from_wit),
             socket_type: query.socket_type.map(socket_type_from_wit),
-            protocol: query.protocol.and_then(protocol_from_wit),
+            protocol: query
+                .protocol
+                .and_then(|protocol| protocol_from_wit(sockgate_policy::Family::Inet, protocol)),
             flags: lookup_flags(query.flags),
         };
         let lookup = Lookup {

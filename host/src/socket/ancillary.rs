@@ -4,7 +4,9 @@ use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 
 use bytes::{Bytes, BytesMut};
-use sockgate_policy::{Address, AncillaryKind, AncillarySet, Carries, MessageFlags, Permit};
+use sockgate_policy::{
+    Address, AncillaryKind, AncillarySet, Carries, Family, MessageFlags, Permit,
+};
 
 use super::attempt::{self, Addressee, Destination, Reception};
 use super::data::{Attempt, MESSAGE_LIMIT, conversation, filled, interest, reception};
@@ -42,6 +44,9 @@ pub(crate) enum PlainOut {
     TrafficClass(u8),
     SegmentSize(u16),
     TxTime(u64),
+    AlgOperation(u32),
+    AlgIv(Vec<u8>),
+    AlgAssociatedLength(u32),
     Raw {
         level: i32,
         kind: i32,
@@ -60,6 +65,9 @@ impl PlainOut {
             PlainOut::TrafficClass(_) => AncillaryKind::TrafficClass,
             PlainOut::SegmentSize(_) => AncillaryKind::SegmentSize,
             PlainOut::TxTime(_) => AncillaryKind::TxTime,
+            PlainOut::AlgOperation(_) | PlainOut::AlgIv(_) | PlainOut::AlgAssociatedLength(_) => {
+                AncillaryKind::Algorithm
+            }
             PlainOut::Raw { level, kind, .. } => AncillaryKind::Raw {
                 level: *level,
                 kind: *kind,
@@ -133,6 +141,9 @@ impl PlainOut {
             PlainOut::TrafficClass(class) => ControlOut::TrafficClass(class),
             PlainOut::SegmentSize(size) => ControlOut::SegmentSize(size),
             PlainOut::TxTime(time) => ControlOut::TxTime(time),
+            PlainOut::AlgOperation(operation) => ControlOut::AlgOperation(operation),
+            PlainOut::AlgIv(ref iv) => ControlOut::AlgIv(iv),
+            PlainOut::AlgAssociatedLength(length) => ControlOut::AlgAssociatedLength(length),
             PlainOut::Raw {
                 level,
                 kind,
@@ -320,7 +331,9 @@ impl Inner {
     }
 
     fn check_ancillary<O: Carries>(&self, permit: &Permit<O>, kind: AncillaryKind) -> Outcome<()> {
-        if permit.ancillary_out().contains(kind) {
+        // They have no meaning but on an algorithm's socket, which does nothing without them.
+        let own = kind == AncillaryKind::Algorithm && self.kind.family == Family::Alg;
+        if own || permit.ancillary_out().contains(kind) {
             return Ok(());
         }
         Err(self.guest.withhold(
@@ -419,7 +432,7 @@ impl Inner {
             ..
         } = incoming;
         let source = match source {
-            Some(source) => source.decode()?,
+            Some(source) => source.decode_of(self.kind.protocol)?,
             None => None,
         };
         let ancillary = self.let_through(control, allowed);

@@ -78,8 +78,9 @@ pub(super) fn listen(
 pub(super) fn accept(
     _: &Permit<op::Listen>,
     fd: BorrowedFd<'_>,
+    kind: Kind,
 ) -> Result<(OwnedFd, Option<Address>), Errno> {
-    life::accept(fd)
+    life::accept(fd, kind)
 }
 
 /// connect(2), to the canonical address that was judged.

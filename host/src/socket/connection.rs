@@ -46,7 +46,7 @@ impl Inner {
             return Ok(Attempt::WouldBlock);
         }
         let slot = self.guest.slot(|| self.event("accept"))?;
-        let (fd, peer) = match attempt::accept(&permit, self.fd()) {
+        let (fd, peer) = match attempt::accept(&permit, self.fd(), self.kind) {
             Ok(accepted) => accepted,
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
             // The connection went away between its arrival and this call, accept(2).
@@ -65,7 +65,7 @@ impl Inner {
             None if self.kind.family == Family::Alg => {
                 self.state().facts.local.clone().ok_or(Errno::INVAL)?
             }
-            None => life::peer_address(fd.as_fd())?,
+            None => life::peer_address(fd.as_fd(), self.kind)?,
         };
         let Some(converse) = self.let_in(fd.as_fd(), &peer) else {
             // The peer sees a reset, and the guest nothing.
@@ -169,7 +169,7 @@ impl Inner {
         if let Some(errno) = option::take_error(self.fd())? {
             return Err(errno.into());
         }
-        match life::peer_address(self.fd()) {
+        match life::peer_address(self.fd(), self.kind) {
             Ok(_) => Ok(Attempt::Done(())),
             Err(Errno::NOTCONN) => Ok(Attempt::WouldBlock),
             Err(errno) => Err(errno.into()),

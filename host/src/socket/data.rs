@@ -356,7 +356,7 @@ impl Inner {
                 .event(operation)
                 .arguments(format_args!("{max} bytes"))
                 .bytes(datagram.length);
-            let event = match source.decode() {
+            let event = match source.decode_of(self.kind.protocol) {
                 Ok(Some(source)) => event.address(source),
                 _ => event,
             };
@@ -428,7 +428,7 @@ impl Inner {
     /// The address that a sender is judged by. One that gives none is unnamed; where the family has no
     /// senders' names it is the peer, or the place that the socket is bound to.
     fn sender_address(&self, state: &State, source: &EncodedAddress) -> Outcome<Option<Address>> {
-        Ok(match source.decode()? {
+        Ok(match source.decode_of(self.kind.protocol)? {
             Some(address) => Some(address),
             None if self.kind.family == Family::Unix => {
                 Some(Address::Unix(sockgate_policy::UnixAddress::Unnamed))
@@ -547,6 +547,7 @@ impl Socket {
         }
         let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
         let buffer = &mut self.buffer;
+        let protocol = inner.kind.protocol;
         let (_, source) = inner
             .receive(
                 buffer,
@@ -556,7 +557,7 @@ impl Socket {
                 |inner, buffer, room| inner.attempt_recv_datagram(buffer, room, flags, "recv-from"),
             )
             .await?;
-        Ok((filled(buffer), source.decode()?))
+        Ok((filled(buffer), source.decode_of(protocol)?))
     }
 }
 

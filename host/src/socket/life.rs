@@ -114,9 +114,9 @@ impl Socket {
 /// What the kernel says of a descriptor that came from outside, and what was done with it.
 pub(super) fn facts_of(fd: BorrowedFd<'_>) -> Result<(SocketFacts, AdoptedState), Errno> {
     let mut facts = SocketFacts::new(life::kind_of(fd)?);
-    let local = life::local_address(fd)?;
+    let local = life::local_address(fd, facts.kind)?;
     facts.local = (!chosen(&local)).then_some(local);
-    facts.peer = life::peer_address(fd).ok();
+    facts.peer = life::peer_address(fd, facts.kind).ok();
     if facts.kind.family == Family::Inet6 {
         facts.v6only = option::get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY)? != 0;
     }
@@ -167,7 +167,7 @@ impl Inner {
         let file = bound?;
         let local = match &file {
             Some(_) => permit.subject().address.clone(),
-            None => match life::local_address(self.fd()) {
+            None => match life::local_address(self.fd(), self.kind) {
                 // An algorithm's socket does not tell its name.
                 Err(Errno::OPNOTSUPP) => permit.subject().address.clone(),
                 local => local?,
@@ -258,12 +258,12 @@ impl Inner {
         if let Some(bound @ Address::Unix(_)) = &self.state().facts.local {
             return Ok(bound.clone());
         }
-        Ok(life::local_address(self.fd())?)
+        Ok(life::local_address(self.fd(), self.kind)?)
     }
 
     /// getpeername(2)
     pub(crate) fn peer_address(&self) -> Outcome<Address> {
-        Ok(life::peer_address(self.fd())?)
+        Ok(life::peer_address(self.fd(), self.kind)?)
     }
 
     /// Whether messages have senders of their own.

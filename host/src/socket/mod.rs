@@ -58,6 +58,7 @@ pub use sys::inherited::{InheritedSocket, inherited_sockets};
 pub(crate) use sys::life::How;
 pub(crate) use sys::message::ReceivedFlags;
 pub(crate) use sys::poll::Readiness;
+pub use sys::probe::{Probe, ProbeError, ProbeStatus, probe, probe_families};
 pub(crate) use sys::resolve::{Eai, Hints, LookupFlags, NameFlags};
 pub use wait::{CancelHandle, Timeout, WaitMode};
 pub(crate) use wait::{Descriptor, Interest};

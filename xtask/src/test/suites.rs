@@ -13,9 +13,8 @@ use sockgate_tests::{Kernel, Output};
 
 use super::binaries::TestBinary;
 use super::{LIBTEST, Place, Session};
-use crate::kernel;
 use crate::libtest::{Case, Outcome, Reader, Run};
-use crate::workspace::output;
+use crate::workspace::{Workspace, output};
 
 /// Where the suites of families run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]
@@ -55,15 +54,15 @@ impl Session<'_> {
             }
         }
         if self.options.kernel != Where::Host && !wanted.is_empty() {
-            let count: usize = wanted.iter().map(|(_, names)| names.len()).sum();
-            println!("{count} tests of families go to User Mode Linux");
-            match self.boot()? {
-                Ok(mut boot) => {
+            match &mut self.uml {
+                Ok(boot) => {
+                    let count: usize = wanted.iter().map(|(_, names)| names.len()).sum();
+                    println!("{count} tests go to User Mode Linux");
                     let suites = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
                     boot.limit = PATIENCE.saturating_mul(suites) + Duration::from_secs(60);
-                    self.in_uml(&boot, &wanted, place, &mut cases)?;
+                    in_uml(boot, &wanted, place, self.workspace, &mut cases)?;
                 }
-                Err(why) => cases.unavailable(&wanted, &why),
+                Err(why) => cases.unavailable(&wanted, why),
             }
         }
         self.report.add(cases.into_run());
@@ -81,51 +80,43 @@ impl Session<'_> {
             .map(str::to_owned)
             .collect())
     }
+}
 
-    /// The kernel, ready to boot, or in words why there is none.
-    fn boot(&self) -> Result<Result<Boot, String>> {
-        let found = kernel::find(self.workspace, self.options.install)?;
-        found
-            .map(|found| kernel::boot(self.workspace, found))
-            .map_or_else(|why| Ok(Err(why)), |boot| Ok(Ok(boot?)))
-    }
-
-    /// All suites in one boot.
-    fn in_uml(
-        &mut self,
-        boot: &Boot,
-        wanted: &Wanted,
-        place: &Place,
-        cases: &mut Cases,
-    ) -> Result<()> {
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", &script(wanted)])
-            .current_dir(&self.workspace.root);
-        place.tell(&mut command, self.workspace);
-        let start = Instant::now();
-        let mut booted = boot.start(&command)?;
-        let runs = follow(&mut booted)?;
-        let (ended, log) = booted.wait()?;
-        println!(
-            "User Mode Linux ended after {:.1} s",
-            start.elapsed().as_secs_f64()
+/// All suites in one boot.
+fn in_uml(
+    boot: &Boot,
+    wanted: &Wanted,
+    place: &Place,
+    workspace: &Workspace,
+    cases: &mut Cases,
+) -> Result<()> {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &script(wanted)])
+        .current_dir(&workspace.root);
+    place.tell(&mut command, workspace);
+    let start = Instant::now();
+    let mut booted = boot.start(&command)?;
+    let runs = follow(&mut booted)?;
+    let (ended, log) = booted.wait()?;
+    println!(
+        "User Mode Linux ended after {:.1} s",
+        start.elapsed().as_secs_f64()
+    );
+    if ended == Ended::NotStarted {
+        cases.unavailable(
+            wanted,
+            &format!("User Mode Linux does not start here: {log}"),
         );
-        if ended == Ended::NotStarted {
-            cases.unavailable(
-                wanted,
-                &format!("User Mode Linux does not start here: {log}"),
-            );
-            return Ok(());
-        }
-        let why = match ended {
-            Ended::TimedOut => "User Mode Linux was ended, since it took too long".to_owned(),
-            Ended::Died => format!("User Mode Linux died:\n{log}"),
-            _ => "its suite ended before it".to_owned(),
-        };
-        cases.merge(wanted, runs, &why);
-        Ok(())
+        return Ok(());
     }
+    let why = match ended {
+        Ended::TimedOut => "User Mode Linux was ended, since it took too long".to_owned(),
+        Ended::Died => format!("User Mode Linux died:\n{log}"),
+        _ => "its suite ended before it".to_owned(),
+    };
+    cases.merge(wanted, runs, &why);
+    Ok(())
 }
 
 /// What the shell inside does: each suite in its folder, between lines that say which and with what status.

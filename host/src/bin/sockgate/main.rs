@@ -1,6 +1,7 @@
 //! The `sockgate` command: runs WebAssembly guests with sockets under a policy.
 
 mod check;
+mod doctor;
 mod explain;
 mod granted;
 mod policy;
@@ -23,6 +24,7 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Explain(explain::Explain),
+    Doctor(doctor::Doctor),
 }
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Run(run) => run.execute(),
         Command::Check(check) => check.execute(),
         Command::Explain(explain) => explain.execute(),
+        Command::Doctor(doctor) => doctor.execute(),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("sockgate: {error:#}");

@@ -60,11 +60,15 @@ fn plain_from_wit(message: wit::AncillaryOut) -> Result<PlainOut, Errno> {
             kind: raw.type_,
             data: raw.data,
         },
-        // ALG's belong to a family that this host does not serve yet.
-        wit::AncillaryOut::AlgOperation(_)
-        | wit::AncillaryOut::AlgIv(_)
-        | wit::AncillaryOut::AlgAssociatedLength(_)
-        | wit::AncillaryOut::Rights(_) => return Err(Errno::OPNOTSUPP),
+        wit::AncillaryOut::AlgOperation(operation) => PlainOut::AlgOperation(match operation {
+            types::AlgOperation::Decrypt => 0,
+            types::AlgOperation::Encrypt => 1,
+            types::AlgOperation::Sign => 2,
+            types::AlgOperation::Verify => 3,
+        }),
+        wit::AncillaryOut::AlgIv(iv) => PlainOut::AlgIv(iv),
+        wit::AncillaryOut::AlgAssociatedLength(length) => PlainOut::AlgAssociatedLength(length),
+        wit::AncillaryOut::Rights(_) => return Err(Errno::OPNOTSUPP),
     })
 }
 

@@ -3,6 +3,7 @@
 mod address;
 mod ancillary;
 mod errno;
+mod family;
 mod kind;
 mod message;
 

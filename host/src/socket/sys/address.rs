@@ -6,7 +6,10 @@ use std::hash::{Hash, Hasher};
 use libc::{sa_family_t, sockaddr, socklen_t};
 use sockgate_policy::Address;
 
-use super::{Errno, Result, inet, unix};
+use super::qipcrtr::AF_QIPCRTR;
+use super::{
+    Errno, Result, alg, bluetooth, can, inet, netlink, packet, qipcrtr, tipc, unix, vsock,
+};
 
 /// Room for any address: the size of `sockaddr_storage`.
 pub const CAPACITY: usize = size_of::<libc::sockaddr_storage>();
@@ -89,11 +92,12 @@ impl EncodedAddress {
         self.length = length;
     }
 
-    /// The address as the policy sees it. None where there is none (length 0, or AF_UNSPEC).
+    /// The address as the policy sees it, of a socket of `protocol`, which says what a CAN or Bluetooth
+    /// address holds. None where there is none (length 0, or AF_UNSPEC).
     ///
     /// # Errors
     /// `afnosupport` for a family that has no codec here, `inval` for one that is too short.
-    pub fn decode(&self) -> Result<Option<Address>> {
+    pub fn decode_of(&self, protocol: u32) -> Result<Option<Address>> {
         let bytes = self.as_bytes();
         if bytes.is_empty() {
             return Ok(None);
@@ -106,8 +110,23 @@ impl EncodedAddress {
             libc::AF_INET => inet::decode_v4(body).map(|v4| Some(Address::Inet(v4))),
             libc::AF_INET6 => inet::decode_v6(body).map(|v6| Some(Address::Inet6(v6))),
             libc::AF_UNIX => Ok(Some(Address::Unix(unix::decode(body)))),
+            libc::AF_NETLINK => netlink::decode(body).map(|nl| Some(Address::Netlink(nl))),
+            libc::AF_PACKET => packet::decode(body).map(|ll| Some(Address::Packet(ll))),
+            libc::AF_CAN => can::decode(protocol, body).map(|can| Some(Address::Can(can))),
+            libc::AF_VSOCK => vsock::decode(body).map(|vm| Some(Address::Vsock(vm))),
+            libc::AF_TIPC => tipc::decode(body).map(|tipc| Some(Address::Tipc(tipc))),
+            libc::AF_ALG => alg::decode(body).map(|alg| Some(Address::Alg(alg))),
+            libc::AF_BLUETOOTH => {
+                bluetooth::decode(protocol, body).map(|bt| Some(Address::Bluetooth(bt)))
+            }
+            AF_QIPCRTR => qipcrtr::decode(body).map(|qrtr| Some(Address::Qipcrtr(qrtr))),
             _ => Err(Errno::AFNOSUPPORT),
         }
+    }
+
+    /// An IP or Unix address, for which no protocol matters.
+    pub fn decode(&self) -> Result<Option<Address>> {
+        self.decode_of(0)
     }
 }
 
@@ -115,13 +134,21 @@ impl TryFrom<&Address> for EncodedAddress {
     type Error = Errno;
 
     /// # Errors
-    /// `nametoolong` for a Unix name that does not fit, `inval` for an empty path or one with a NUL.
+    /// `nametoolong` for a Unix name or an algorithm's that does not fit, `inval` for an empty path, one with
+    /// a NUL, and what is no CAN id; `nodev` for an interface that there is not.
     fn try_from(address: &Address) -> Result<Self> {
         match address {
             Address::Inet(v4) => Ok(inet::encode_v4(v4)),
             Address::Inet6(v6) => Ok(inet::encode_v6(v6)),
             Address::Unix(unix) => unix::encode(unix),
-            _ => Err(Errno::AFNOSUPPORT),
+            Address::Netlink(nl) => Ok(netlink::encode(nl)),
+            Address::Packet(ll) => packet::encode(ll),
+            Address::Can(can) => can::encode(can),
+            Address::Vsock(vm) => Ok(vsock::encode(vm)),
+            Address::Tipc(tipc) => Ok(tipc::encode(tipc)),
+            Address::Alg(alg) => alg::encode(alg),
+            Address::Bluetooth(bt) => Ok(bluetooth::encode(bt)),
+            Address::Qipcrtr(qrtr) => Ok(qipcrtr::encode(qrtr)),
         }
     }
 }
@@ -174,7 +201,7 @@ mod tests {
                 );
             }
         }
-        let other = EncodedAddress::new(libc::AF_NETLINK, &[&[0; 10]]);
+        let other = EncodedAddress::new(libc::AF_APPLETALK, &[&[0; 10]]);
         assert_eq!(other.decode(), Err(Errno::AFNOSUPPORT));
     }
 

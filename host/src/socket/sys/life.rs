@@ -96,7 +96,7 @@ pub fn listen(socket: BorrowedFd<'_>, backlog: u32) -> Result<()> {
 }
 
 /// accept4(2). `again` where no connection waits; the peer's address as far as this host has a codec for it.
-pub fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<Address>)> {
+pub fn accept(listener: BorrowedFd<'_>, kind: Kind) -> Result<(OwnedFd, Option<Address>)> {
     let mut address = EncodedAddress::empty();
     let mut length = CAPACITY as socklen_t;
     // SAFETY: the address has room for `length` bytes; the descriptor is new.
@@ -109,7 +109,7 @@ pub fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<Address>)> {
         ))
     }?;
     address.set_length(length);
-    Ok((socket, address.decode()?))
+    Ok((socket, address.decode_of(kind.protocol)?))
 }
 
 /// connect(2). `inprogress` (Unix sockets: `again`) where it cannot be done at once.
@@ -137,18 +137,19 @@ pub fn shutdown(socket: BorrowedFd<'_>, how: How) -> Result<()> {
 }
 
 /// getsockname(2)
-pub fn local_address(socket: BorrowedFd<'_>) -> Result<Address> {
-    name(socket, libc::getsockname)
+pub fn local_address(socket: BorrowedFd<'_>, kind: Kind) -> Result<Address> {
+    name(socket, kind, libc::getsockname)
 }
 
 /// getpeername(2)
-pub fn peer_address(socket: BorrowedFd<'_>) -> Result<Address> {
-    name(socket, libc::getpeername)
+pub fn peer_address(socket: BorrowedFd<'_>, kind: Kind) -> Result<Address> {
+    name(socket, kind, libc::getpeername)
 }
 
 /// Asks the kernel for one of a socket's two names.
 fn name(
     socket: BorrowedFd<'_>,
+    kind: Kind,
     ask: unsafe extern "C" fn(c_int, *mut sockaddr, *mut socklen_t) -> c_int,
 ) -> Result<Address> {
     let mut address = EncodedAddress::empty();
@@ -156,10 +157,12 @@ fn name(
     // SAFETY: `ask` is one of the two above, which write at most `length` bytes of the address.
     check(unsafe { ask(socket.as_raw_fd(), address.pointer_mut(), &mut length) })?;
     address.set_length(length);
-    // Only a Unix socket can have a name and no address (a kernel that reports length 0).
-    Ok(address
-        .decode()?
-        .unwrap_or(Address::Unix(UnixAddress::Unnamed)))
+    match address.decode_of(kind.protocol)? {
+        Some(address) => Ok(address),
+        // A Unix socket can have a name and no address (a kernel that reports length 0).
+        None if kind.family == Family::Unix => Ok(Address::Unix(UnixAddress::Unnamed)),
+        None => Err(Errno::NOTCONN),
+    }
 }
 
 /// dup(2): another descriptor of the same socket, closed on exec.
@@ -170,10 +173,11 @@ pub fn duplicate(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
 /// Family, type and protocol of a socket that came from elsewhere: SO_DOMAIN, SO_TYPE, SO_PROTOCOL, socket(7).
 pub fn kind_of(socket: BorrowedFd<'_>) -> Result<Kind> {
     let get = |name| option::get_int(socket, libc::SOL_SOCKET, name);
+    let family = kind::family_of(get(libc::SO_DOMAIN)?);
     Ok(Kind {
-        family: kind::family_of(get(libc::SO_DOMAIN)?),
+        family,
         socket_type: kind::type_of(get(libc::SO_TYPE)?),
-        protocol: u32::try_from(get(libc::SO_PROTOCOL)?).unwrap_or(0),
+        protocol: kind::protocol_of(family, get(libc::SO_PROTOCOL)?),
     })
 }
 

@@ -12,23 +12,34 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 
 pub mod address;
+mod alg;
 pub mod batch;
+mod bluetooth;
+mod can;
 pub mod cmsg;
 pub mod diag;
 pub mod errno;
+mod fields;
 pub mod host;
 mod inet;
 pub mod inherited;
+pub mod interface;
 mod kind;
 pub mod life;
 pub mod message;
+mod netlink;
 pub mod option;
+mod packet;
 pub mod poll;
+pub mod probe;
+mod qipcrtr;
 pub mod reactor;
 pub mod resolve;
 pub mod splice;
+mod tipc;
 mod unix;
 pub mod unix_path;
+mod vsock;
 
 pub use address::EncodedAddress;
 pub use errno::{Errno, Result};

@@ -3,9 +3,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bytes::BytesMut;
-use sockgate_policy::{Family, Kind, MessageFlags, SocketType};
+use sockgate_policy::{Address, Family, Kind, MessageFlags, SocketType};
 
-use super::{life, message};
+use super::{Result, life, message};
 
 pub fn kind(family: Family, socket_type: SocketType) -> Kind {
     Kind {
@@ -32,4 +32,14 @@ pub fn received(socket: BorrowedFd<'_>) -> Vec<u8> {
     let mut buffer = BytesMut::new();
     message::recv(socket.as_fd(), &mut buffer, 4096, MessageFlags::empty()).unwrap();
     buffer.to_vec()
+}
+
+/// getsockname(2) of a socket of whatever kind.
+pub fn local_name(socket: BorrowedFd<'_>) -> Result<Address> {
+    life::local_address(socket, life::kind_of(socket)?)
+}
+
+/// getpeername(2), likewise.
+pub fn peer_name(socket: BorrowedFd<'_>) -> Result<Address> {
+    life::peer_address(socket, life::kind_of(socket)?)
 }

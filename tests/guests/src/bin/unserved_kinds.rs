@@ -1,19 +1,16 @@
-//! Tries to make a socket of each family and type that the host does not serve yet, and one that it serves;
-//! prints what came of each.
+//! Tries to make a socket of families and types that the host does not serve, those of other systems above
+//! all, and one that it serves; prints what came of each.
 
 use sockgate_guest::{Errno, Family, Protocol, Socket, SocketType};
 
 fn main() {
     let kinds = [
-        ("can", Family::Can, SocketType::Raw),
-        ("netlink", Family::Netlink, SocketType::Raw),
-        ("packet", Family::Packet, SocketType::Datagram),
-        ("vsock", Family::Vsock, SocketType::Stream),
-        ("alg", Family::Alg, SocketType::Seqpacket),
-        ("by-number", Family::Other(16), SocketType::Datagram),
-        ("nowhere", Family::Hyperv, SocketType::Stream),
-        ("raw", Family::Inet, SocketType::Raw),
-        ("rdm", Family::Inet6, SocketType::Rdm),
+        ("hyperv", Family::Hyperv, SocketType::Stream),
+        ("system", Family::System, SocketType::Datagram),
+        ("link", Family::Link, SocketType::Datagram),
+        ("divert", Family::Divert, SocketType::Raw),
+        ("by-number", Family::Other(5), SocketType::Datagram),
+        ("unix-raw", Family::Unix, SocketType::Raw),
         ("type-by-number", Family::Inet, SocketType::Other(10)),
         ("udp", Family::Inet, SocketType::Datagram),
     ];

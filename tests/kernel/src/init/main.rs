@@ -57,15 +57,23 @@ fn run() -> Result<()> {
         .stdin(Stdio::null())
         .stdout(to_stdout)
         .stderr(to_stderr)
-        .spawn()
-        .with_context(|| format!("cannot start {}", order.command[0]))?;
+        .spawn();
     File::create(folder.join(file::STARTED))?.sync_all()?;
-    let status = watch::until_the_end(child.id(), stdout.into(), stderr.into(), &consoles)?;
+    let status = match child {
+        Ok(child) => watch::until_the_end(child.id(), stdout.into(), stderr.into(), &consoles)?,
+        Err(error) => {
+            consoles.complain(&format!("cannot start {}: {error}", order.command[0]))?;
+            NOT_FOUND
+        }
+    };
     let path = folder.join(file::STATUS);
     fs::write(&path, status.to_string())
         .and_then(|()| File::open(&path)?.sync_all())
         .with_context(|| format!("cannot write {}", path.display()))
 }
+
+/// The status that a shell gives a command which is not there.
+const NOT_FOUND: i32 = 127;
 
 /// finit_module(2), without parameters.
 fn load(module: &Path) -> io::Result<()> {

@@ -25,6 +25,14 @@ impl Consoles {
             stderr: console("/dev/tty1")?,
         })
     }
+
+    /// Says something on stderr in the command's stead.
+    pub fn complain(&self, what: &str) -> Result<()> {
+        let mut stderr = &self.stderr;
+        writeln!(stderr, "kernel rig: {what}")?;
+        rustix::termios::tcdrain(stderr)?;
+        Ok(())
+    }
 }
 
 fn console(path: &str) -> Result<File> {

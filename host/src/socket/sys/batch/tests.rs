@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use sockgate_policy::{Address, Family};
 
 use super::super::cmsg::{Control, ControlOut};
-use super::super::testing::{datagram_pair, kind};
+use super::super::testing::{datagram_pair, kind, local_name};
 use super::super::{life, message, option};
 use super::*;
 
@@ -130,7 +130,7 @@ fn longer_batches_than_one_call_takes_go_out_whole() {
     let receiver = life::socket(kind(Family::Inet, STYLE)).unwrap();
     let any = EncodedAddress::try_from(&Address::Inet("127.0.0.1:0".parse().unwrap())).unwrap();
     life::bind(receiver.as_fd(), &any).unwrap();
-    let to = life::local_address(receiver.as_fd()).unwrap();
+    let to = local_name(receiver.as_fd()).unwrap();
     let to = EncodedAddress::try_from(&to).unwrap();
     let sender = life::socket(kind(Family::Inet, STYLE)).unwrap();
     life::bind(sender.as_fd(), &any).unwrap();
@@ -145,7 +145,7 @@ fn longer_batches_than_one_call_takes_go_out_whole() {
     assert_eq!(send_batch(sender.as_fd(), &messages, NONE), (150, None));
     let (bytes, heads) = batch(&receiver, 1000, 64, 0);
     assert_eq!(bytes, numbers.concat());
-    let from = life::local_address(sender.as_fd()).unwrap();
+    let from = local_name(sender.as_fd()).unwrap();
     assert!(
         heads
             .iter()

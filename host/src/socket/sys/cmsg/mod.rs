@@ -4,6 +4,7 @@
 //! [`ControlIn`], whose descriptors have an owner from then on. The parsers trust no length: what does
 //! not have its type's form is given as it is ([`ControlIn::Raw`]).
 
+mod algorithm;
 mod credentials;
 mod datagram;
 mod error;
@@ -50,6 +51,12 @@ pub enum ControlOut<'a> {
     SegmentSize(u16),
     /// SCM_TXTIME in nanoseconds of the clock that SO_TXTIME named.
     TxTime(u64),
+    /// ALG_SET_OP, Documentation/crypto/userspace-if.rst: ALG_OP_DECRYPT (0), ALG_OP_ENCRYPT (1) ...
+    AlgOperation(u32),
+    /// ALG_SET_IV
+    AlgIv(&'a [u8]),
+    /// ALG_SET_AEAD_ASSOCLEN: so many of the first bytes are authenticated only.
+    AlgAssociatedLength(u32),
     /// Any other, by Linux's numbers. Never SCM_RIGHTS: numbers from outside are not this host's
     /// descriptors.
     Raw {
@@ -179,6 +186,11 @@ impl<'a> Control<'a> {
             ControlOut::TrafficClass(class) => hop::encode_class(self, family, *class),
             ControlOut::SegmentSize(size) => datagram::encode_segment_size(self, *size),
             ControlOut::TxTime(time) => timestamp::encode_transmit_time(self, *time),
+            ControlOut::AlgOperation(operation) => algorithm::encode_operation(self, *operation),
+            ControlOut::AlgIv(iv) => algorithm::encode_iv(self, iv),
+            ControlOut::AlgAssociatedLength(length) => {
+                algorithm::encode_associated_length(self, *length)
+            }
             ControlOut::Raw { level, kind, data } => self.push_raw(*level, *kind, data),
         }
     }

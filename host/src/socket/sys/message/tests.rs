@@ -23,9 +23,9 @@ fn udp_pair(family: Family) -> (OwnedFd, OwnedFd, Address) {
         socket
     });
     let [receiver, sender] = ends;
-    let to = life::local_address(receiver.as_fd()).unwrap();
+    let to = local_name(receiver.as_fd()).unwrap();
     life::connect(sender.as_fd(), &EncodedAddress::try_from(&to).unwrap()).unwrap();
-    let from = life::local_address(sender.as_fd()).unwrap();
+    let from = local_name(sender.as_fd()).unwrap();
     (receiver, sender, from)
 }
 
@@ -148,7 +148,7 @@ fn a_named_unix_sender_is_told() {
     let unnamed = EncodedAddress::try_from(&Address::Unix(UnixAddress::Unnamed)).unwrap();
     life::bind(receiver.as_fd(), &unnamed).unwrap();
     life::bind(sender.as_fd(), &unnamed).unwrap();
-    let to = life::local_address(receiver.as_fd()).unwrap();
+    let to = local_name(receiver.as_fd()).unwrap();
     assert!(
         matches!(&to, Address::Unix(UnixAddress::Abstract(name)) if name.len() == 5),
         "{to:?}"
@@ -157,7 +157,7 @@ fn a_named_unix_sender_is_told() {
     assert_eq!(send_to(sender.as_fd(), b"hello", NONE, &to), Ok(5));
     let (bytes, incoming) = message(&receiver, SocketType::Datagram, 0);
     assert_eq!(bytes, b"hello");
-    let from = life::local_address(sender.as_fd()).unwrap();
+    let from = local_name(sender.as_fd()).unwrap();
     assert_eq!(incoming.source.unwrap().decode(), Ok(Some(from)));
 }
 
@@ -167,11 +167,12 @@ fn truncation_on_a_tcp_stream_shows_no_old_memory() {
     let any = Address::Inet("127.0.0.1:0".parse().unwrap());
     life::bind(listener.as_fd(), &EncodedAddress::try_from(&any).unwrap()).unwrap();
     life::listen(listener.as_fd(), 1).unwrap();
-    let to = life::local_address(listener.as_fd()).unwrap();
+    let to = local_name(listener.as_fd()).unwrap();
     let client = life::socket(kind(Family::Inet, SocketType::Stream)).unwrap();
     let _ = life::connect(client.as_fd(), &EncodedAddress::try_from(&to).unwrap());
-    let (server, peer) = life::accept(listener.as_fd()).unwrap();
-    assert_eq!(peer, Some(life::local_address(client.as_fd()).unwrap()));
+    let (server, peer) =
+        life::accept(listener.as_fd(), life::kind_of(listener.as_fd()).unwrap()).unwrap();
+    assert_eq!(peer, Some(local_name(client.as_fd()).unwrap()));
     assert!(life::is_nonblocking(server.as_fd()).unwrap());
     send(client.as_fd(), b"secret", NONE).unwrap();
     let mut buffer = BytesMut::from(&[0xaa_u8; 64][..]);
@@ -392,7 +393,7 @@ fn what_a_packet_brings_along_is_decoded() {
 #[test]
 fn the_error_queue_names_the_refusal() {
     let (receiver, sender, _) = udp_pair(Family::Inet);
-    let to = life::local_address(receiver.as_fd()).unwrap();
+    let to = local_name(receiver.as_fd()).unwrap();
     drop(receiver);
     option::set_int(sender.as_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, 1).unwrap();
     send(sender.as_fd(), b"lost", NONE).unwrap();

@@ -2,7 +2,7 @@ use std::os::fd::AsFd;
 
 use sockgate_policy::{Family, MessageFlags, SocketType};
 
-use super::super::testing::{datagram_pair, kind, stream_pair};
+use super::super::testing::{datagram_pair, kind, local_name, stream_pair};
 use super::super::{life, message};
 use super::*;
 
@@ -145,10 +145,11 @@ fn the_mark_is_where_the_urgent_byte_is() {
     )
     .unwrap();
     life::listen(listener.as_fd(), 1).unwrap();
-    let to = life::local_address(listener.as_fd()).unwrap();
+    let to = local_name(listener.as_fd()).unwrap();
     let client = tcp();
     let _ = life::connect(client.as_fd(), &EncodedAddress::try_from(&to).unwrap());
-    let (server, _) = life::accept(listener.as_fd()).unwrap();
+    let (server, _) =
+        life::accept(listener.as_fd(), life::kind_of(listener.as_fd()).unwrap()).unwrap();
     message::send(client.as_fd(), b"ab", MessageFlags::empty()).unwrap();
     message::send(client.as_fd(), b"!", MessageFlags::OOB).unwrap();
     assert_eq!(at_mark(server.as_fd()), Ok(false));

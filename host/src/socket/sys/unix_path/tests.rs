@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use sockgate_policy::{Address, MessageFlags, SocketType, UnixAddress};
 
 use super::super::message;
-use super::super::testing::{received, unix};
+use super::super::testing::{local_name, peer_name, received, unix};
 use super::*;
 
 const NONE: MessageFlags = MessageFlags::empty();
@@ -69,10 +69,11 @@ fn names_are_true_on_both_sides() {
         .into_os_string()
         .into_encoded_bytes();
     let name = Address::Unix(UnixAddress::Pathname(name));
-    assert_eq!(life::peer_address(client.as_fd()), Ok(name.clone()));
-    let (accepted, peer) = life::accept(server.as_fd()).unwrap();
+    assert_eq!(peer_name(client.as_fd()), Ok(name.clone()));
+    let (accepted, peer) =
+        life::accept(server.as_fd(), life::kind_of(server.as_fd()).unwrap()).unwrap();
     assert_eq!(peer, Some(Address::Unix(UnixAddress::Unnamed)));
-    assert_eq!(life::local_address(accepted.as_fd()), Ok(name));
+    assert_eq!(local_name(accepted.as_fd()), Ok(name));
     message::send(client.as_fd(), b"hello", NONE).unwrap();
     assert_eq!(received(accepted.as_fd()), b"hello");
     assert_eq!(bound.unlink_if_ours(), Ok(true));
@@ -211,7 +212,7 @@ fn bind_keeps_to_clean_places_beneath_the_root() {
             "{way:?}"
         );
         assert_eq!(
-            life::local_address(socket.as_fd()),
+            local_name(socket.as_fd()),
             Ok(Address::Unix(UnixAddress::Unnamed))
         );
     }

@@ -265,7 +265,8 @@ impl TipcSocket {
         self.socket.set_number(SOL_TIPC, option, value)
     }
 
-    /// TIPC_GROUP_JOIN: becomes a member of a group. Policy: `join-group`.
+    /// TIPC_GROUP_JOIN: becomes a member of a group. Policy: `bind` with the group as `service` and the member
+    /// as `instance`, by a rule that names the option `tipc.group-join`.
     pub fn join(&self, group: &TipcGroup) -> io::Result<()> {
         self.socket
             .set_raw_option(SOL_TIPC, TIPC_GROUP_JOIN, &group.encode())
@@ -273,7 +274,9 @@ impl TipcSocket {
 
     /// TIPC_GROUP_LEAVE
     pub fn leave(&self) -> io::Result<()> {
-        self.socket.set_raw_option(SOL_TIPC, TIPC_GROUP_LEAVE, &[])
+        // The kernel takes no value, not even an empty one.
+        self.socket
+            .set_raw_option_length(SOL_TIPC, TIPC_GROUP_LEAVE, 0)
     }
 }
 

@@ -61,6 +61,20 @@ impl SocketFacts {
             origin: Origin::Socket,
         }
     }
+
+    /// Notes what a bind(2) did. A TIPC socket has one name more by it; one that was withdrawn still counts,
+    /// since the same name may have been bound twice.
+    pub fn note_bound(&mut self, local: Address) {
+        match (&self.local, &local) {
+            (Some(first), Address::Tipc(tipc)) => {
+                let known = first == &local || self.further_locals.contains(&local);
+                if !known && !tipc.withdraws() {
+                    self.further_locals.push(local);
+                }
+            }
+            _ => self.local = Some(local),
+        }
+    }
 }
 
 /// What a socket that arrived from outside already is.

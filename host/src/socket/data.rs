@@ -95,8 +95,11 @@ impl Inner {
 
     /// Whether a send that would block waits for somebody else's queue: poll(2) on a Unix datagram socket
     /// tells of its own buffer alone, and of its peer's queue only where it is connected. Then it reports
-    /// writable all the time, and nothing tells of the queue but time.
+    /// writable all the time, and nothing tells of the queue but time. So it is with RDS and a congested port.
     fn waits_for_a_queue(&self) -> Outcome<bool> {
+        if self.kind.family == Family::Rds {
+            return Ok(true);
+        }
         if self.kind.family != Family::Unix || !self.is_datagram() {
             return Ok(false);
         }
@@ -266,6 +269,10 @@ impl Inner {
     ) -> Outcome<Attempt<u64>> {
         let outcome = match sent {
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
+            // A congested port, rds(7): a send that may wait waits for it.
+            Err(Errno::NOBUFS) if self.kind.family == Family::Rds => {
+                return Ok(Attempt::WouldBlock);
+            }
             sent => sent.map_err(Failure::from),
         };
         self.guest.audit().note(|| {
@@ -441,7 +448,8 @@ impl Inner {
     /// longer than usual is measured first; `None` where none is there yet.
     pub(super) fn room(&self, max: u64) -> Outcome<Option<usize>> {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        if self.kind.socket_type == SocketType::Stream {
+        // An algorithm computes whenever it is read from, peeking or not.
+        if self.kind.socket_type == SocketType::Stream || self.kind.family == Family::Alg {
             return Ok(Some(max.min(STREAM_CHUNK)));
         }
         if max <= MESSAGE_CHUNK {

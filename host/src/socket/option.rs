@@ -16,6 +16,7 @@ pub(crate) use super::sys::option::{
     TCP_DEFER_ACCEPT, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_MAXSEG, TCP_NODELAY,
     TCP_QUICKACK, TCP_USER_TIMEOUT, UDP_GRO, UDP_SEGMENT,
 };
+use super::tipc::{self, Membership};
 use super::{Errno, Inner, Outcome, attempt};
 use crate::audit::Event;
 
@@ -67,6 +68,10 @@ impl Inner {
         }
         self.refuse_membership(name)?;
         let permit = self.may_set_option(name, value)?;
+        let membership = tipc::membership(self.kind.family, name, value)?;
+        if let Some(membership) = &membership {
+            membership.judge(self)?;
+        }
         let outcome = if name == V6ONLY {
             self.set_v6only(value)
         } else {
@@ -74,6 +79,9 @@ impl Inner {
         };
         if outcome.is_ok() {
             self.state().facts.options.remember(name, value);
+            if let Some(membership) = membership {
+                membership.done(self);
+            }
         }
         self.guest.audit().note(|| {
             self.option_event("set-option", name)
@@ -88,6 +96,12 @@ impl Inner {
         self.refuse_membership(name)?;
         let permit = self.may_set_option(name, &[])?;
         let outcome = attempt::set_option_length(&permit, self.fd(), length).map_err(Into::into);
+        if outcome.is_ok()
+            && let Some(membership @ Membership::Leave) =
+                tipc::membership(self.kind.family, name, &[])?
+        {
+            membership.done(self);
+        }
         self.guest.audit().note(|| {
             self.option_event("set-option", name)
                 .granted(&permit)

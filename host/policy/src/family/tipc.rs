@@ -82,6 +82,13 @@ impl TipcAddress {
         }
     }
 
+    /// Whether a bind(2) with it takes a name away instead of giving one: the negative scope of what was
+    /// bound.
+    #[must_use]
+    pub fn withdraws(&self) -> bool {
+        self.scope < 0
+    }
+
     /// The address where a name's scope means nothing: it is looked up in all that this node knows.
     pub(crate) fn as_destination(self) -> TipcAddress {
         TipcAddress {

@@ -1,8 +1,9 @@
 //! The kernel's ciphers: AF_ALG, Documentation/crypto/userspace-if.rst.
 //!
-//! Each type here is one algorithm with one key, and computes as often as it is asked to. Names are those
-//! of /proc/crypto: `sha256`, `hmac(sha256)`, `cbc(aes)`, `gcm(aes)`, `stdrng`. A policy names types and
-//! algorithms (`alg-type`, `name`; operation `bind`).
+//! Each type here is one algorithm with one key, and computes as often as it is asked to; it holds two
+//! sockets, which count against the policy's limit. Names are those of /proc/crypto: `sha256`,
+//! `hmac(sha256)`, `cbc(aes)`, `gcm(aes)`, `stdrng`. A policy names types and algorithms (`alg-type`,
+//! `name`; operation `bind`).
 
 use std::io;
 

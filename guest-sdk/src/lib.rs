@@ -33,6 +33,9 @@
 //!   `use sockgate_guest::net`.
 //! * From Python or C: [`Socket`] has every method of Python's socket object.
 //! * For many sockets at once: [`Poller`], or [`poll`] for a handful.
+//! * For a family of its own: [`can`], [`netlink`], [`vsock`], [`packet`], [`raw`] (and ping), [`alg`]
+//!   (the kernel's ciphers), [`tipc`], [`bluetooth`], [`sctp`], [`rds`], [`qrtr`], [`transports`]
+//!   (UDPLITE, DCCP, MPTCP). [`addresses`] has everybody's addresses, [`consts`] Linux's numbers.
 //!
 //! | Python | here |
 //! |---|---|
@@ -115,8 +118,12 @@ pub mod names;
 pub mod net;
 pub mod netlink;
 pub mod packet;
+pub mod qrtr;
 pub mod raw;
+pub mod rds;
+pub mod sctp;
 pub mod tipc;
+pub mod transports;
 pub mod unix;
 pub mod vsock;
 

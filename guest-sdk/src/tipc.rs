@@ -15,7 +15,7 @@ use crate::message::Message;
 use crate::shape::data_socket;
 use crate::socket::Socket;
 use crate::types::{Family, MessageFlags, Protocol, SocketType};
-use crate::wire::{Fields, malformed};
+use crate::wire::{Fields, malformed, words};
 
 /// How much a congested node prefers a socket's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,15 +58,6 @@ impl TipcGroup {
     pub fn encode(&self) -> [u8; 16] {
         words([self.group, self.instance, self.scope, self.flags])
     }
-}
-
-/// Numbers one after the other: `N` is four times `M`.
-fn words<const M: usize, const N: usize>(numbers: [u32; M]) -> [u8; N] {
-    let mut bytes = [0; N];
-    for (place, number) in bytes.chunks_exact_mut(4).zip(numbers) {
-        place.copy_from_slice(&number.to_le_bytes());
-    }
-    bytes
 }
 
 /// A received message.
@@ -274,7 +265,7 @@ impl TipcSocket {
 
     /// TIPC_GROUP_LEAVE
     pub fn leave(&self) -> io::Result<()> {
-        // The kernel takes no value, not even an empty one.
+        // The kernel takes no value at all here, not even an empty one.
         self.socket
             .set_raw_option_length(SOL_TIPC, TIPC_GROUP_LEAVE, 0)
     }

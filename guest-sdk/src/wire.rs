@@ -44,6 +44,15 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Numbers of four bytes one after the other; `N` is four times `M`.
+pub(crate) fn words<const M: usize, const N: usize>(numbers: [u32; M]) -> [u8; N] {
+    let mut bytes = [0; N];
+    for (place, number) in bytes.chunks_exact_mut(4).zip(numbers) {
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    bytes
+}
+
 /// The error of a message that is not what the kernel's headers say: who sent it, and what is wrong.
 pub(crate) fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("received {what}"))

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::frame::{self, AnyCanFrame, CLASSIC_SIZE, FD_SIZE};
-use super::{CanAddress, CanFrame, CanId};
+use super::frame::{self, AnyCanFrame, CLASSIC_SIZE};
+use super::{CanAddress, CanFrame, CanId, FD_SIZE};
 use crate::shape::data_socket;
 use crate::socket::Socket;
 use crate::types::{Family, Protocol, SocketType, flag_sets};

@@ -6,17 +6,20 @@
 //! hides never arrives.
 
 mod bcm;
+mod embedded;
 mod frame;
 mod isotp;
 mod j1939;
+mod larger;
 
 use std::io;
 
 pub use crate::address::{CanAddress, CanEndpoint, CanId, IsotpAddress, J1939Address};
 pub use bcm::{BcmFlags, BcmMessage, BcmOperation, BcmSocket};
-pub use frame::{AnyCanFrame, CLASSIC_SIZE, CanFdFrame, CanFrame, CanXlFrame, FD_SIZE, XL_SIZE};
+pub use frame::{AnyCanFrame, CLASSIC_SIZE, CanFrame};
 pub use isotp::{IsoTpFlowControl, IsoTpLinkLayer, IsoTpOptions, IsoTpSocket};
 pub use j1939::{J1939Filter, J1939Message, J1939Socket};
+pub use larger::{CanFdFrame, CanXlFrame, FD_SIZE, XL_SIZE};
 
 use crate::ancillary::{AncillaryIn, Timestamp, space};
 use crate::consts::{

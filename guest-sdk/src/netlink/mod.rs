@@ -273,6 +273,24 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn random_payloads_are_read_or_refused(
+            done: bool, flags: u16, payload in proptest::collection::vec(any::<u8>(), 0..120),
+        ) {
+            let kind = if done { NLMSG_DONE } else { NLMSG_ERROR };
+            let message = NetlinkMessage { kind, flags, payload, ..NetlinkMessage::default() };
+            let bytes = &message.payload;
+            let error = NetlinkError::decode(&message);
+            prop_assert!(error.is_err() || done || bytes.len() >= 4);
+            prop_assert!(diag::InetSocket::decode(&message).is_err() || bytes.len() >= 72);
+            prop_assert!(generic::GenericFamily::decode(&message).is_err() || bytes.len() >= 4);
+            let event = uevent::Uevent::decode(bytes);
+            prop_assert!(event.is_none() || bytes.contains(&b'@'));
+        }
+    }
 
     fn error(number: i32, flags: u16, rest: &[u8]) -> NetlinkMessage {
         NetlinkMessage {

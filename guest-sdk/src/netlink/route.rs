@@ -287,18 +287,18 @@ fn dump<T>(
     socket.dump(&request)?.iter().map(decode).collect()
 }
 
-/// All interfaces: `ip link`. Policy: the message `getlink`.
+/// All interfaces: `ip link`. Policy: the message RTM_GETLINK.
 pub fn links(socket: &NetlinkSocket) -> io::Result<Vec<Link>> {
     dump(socket, RTM_GETLINK, 16, Link::decode)
 }
 
-/// The addresses of all interfaces: `ip address`. Policy: the message `getaddr`.
+/// The addresses of all interfaces: `ip address`. Policy: the message RTM_GETADDR.
 pub fn addresses(socket: &NetlinkSocket) -> io::Result<Vec<InterfaceAddress>> {
     dump(socket, RTM_GETADDR, 8, InterfaceAddress::decode)
 }
 
 /// All routes of all tables, of both IP versions: `ip route show table all`. Policy: the message
-/// `getroute`.
+/// RTM_GETROUTE.
 pub fn routes(socket: &NetlinkSocket) -> io::Result<Vec<Route>> {
     dump(socket, RTM_GETROUTE, 12, Route::decode)
 }

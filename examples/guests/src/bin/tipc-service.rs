@@ -13,7 +13,6 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use sockgate_examples::{Arguments, Trying, run};
 use sockgate_guest::tipc::{
@@ -32,7 +31,9 @@ fn main() -> ExitCode {
 }
 
 fn number(arguments: &mut Arguments, name: &str) -> io::Result<u32> {
-    u32::from_str(&arguments.word(name)?).trying(name)
+    let word = arguments.word(name)?;
+    word.parse()
+        .map_err(|error| io::Error::other(format!("{name} {word}: {error}")))
 }
 
 fn serve(mut arguments: Arguments) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Computes with the kernel's algorithms by the SDK's types, and prints what comes out in hexadecimal:
-//! `hash NAME`, `hmac NAME KEY`, `encrypt|decrypt NAME KEY IV`, `seal|open NAME KEY TAG IV ASSOCIATED`,
+//! `hash NAME SIZES`, `hmac NAME KEY SIZES`, `encrypt|decrypt NAME KEY IV`, `seal|open NAME KEY TAG IV ASSOCIATED`,
 //! `rng NAME LENGTH [SEED]`; keys, vectors and associated data in hexadecimal too (`-` for none). What is
-//! computed on comes on stdin.
+//! computed on comes on stdin; sizes (`0,1,64`) say how much of it each line is about.
 
 use std::io::{self, Read};
 
@@ -16,17 +16,11 @@ fn main() -> io::Result<()> {
     io::stdin().read_to_end(&mut data)?;
     let mut next = |what| from_hex(&word(&mut words, what)?);
     let result = match what.as_str() {
-        "hash" => {
-            let hash = AlgHash::new(&name)?;
-            let whole = hash.digest(&data)?;
-            // The same socket computes again, whatever pieces the data come in.
-            for piece in data.chunks(1 + data.len() / 3) {
-                hash.update(piece)?;
-            }
-            assert_eq!(hash.finish()?, whole);
-            whole
+        "hash" => return digests(&AlgHash::new(&name)?, &data, &word(&mut words, "SIZES")?),
+        "hmac" => {
+            let hash = AlgHmac::keyed(&name, &next("KEY")?)?;
+            return digests(&hash, &data, &word(&mut words, "SIZES")?);
         }
-        "hmac" => AlgHmac::keyed(&name, &next("KEY")?)?.digest(&data)?,
         "encrypt" => AlgCipher::new(&name, &next("KEY")?)?.encrypt(&next("IV")?, &data)?,
         "decrypt" => AlgCipher::new(&name, &next("KEY")?)?.decrypt(&next("IV")?, &data)?,
         "seal" | "open" => {
@@ -51,8 +45,27 @@ fn main() -> io::Result<()> {
         }
         other => return Err(io::Error::other(format!("nothing is called {other}"))),
     };
+    show(&result);
+    Ok(())
+}
+
+fn show(result: &[u8]) {
     let shown: String = result.iter().map(|byte| format!("{byte:02x}")).collect();
     println!("{shown}");
+}
+
+/// The digest of each first part of the data, whole and in pieces: one socket computes them all.
+fn digests(hash: &AlgHash, data: &[u8], sizes: &str) -> io::Result<()> {
+    for size in sizes.split(',') {
+        let size: usize = size.parse().map_err(io::Error::other)?;
+        let data = data.get(..size).ok_or_else(|| io::Error::other("not so much came"))?;
+        let whole = hash.digest(data)?;
+        for piece in data.chunks(1 + size / 3) {
+            hash.update(piece)?;
+        }
+        assert_eq!(hash.finish()?, whole);
+        show(&whole);
+    }
     Ok(())
 }
 

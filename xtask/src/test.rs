@@ -223,7 +223,10 @@ impl Session<'_> {
         let guests = guests::build(self.workspace)?;
         let only = self.options.only.as_deref();
         let mut phases = Phase::ALL.into_iter();
-        let phase = phases.find(|phase| only == Some(phase.name()));
+        let phase = match only {
+            Some(only) if only.starts_with("family_") => Some(Phase::Families),
+            _ => phases.find(|phase| only == Some(phase.name())),
+        };
         let binaries = binaries::build(self.workspace, phase)?;
         let long = self.options.long;
         let place = Place {

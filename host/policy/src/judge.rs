@@ -11,7 +11,7 @@ use crate::facts::{Origin, SocketFacts};
 use crate::family::{ALG_ANCILLARY, Content};
 use crate::kind::{Family, Kind, SocketType};
 use crate::message::{DescriptorKind, DescriptorKinds};
-use crate::model::{Clause, HostPattern, OpSet, Policy, Side, UserSet};
+use crate::model::{Clause, HostPattern, OpSet, Policy, Side};
 use crate::option::{ALWAYS_READABLE, OptionName, OptionsSet, REUSEADDR};
 use crate::permit::{Cargo, GroupRequest, RuleId, UnixPlace};
 
@@ -241,12 +241,12 @@ fn forbids(clause: &Clause, ask: &Ask<'_>) -> bool {
         return false;
     }
     match ask.kind {
-        Some(kind) => touches_socket(clause, kind, ask) && is_about(clause, &ask.what, true),
+        Some(kind) => touches_socket(clause, kind, ask) && is_about(clause, ask, true),
         None => {
             let socket_keys = !clause.kind.is_any()
                 || (clause.has_addresses() && !matches!(ask.what, What::Ip(_)))
                 || clause.local.is_some();
-            !(clause.every_op && socket_keys) && is_about(clause, &ask.what, true)
+            !(clause.every_op && socket_keys) && is_about(clause, ask, true)
         }
     }
 }
@@ -313,13 +313,15 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
 }
 
 /// Whether the clause is about what the question is about.
-fn is_about(clause: &Clause, what: &What, deny: bool) -> bool {
-    match what {
+fn is_about(clause: &Clause, ask: &Ask<'_>, deny: bool) -> bool {
+    match &ask.what {
         What::Nothing | What::Create | What::Hostname(_) => true,
         What::GetOption(option) => {
             deny || ALWAYS_READABLE.contains(option) || clause.options.get.cover_get(*option)
         }
-        What::SetOption(option, value) => deny || lists_option(clause, *option, value.as_deref()),
+        What::SetOption(option, value) => {
+            deny || lists_option(clause, ask, *option, value.as_deref())
+        }
         What::Host(host) => {
             clause.names_host(host) || (deny && clause.hosts.is_none() && !clause.has_addresses())
         }
@@ -343,10 +345,14 @@ fn is_about(clause: &Clause, what: &What, deny: bool) -> bool {
 }
 
 /// Whether an allow rule lists the option for setting, by itself or by what it carries.
-fn lists_option(clause: &Clause, option: OptionName, value: Option<&[u8]>) -> bool {
-    option.needs_no_listing()
+fn lists_option(clause: &Clause, ask: &Ask<'_>, option: OptionName, value: Option<&[u8]>) -> bool {
+    needs_no_listing(ask, option)
         || (option == REUSEADDR && clause.ops.contains(OpSet::LISTEN))
         || clause.options.set.cover_set(option, value, false)
+}
+
+fn needs_no_listing(ask: &Ask<'_>, option: OptionName) -> bool {
+    ask.kind.is_some_and(|kind| option.needs_no_listing(kind))
 }
 
 /// The first option that was set and that the clause does not list.
@@ -361,7 +367,7 @@ pub(crate) fn unlisted_option(clause: &Clause, ask: &Ask<'_>) -> Option<OptionNa
         .iter()
         .find(|(option, value)| {
             let carried = stream && *option == REUSEADDR && clause.ops.contains(OpSet::LISTEN);
-            !option.needs_no_listing()
+            !needs_no_listing(ask, *option)
                 && !carried
                 && !clause.options.set.cover_set(*option, *value, false)
         })
@@ -397,7 +403,7 @@ pub(crate) fn examine(
         examine_kind(clause, kind, ask)?;
         expires = examine_addresses(clause, kind, ask, pins, now)?;
     }
-    if !is_about(clause, &ask.what, false) {
+    if !is_about(clause, ask, false) {
         return Err(Miss::What);
     }
     match unlisted_option(clause, ask) {
@@ -541,7 +547,6 @@ impl Grant {
             };
         let mut cargo = Cargo::bare();
         load(&mut cargo, clause);
-        cargo.peer_uids = clause.peer_uids.clone();
         Grant {
             rule: clause.id.clone(),
             expires,
@@ -569,7 +574,6 @@ impl Grant {
     /// remains has to be judged anew.
     fn join(&mut self, clause: &Clause, expires: Option<Instant>) {
         load(&mut self.cargo, clause);
-        self.cargo.peer_uids = either_users(self.cargo.peer_uids.take(), &clause.peer_uids);
         self.expires = match (self.expires, expires) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
@@ -581,13 +585,7 @@ fn load(cargo: &mut Cargo, clause: &Clause) {
     cargo.flags |= clause.flags;
     cargo.ancillary_out.extend(&clause.ancillary_out);
     cargo.ancillary_in.extend(&clause.ancillary_in);
-}
-
-fn either_users(one: UserSet, other: &UserSet) -> UserSet {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.iter().chain(other.iter()).copied().collect()),
-        _ => None,
-    }
+    cargo.peer_users.push(clause.peer_users.clone());
 }
 
 /// Descriptors pass where a rule with that operation covers the very socket; a rule that also makes

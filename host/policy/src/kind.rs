@@ -52,6 +52,8 @@ pub enum SocketType {
     Raw,
     /// Reliably delivered messages without order.
     Rdm,
+    /// Datagram Congestion Control Protocol: connected, unreliable, SOCK_DCCP.
+    Dccp,
     /// Any other type, by Linux's number. No rule grants these.
     Other(u16),
 }
@@ -76,9 +78,15 @@ pub(crate) const TCP: u32 = 6;
 pub(crate) const UDP: u32 = 17;
 /// IPPROTO_ICMPV6.
 pub(crate) const ICMPV6: u32 = 58;
-
+/// IPPROTO_DCCP.
+pub(crate) const DCCP: u32 = 33;
 /// IPPROTO_SCTP.
 pub(crate) const SCTP: u32 = 132;
+/// IPPROTO_UDPLITE.
+const UDPLITE: u32 = 136;
+/// BTPROTO_HCI, BTPROTO_RFCOMM.
+const HCI: u32 = 1;
+const RFCOMM: u32 = 3;
 
 const IP: &[Family] = &[Family::Inet, Family::Inet6];
 const CAN: &[Family] = &[Family::Can];
@@ -107,11 +115,11 @@ pub(crate) const PROTOCOLS: &[Protocol] = &[
     protocol(IP, "igmp", 2),
     protocol(IP, "tcp", TCP),
     protocol(IP, "udp", UDP),
-    protocol(IP, "dccp", 33),
+    protocol(IP, "dccp", DCCP),
     protocol(IP, "icmpv6", ICMPV6),
     protocol(IP, "l2tp", 115),
     protocol(IP, "sctp", SCTP),
-    protocol(IP, "udplite", 136),
+    protocol(IP, "udplite", UDPLITE),
     protocol(IP, "raw-ip", 255),
     protocol(IP, "mptcp", 262),
     protocol(CAN, "raw", 1),
@@ -130,9 +138,9 @@ pub(crate) const PROTOCOLS: &[Protocol] = &[
     protocol(NETLINK, "generic", 16),
     protocol(NETLINK, "crypto", 21),
     protocol(BLUETOOTH, "l2cap", 0),
-    protocol(BLUETOOTH, "hci", 1),
+    protocol(BLUETOOTH, "hci", HCI),
     protocol(BLUETOOTH, "sco", 2),
-    protocol(BLUETOOTH, "rfcomm", 3),
+    protocol(BLUETOOTH, "rfcomm", RFCOMM),
     protocol(BLUETOOTH, "bnep", 4),
     protocol(BLUETOOTH, "hidp", 6),
     protocol(BLUETOOTH, "iso", 8),
@@ -145,7 +153,30 @@ impl Kind {
         let protocol = match (family, socket_type) {
             (Family::Inet | Family::Inet6, SocketType::Stream) => TCP,
             (Family::Inet | Family::Inet6, SocketType::Datagram) => UDP,
+            (Family::Inet | Family::Inet6, SocketType::SeqPacket) => SCTP,
+            (Family::Inet | Family::Inet6, SocketType::Dccp) => DCCP,
             _ => 0,
+        };
+        Kind {
+            family,
+            socket_type,
+            protocol,
+        }
+    }
+
+    /// The kind that people mean by a family and one of its protocols, where they name no type.
+    pub(crate) fn usual(family: Family, protocol: u32) -> Kind {
+        let ip = matches!(family, Family::Inet | Family::Inet6);
+        let socket_type = match (family, protocol) {
+            (Family::Can, protocol) if protocol > 1 => SocketType::Datagram,
+            (Family::Netlink | Family::Packet | Family::Can | Family::Xdp, _) => SocketType::Raw,
+            (Family::Bluetooth, HCI) => SocketType::Raw,
+            (Family::Bluetooth, RFCOMM) => SocketType::Stream,
+            (Family::Alg | Family::Rds | Family::Bluetooth, _) => SocketType::SeqPacket,
+            (Family::Qipcrtr | Family::Kcm, _) => SocketType::Datagram,
+            (_, UDP | UDPLITE | ICMP | ICMPV6) if ip => SocketType::Datagram,
+            (_, DCCP) if ip => SocketType::Dccp,
+            _ => SocketType::Stream,
         };
         Kind {
             family,
@@ -158,12 +189,21 @@ impl Kind {
     #[must_use]
     pub fn is_datagram(&self) -> bool {
         match (self.family, self.socket_type) {
+            // What is sent goes to the connections below it, for which there are no names.
+            (Family::Kcm, _) => false,
             (_, SocketType::Datagram | SocketType::Raw | SocketType::Rdm) => true,
             // One-to-many SCTP, sctp(7), and RDS.
             (Family::Inet | Family::Inet6, SocketType::SeqPacket) => self.protocol == SCTP,
             (Family::Rds, SocketType::SeqPacket) => true,
             _ => false,
         }
+    }
+
+    /// Whether the socket has neither addresses nor a peer to connect to, and yet sends and receives: one of
+    /// a KCM multiplexor, whose connections its owner attached.
+    #[must_use]
+    pub fn is_nameless(&self) -> bool {
+        self.family == Family::Kcm
     }
 
     /// Whether the socket's addresses are IP addresses.
@@ -207,6 +247,7 @@ impl fmt::Display for SocketType {
             SocketType::SeqPacket => f.write_str("seqpacket"),
             SocketType::Raw => f.write_str("raw"),
             SocketType::Rdm => f.write_str("rdm"),
+            SocketType::Dccp => f.write_str("dccp"),
             SocketType::Other(number) => write!(f, "type {number}"),
         }
     }

@@ -48,7 +48,7 @@ pub use kind::{Family, Kind, SocketType};
 pub use load::{LoadError, LoadErrors, PolicyBuilder, Rule, Source};
 pub use message::{AncillaryKind, AncillarySet, DescriptorKind, DescriptorKinds, MessageFlags};
 pub use model::{Limits, Mode, OnReload, Policy};
-pub use option::{OptionName, OptionsSet};
+pub use option::{OptionName, OptionOn, OptionsSet};
 pub use permit::{
     BindTarget, Carries, ConnectTarget, GroupRequest, HostName, IoctlName, Operation, Permit,
     RuleId, UnixPlace, op,

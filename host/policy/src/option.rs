@@ -3,16 +3,26 @@
 
 use std::fmt;
 
+use crate::kind::{Family, Kind, SocketType};
+
 const SOL_SOCKET: i32 = 1;
 const SOL_IP: i32 = 0;
 const SOL_TCP: i32 = 6;
 const SOL_UDP: i32 = 17;
 const SOL_IPV6: i32 = 41;
+const SOL_RFCOMM: i32 = 18;
 /// AF_VSOCK's options have the family's number for a level, vsock(7).
 const AF_VSOCK: i32 = 40;
+const SOL_SCTP: i32 = 132;
+const SOL_UDPLITE: i32 = 136;
+const SOL_DCCP: i32 = 269;
 const SOL_TIPC: i32 = 271;
+const SOL_BLUETOOTH: i32 = 274;
 const SOL_RDS: i32 = 276;
 const SOL_ALG: i32 = 279;
+const SOL_KCM: i32 = 281;
+const SOL_MPTCP: i32 = 284;
+const SOL_SMC: i32 = 286;
 
 /// A socket option by Linux's numbers, as getsockopt(2) takes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -235,6 +245,83 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     delicate("ipv6.unicast-if", SOL_IPV6, 76, Int),
     plain("ipv6.recvfragsize", SOL_IPV6, 77, Int),
     delicate("ipv6.freebind", SOL_IPV6, 78, Int),
+    // Bluetooth, BlueZ's lib/bluetooth.h; see `HOMONYMS` for the levels of its protocols.
+    plain("bt.security", SOL_BLUETOOTH, 4, Bytes),
+    plain("bt.defer-setup", SOL_BLUETOOTH, 7, Int),
+    plain("bt.flushable", SOL_BLUETOOTH, 8, Int),
+    plain("bt.power", SOL_BLUETOOTH, 9, Bytes),
+    plain("bt.channel-policy", SOL_BLUETOOTH, 10, Int),
+    plain("bt.voice", SOL_BLUETOOTH, 11, Bytes),
+    plain("bt.sndmtu", SOL_BLUETOOTH, 12, Bytes),
+    plain("bt.rcvmtu", SOL_BLUETOOTH, 13, Bytes),
+    plain("bt.phy", SOL_BLUETOOTH, 14, Int),
+    plain("bt.mode", SOL_BLUETOOTH, 15, Bytes),
+    plain("bt.pkt-status", SOL_BLUETOOTH, 16, Int),
+    plain("bt.iso-qos", SOL_BLUETOOTH, 17, Bytes),
+    plain("bt.codec", SOL_BLUETOOTH, 19, Bytes),
+    plain("rfcomm.conninfo", SOL_RFCOMM, 2, Bytes),
+    plain("rfcomm.lm", SOL_RFCOMM, 3, Int),
+    // UDP-Lite, udplite(7).
+    plain("udplite.send-cscov", SOL_UDPLITE, 10, Int),
+    plain("udplite.recv-cscov", SOL_UDPLITE, 11, Int),
+    // DCCP, Documentation/networking/dccp.rst.
+    plain("dccp.packet-size", SOL_DCCP, 1, Int),
+    plain("dccp.service", SOL_DCCP, 2, Bytes),
+    plain("dccp.change-l", SOL_DCCP, 3, Bytes),
+    plain("dccp.change-r", SOL_DCCP, 4, Bytes),
+    plain("dccp.get-cur-mps", SOL_DCCP, 5, Int),
+    plain("dccp.server-timewait", SOL_DCCP, 6, Int),
+    plain("dccp.send-cscov", SOL_DCCP, 10, Int),
+    plain("dccp.recv-cscov", SOL_DCCP, 11, Int),
+    plain("dccp.available-ccids", SOL_DCCP, 12, Bytes),
+    plain("dccp.ccid", SOL_DCCP, 13, Bytes),
+    plain("dccp.tx-ccid", SOL_DCCP, 14, Int),
+    plain("dccp.rx-ccid", SOL_DCCP, 15, Int),
+    plain("dccp.qpolicy-id", SOL_DCCP, 16, Int),
+    plain("dccp.qpolicy-txqlen", SOL_DCCP, 17, Int),
+    // MPTCP, Documentation/networking/mptcp.rst.
+    plain("mptcp.info", SOL_MPTCP, 1, Bytes),
+    plain("mptcp.tcpinfo", SOL_MPTCP, 2, Bytes),
+    plain("mptcp.subflow-addrs", SOL_MPTCP, 3, Bytes),
+    // SCTP, sctp(7). What names further addresses or associations by the guest's word is delicate.
+    plain("sctp.rtoinfo", SOL_SCTP, 0, Bytes),
+    plain("sctp.associnfo", SOL_SCTP, 1, Bytes),
+    plain("sctp.initmsg", SOL_SCTP, 2, Bytes),
+    plain("sctp.nodelay", SOL_SCTP, 3, Int),
+    plain("sctp.autoclose", SOL_SCTP, 4, Int),
+    delicate("sctp.set-peer-primary-addr", SOL_SCTP, 5, Bytes),
+    delicate("sctp.primary-addr", SOL_SCTP, 6, Bytes),
+    plain("sctp.adaptation-layer", SOL_SCTP, 7, Int),
+    plain("sctp.disable-fragments", SOL_SCTP, 8, Int),
+    delicate("sctp.peer-addr-params", SOL_SCTP, 9, Bytes),
+    delicate("sctp.default-send-param", SOL_SCTP, 10, Bytes),
+    delicate("sctp.events", SOL_SCTP, 11, Bytes),
+    plain("sctp.i-want-mapped-v4-addr", SOL_SCTP, 12, Int),
+    plain("sctp.maxseg", SOL_SCTP, 13, Bytes),
+    plain("sctp.status", SOL_SCTP, 14, Bytes),
+    plain("sctp.get-peer-addr-info", SOL_SCTP, 15, Bytes),
+    plain("sctp.delayed-sack", SOL_SCTP, 16, Bytes),
+    plain("sctp.context", SOL_SCTP, 17, Bytes),
+    plain("sctp.fragment-interleave", SOL_SCTP, 18, Int),
+    plain("sctp.partial-delivery-point", SOL_SCTP, 19, Int),
+    plain("sctp.max-burst", SOL_SCTP, 20, Bytes),
+    plain("sctp.get-assoc-number", SOL_SCTP, 28, Int),
+    plain("sctp.get-assoc-id-list", SOL_SCTP, 29, Bytes),
+    delicate("sctp.auto-asconf", SOL_SCTP, 30, Int),
+    plain("sctp.recvrcvinfo", SOL_SCTP, 32, Int),
+    plain("sctp.recvnxtinfo", SOL_SCTP, 33, Int),
+    delicate("sctp.default-sndinfo", SOL_SCTP, 34, Bytes),
+    delicate("sctp.event", SOL_SCTP, 127, Bytes),
+    delicate("sctp.bindx-add", SOL_SCTP, 100, Bytes),
+    delicate("sctp.bindx-rem", SOL_SCTP, 101, Bytes),
+    delicate("sctp.connectx-old", SOL_SCTP, 107, Bytes),
+    plain("sctp.get-peer-addrs", SOL_SCTP, 108, Bytes),
+    plain("sctp.get-local-addrs", SOL_SCTP, 109, Bytes),
+    delicate("sctp.connectx", SOL_SCTP, 110, Bytes),
+    // KCM, Documentation/networking/kcm.rst.
+    plain("kcm.recv-disable", SOL_KCM, 1, Int),
+    // SMC.
+    plain("smc.limit-hs", SOL_SMC, 1, Int),
     // Documentation/crypto/userspace-if.rst. A key by its serial number is one of the host's own keyring.
     plain("alg.set-key", SOL_ALG, 1, Bytes),
     plain("alg.set-aead-authsize", SOL_ALG, 5, Bytes),
@@ -271,6 +358,38 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     delicate("rds.transport", SOL_RDS, 8, Int),
 ];
 
+/// Names of options whose numbers mean something else on other sockets: Bluetooth's protocols count their levels
+/// as IP does. A rule for Bluetooth means its own.
+const HOMONYMS: &[(&str, OptionName, Kind)] = &[
+    homonym("hci.data-dir", 0, 1, BTPROTO_HCI),
+    homonym("hci.filter", 0, 2, BTPROTO_HCI),
+    homonym("hci.time-stamp", 0, 3, BTPROTO_HCI),
+    homonym("l2cap.options", 6, 1, BTPROTO_L2CAP),
+    homonym("l2cap.conninfo", 6, 2, BTPROTO_L2CAP),
+    homonym("l2cap.lm", 6, 3, BTPROTO_L2CAP),
+    homonym("sco.options", 17, 1, BTPROTO_SCO),
+    homonym("sco.conninfo", 17, 2, BTPROTO_SCO),
+];
+
+const BTPROTO_L2CAP: u32 = 0;
+const BTPROTO_HCI: u32 = 1;
+const BTPROTO_SCO: u32 = 2;
+
+const fn homonym(
+    readable: &'static str,
+    level: i32,
+    name: i32,
+    protocol: u32,
+) -> (&'static str, OptionName, Kind) {
+    let kind = Kind {
+        family: Family::Bluetooth,
+        // Not looked at: the protocol says it all.
+        socket_type: SocketType::Raw,
+        protocol,
+    };
+    (readable, OptionName::new(level, name), kind)
+}
+
 /// Always readable: they tell a guest only what it asked for itself.
 pub(crate) const ALWAYS_READABLE: &[OptionName] = &[
     OptionName::new(SOL_SOCKET, 3),
@@ -306,13 +425,43 @@ impl OptionName {
         if let Some(known) = OPTIONS.iter().find(|known| known.readable == text) {
             return Some(known.option);
         }
+        if let Some((_, option, _)) = HOMONYMS.iter().find(|(readable, ..)| *readable == text) {
+            return Some(*option);
+        }
         let (level, name) = text.split_once('/')?;
         Some(OptionName::new(level.parse().ok()?, name.parse().ok()?))
     }
 
-    /// Whether it is always settable, unless a deny rule says otherwise.
-    pub(crate) fn needs_no_listing(self) -> bool {
-        self == NODELAY || self == V6ONLY || OF_ALGORITHMS.contains(&self)
+    /// Whether it is always settable on such sockets, unless a deny rule says otherwise. The numbers are other
+    /// options elsewhere.
+    pub(crate) fn needs_no_listing(self, kind: Kind) -> bool {
+        match kind.family {
+            Family::Alg => OF_ALGORITHMS.contains(&self),
+            _ => kind.has_ip_addresses() && (self == NODELAY || self == V6ONLY),
+        }
+    }
+
+    /// The name that the option has on a socket of this kind: `l2cap.options` where it is `tcp.nodelay`
+    /// elsewhere.
+    #[must_use]
+    pub fn on(self, kind: Kind) -> OptionOn {
+        OptionOn { option: self, kind }
+    }
+
+    /// The level that a name such as `sctp` in `sctp.*` stands for.
+    pub(crate) fn level_named(level: &str) -> Option<i32> {
+        let names = OPTIONS.iter().map(|known| (known.readable, known.option));
+        let homonyms = HOMONYMS
+            .iter()
+            .map(|(readable, option, _)| (*readable, *option));
+        names
+            .chain(homonyms)
+            .find(|(readable, _)| {
+                readable
+                    .strip_prefix(level)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            })
+            .map(|(_, option)| option.level)
     }
 
     pub(crate) fn known(self) -> Option<&'static KnownOption> {
@@ -326,6 +475,26 @@ impl fmt::Display for OptionName {
         match self.known() {
             Some(known) => f.write_str(known.readable),
             None => write!(f, "{}/{}", self.level, self.name),
+        }
+    }
+}
+
+/// An option on a socket of one kind, for showing it.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionOn {
+    option: OptionName,
+    kind: Kind,
+}
+
+impl fmt::Display for OptionOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = HOMONYMS.iter().find(|(_, option, kind)| {
+            *option == self.option
+                && (kind.family, kind.protocol) == (self.kind.family, self.kind.protocol)
+        });
+        match own {
+            Some((readable, ..)) => f.write_str(readable),
+            None => self.option.fmt(f),
         }
     }
 }

@@ -110,6 +110,7 @@ use crate::address::Address;
 use crate::denial::Denial;
 use crate::gate::Gate;
 use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
+use crate::model::PeerUsers;
 
 /// The `id` of a rule. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -318,8 +319,8 @@ pub(crate) struct Cargo {
     pub(crate) ancillary_in: AncillarySet,
     pub(crate) descriptors_out: DescriptorKinds,
     pub(crate) descriptors_in: DescriptorKinds,
-    /// `None`: any user; else the users that the peer may run as.
-    pub(crate) peer_uids: Option<Arc<[u32]>>,
+    /// Whom the peer may run as, one for each granting rule; nobody in particular where there is none.
+    pub(crate) peer_users: Vec<PeerUsers>,
 }
 
 impl Cargo {
@@ -331,7 +332,7 @@ impl Cargo {
             ancillary_in: AncillarySet::default(),
             descriptors_out: DescriptorKinds::empty(),
             descriptors_in: DescriptorKinds::empty(),
-            peer_uids: None,
+            peer_users: Vec::new(),
         }
     }
 
@@ -343,7 +344,7 @@ impl Cargo {
             ancillary_in: AncillarySet::everything(),
             descriptors_out: DescriptorKinds::all(),
             descriptors_in: DescriptorKinds::all(),
-            peer_uids: None,
+            peer_users: Vec::new(),
         }
     }
 }
@@ -470,13 +471,29 @@ impl<O: Carries> Permit<O> {
             .map_or(DescriptorKinds::empty(), |cargo| cargo.descriptors_in)
     }
 
-    /// The users that the peer may run as (SO_PEERCRED, see unix(7)); `None` is any. The host compares
-    /// once it knows the peer, and closes the connection if the peer's user is not among them.
+    /// Whether a granting rule asks who the peer is (`peer-uid`, `peer-gid`): the host then looks at
+    /// SO_PEERCRED, unix(7), and closes the connection unless [`Permit::lets_in`] the peer.
     #[must_use]
-    pub fn peer_uids(&self) -> Option<&[u32]> {
-        self.cargo
-            .as_ref()
-            .and_then(|cargo| cargo.peer_uids.as_deref())
+    pub fn asks_who(&self) -> bool {
+        !self.peer_users().iter().any(PeerUsers::is_anyone)
+    }
+
+    /// Whether one granting rule lets a peer in that runs as this user and this group.
+    #[must_use]
+    pub fn lets_in(&self, uid: u32, gid: u32) -> bool {
+        let mut rules = self.peer_users().iter();
+        !self.asks_who() || rules.any(|users| users.has(uid, gid))
+    }
+
+    fn peer_users(&self) -> &[PeerUsers] {
+        const ANYONE: &[PeerUsers] = &[PeerUsers {
+            uids: None,
+            gids: None,
+        }];
+        match &self.cargo {
+            Some(cargo) if !cargo.peer_users.is_empty() => &cargo.peer_users,
+            _ => ANYONE,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Names.
 
+use sockgate_policy::Family;
+
 use super::bindings::sockgate::sockets::addresses::SocketAddress;
 use super::bindings::sockgate::sockets::names as wit;
 use super::bindings::sockgate::sockets::types::Timeout;
@@ -104,7 +106,7 @@ impl wit::Host for SocketsCtxView<'_> {
             socket_type: query.socket_type.map(socket_type_from_wit),
             protocol: query
                 .protocol
-                .and_then(|protocol| protocol_from_wit(sockgate_policy::Family::Inet, protocol)),
+                .and_then(|protocol| protocol_from_wit(Family::Inet, protocol)),
             flags: lookup_flags(query.flags),
         };
         let lookup = Lookup {

@@ -445,7 +445,7 @@ impl Inner {
             ..
         } = incoming;
         let source = match source {
-            Some(source) => source.decode_of(self.kind.protocol)?,
+            Some(source) => source.decode(self.kind)?,
             None => None,
         };
         let ancillary = self.let_through(control, allowed);

@@ -462,7 +462,7 @@ fn member(
 
 /// An interface's index; 0, which lets the kernel choose, for none.
 fn interface_index(name: Option<&str>) -> Result<u32, Errno> {
-    name.map_or(Ok(0), super::sys::host::interface_index)
+    name.map_or(Ok(0), super::sys::interface::index)
 }
 
 /// An address as a socket of this kind takes it: IPv4 addresses become mapped ones on an IPv6 socket.
@@ -472,11 +472,7 @@ pub(super) fn encode(kind: Kind, address: &Address) -> Result<EncodedAddress, Er
             let mapped = SocketAddrV6::new(four.ip().to_ipv6_mapped(), four.port(), 0, 0);
             EncodedAddress::try_from(&Address::Inet6(mapped))
         }
-        (Family::Rds | Family::Smc, Address::Inet(_) | Address::Inet6(_)) => {
-            EncodedAddress::try_from(address)
-        }
-        (family, address) if address.family() == family => EncodedAddress::try_from(address),
-        _ => Err(Errno::AFNOSUPPORT),
+        _ => EncodedAddress::encode(kind, address),
     }
 }
 

@@ -262,7 +262,7 @@ impl Inner {
                     let known = encoded.iter().rposition(|known| *known == source);
                     let index = match known {
                         Some(index) => index,
-                        None => match source.decode_of(self.kind.protocol)? {
+                        None => match source.decode(self.kind)? {
                             Some(address) => {
                                 encoded.push(source);
                                 taken.addresses.push(address);

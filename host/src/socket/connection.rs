@@ -88,9 +88,9 @@ impl Inner {
         match self.judge_peer(peer) {
             Ok(converse) if !runs_as(fd, &converse) => {
                 self.guest.audit().note(|| {
-                    self.event("accept")
-                        .address(peer)
-                        .withheld(format_args!("the peer's user is not among peer-uid"))
+                    self.event("accept").address(peer).withheld(format_args!(
+                        "the peer runs as nobody among peer-uid and peer-gid"
+                    ))
                 });
                 None
             }
@@ -135,7 +135,7 @@ impl Inner {
             self.retire();
             outcome = Err(self.guest.withhold(
                 || self.event("connect").address(peer),
-                format_args!("the peer's user is not among peer-uid"),
+                format_args!("the peer runs as nobody among peer-uid and peer-gid"),
             ));
         }
         self.guest.audit().note(|| {
@@ -230,11 +230,10 @@ impl Socket {
     }
 }
 
-/// Whether the peer's user is one that the rule names (SO_PEERCRED, unix(7)).
+/// Whether the peer's user and group are ones that the rule names (SO_PEERCRED, unix(7)).
 fn runs_as<O: Carries>(fd: BorrowedFd<'_>, permit: &Permit<O>) -> bool {
-    permit
-        .peer_uids()
-        .is_none_or(|uids| option::peer_credentials(fd).is_ok_and(|peer| uids.contains(&peer.uid)))
+    !permit.asks_who()
+        || option::peer_credentials(fd).is_ok_and(|peer| permit.lets_in(peer.uid, peer.gid))
 }
 
 /// Errors after which there is no peer.

@@ -363,7 +363,7 @@ impl Inner {
                 .event(operation)
                 .arguments(format_args!("{max} bytes"))
                 .bytes(datagram.length);
-            let event = match source.decode_of(self.kind.protocol) {
+            let event = match source.decode(self.kind) {
                 Ok(Some(source)) => event.address(source),
                 _ => event,
             };
@@ -435,7 +435,7 @@ impl Inner {
     /// The address that a sender is judged by. One that gives none is unnamed; where the family has no
     /// senders' names it is the peer, or the place that the socket is bound to.
     fn sender_address(&self, state: &State, source: &EncodedAddress) -> Outcome<Option<Address>> {
-        Ok(match source.decode_of(self.kind.protocol)? {
+        Ok(match source.decode(self.kind)? {
             Some(address) => Some(address),
             None if self.kind.family == Family::Unix => {
                 Some(Address::Unix(sockgate_policy::UnixAddress::Unnamed))
@@ -549,13 +549,13 @@ impl Socket {
         flags: MessageFlags,
     ) -> Outcome<(Bytes, Option<Address>)> {
         let inner = self.inner()?.clone();
+        let kind = inner.kind;
         if !inner.has_senders {
             let bytes = self.recv(max, flags).await?;
             return Ok((bytes, None));
         }
         let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
         let buffer = &mut self.buffer;
-        let protocol = inner.kind.protocol;
         let (_, source) = inner
             .receive(
                 buffer,
@@ -565,7 +565,7 @@ impl Socket {
                 |inner, buffer, room| inner.attempt_recv_datagram(buffer, room, flags, "recv-from"),
             )
             .await?;
-        Ok((filled(buffer), source.decode_of(protocol)?))
+        Ok((filled(buffer), source.decode(kind)?))
     }
 }
 

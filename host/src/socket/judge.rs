@@ -120,7 +120,7 @@ impl Inner {
         if state.kept_by == Some(gate.generation()) {
             return Ok(state);
         }
-        if state.facts.peer.is_none() {
+        if state.facts.peer.is_none() && !self.kind.is_nameless() {
             return Err(self.without_peer(operation).into());
         }
         match gate.converse(&state.facts) {
@@ -305,8 +305,9 @@ impl Inner {
     pub(super) fn may_get_option(&self, name: OptionName) -> Outcome<Permit<op::GetOption>> {
         self.begin()?;
         let verdict = self.guest.gate().get_option(&self.state().facts, name);
-        self.guest
-            .decide(verdict, || self.event("get-option").arguments(name))
+        self.guest.decide(verdict, || {
+            self.event("get-option").arguments(name.on(self.kind))
+        })
     }
 
     pub(super) fn may_set_option(
@@ -319,8 +320,9 @@ impl Inner {
             .guest
             .gate()
             .set_option(&self.state().facts, name, value);
-        self.guest
-            .decide(verdict, || self.event("set-option").arguments(name))
+        self.guest.decide(verdict, || {
+            self.event("set-option").arguments(name.on(self.kind))
+        })
     }
 
     pub(super) fn may_join(&self, group: &GroupRequest) -> Outcome<Permit<op::JoinGroup>> {

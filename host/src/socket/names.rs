@@ -13,7 +13,7 @@ use sockgate_policy::{Address, Family, Kind, SocketType};
 use super::attempt;
 use super::sys::poll::EventFd;
 use super::sys::resolve::{self, Eai, Hints, LookupFlags, NameFlags};
-use super::sys::{EncodedAddress, host};
+use super::sys::{EncodedAddress, interface};
 use super::wait::{Descriptor, Timeout, Wait, WaitMode};
 use super::{Errno, Failure, Guest, Interest, Outcome};
 use crate::audit::Event;
@@ -348,7 +348,7 @@ impl Guest {
         self.decide(self.gate().interfaces(), || {
             Event::new("interfaces").arguments(name)
         })?;
-        Ok(host::interface_index(name)?)
+        Ok(interface::index(name)?)
     }
 
     /// if_indextoname(3).
@@ -356,18 +356,18 @@ impl Guest {
         self.decide(self.gate().interfaces(), || {
             Event::new("interfaces").arguments(index)
         })?;
-        Ok(host::interface_name(index)?)
+        Ok(interface::name(index)?)
     }
 }
 
 /// The index of a scope that an address names; it is part of the address and needs no grant of its own.
 pub(crate) fn scope_index(name: &str) -> Result<u32, Errno> {
-    host::interface_index(name)
+    interface::index(name)
 }
 
 /// The name of a scope, if the interface is still there.
 pub(crate) fn scope_name(index: u32) -> Option<String> {
-    host::interface_name(index).ok()
+    interface::name(index).ok()
 }
 
 /// What getaddrinfo says of a kind.

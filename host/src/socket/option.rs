@@ -16,6 +16,7 @@ pub(crate) use super::sys::option::{
     TCP_DEFER_ACCEPT, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_MAXSEG, TCP_NODELAY,
     TCP_QUICKACK, TCP_USER_TIMEOUT, UDP_GRO, UDP_SEGMENT,
 };
+use super::sys::vsock;
 use super::tipc::{self, Membership};
 use super::{Errno, Inner, Outcome, attempt};
 use crate::audit::Event;
@@ -56,9 +57,16 @@ fn is_membership(name: OptionName) -> bool {
     }
 }
 
+/// Options of SCTP that bind and connect (SCTP_SOCKOPT_BINDX_*, SCTP_SOCKOPT_CONNECTX*, sctp(7)): their
+/// addresses would be nobody's grant.
+fn names_addresses(name: OptionName) -> bool {
+    const SOL_SCTP: i32 = 132;
+    name.level == SOL_SCTP && matches!(name.name, 100 | 101 | 107 | 110)
+}
+
 impl Inner {
     fn option_event(&self, operation: &'static str, name: OptionName) -> Event {
-        self.event(operation).arguments(name)
+        self.event(operation).arguments(name.on(self.kind))
     }
 
     /// setsockopt(2).
@@ -67,6 +75,7 @@ impl Inner {
             return Err(Errno::INVAL.into());
         }
         self.refuse_membership(name)?;
+        self.refuse_addresses(name)?;
         let permit = self.may_set_option(name, value)?;
         let membership = tipc::membership(self.kind.family, name, value)?;
         if let Some(membership) = &membership {
@@ -94,6 +103,7 @@ impl Inner {
     /// setsockopt(2) with a length and no value.
     pub(crate) fn set_option_length(&self, name: OptionName, length: u32) -> Outcome<()> {
         self.refuse_membership(name)?;
+        self.refuse_addresses(name)?;
         let permit = self.may_set_option(name, &[])?;
         let outcome = attempt::set_option_length(&permit, self.fd(), length).map_err(Into::into);
         if outcome.is_ok()
@@ -117,6 +127,16 @@ impl Inner {
         Err(self.guest.withhold(
             || self.option_event("set-option", name),
             format_args!("memberships go through `join-group`, not through an option's number"),
+        ))
+    }
+
+    fn refuse_addresses(&self, name: OptionName) -> Outcome<()> {
+        if !names_addresses(name) {
+            return Ok(());
+        }
+        Err(self.guest.withhold(
+            || self.option_event("set-option", name),
+            format_args!("addresses go through `bind` and `connect`, not through an option"),
         ))
     }
 
@@ -259,7 +279,10 @@ impl Inner {
     /// IOCTL_VM_SOCKETS_GET_LOCAL_CID, vsock(7).
     pub(crate) fn local_cid(&self) -> Outcome<u64> {
         self.may_ioctl("vm-sockets.get-local-cid")?;
-        Err(Errno::OPNOTSUPP.into())
+        if self.kind.family != Family::Vsock {
+            return Err(Errno::NOTTY.into());
+        }
+        Ok(vsock::local_cid()?.into())
     }
 }
 

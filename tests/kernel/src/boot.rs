@@ -139,7 +139,7 @@ impl Boot {
             .args(["taskset", "--cpu-list", &cpu()])
             .arg("env")
             .arg(format!("TMPDIR={}", memory.display()));
-        if self.kernel.shim().is_file() {
+        if has_amx() && self.kernel.shim().is_file() {
             command.arg(format!("LD_PRELOAD={}", self.kernel.shim().display()));
         }
         command
@@ -198,6 +198,11 @@ fn memory_folder(mebibytes: u32) -> PathBuf {
         Some(room) if room > mebibytes => PathBuf::from(shared),
         _ => std::env::temp_dir(),
     }
+}
+
+/// Whether this CPU has AMX, whose registers make ptrace(2)'s register set longer than the kernel expects.
+fn has_amx() -> bool {
+    fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains(" amx_tile"))
 }
 
 /// One CPU of those that this process may use: on several the kernel is 5 to 20 times slower.

@@ -24,7 +24,7 @@ pub struct Cache {
 }
 
 /// Grows with what a kernel's folder holds, so that an older one is not taken for it.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 impl Cache {
     /// `SOCKGATE_KERNEL_CACHE`, or `~/.cache/sockgate/kernel` where that can be written, or below cargo's
@@ -127,7 +127,7 @@ impl Kernel {
         self.folder.join("built")
     }
 
-    /// What makes ptrace(2) fit CPUs with AMX, where this one has it.
+    /// What makes ptrace(2) fit CPUs with AMX.
     pub(crate) fn shim(&self) -> PathBuf {
         self.folder.join("xstate.so")
     }

@@ -48,9 +48,13 @@ pub fn install(cache: &Cache) -> Result<Kernel> {
     );
     fs::create_dir_all(cache.folder())
         .with_context(|| format!("cannot make {}", cache.folder().display()))?;
+    let _turn = alone(cache)?;
+    if let Some(kernel) = cache.find() {
+        return Ok(kernel);
+    }
     // Beside the result, since it is moved there in the end.
     let work = tempfile::Builder::new()
-        .prefix("work-")
+        .prefix(WORK)
         .tempdir_in(cache.folder())
         .context("cannot make a folder in the cache")?;
 
@@ -72,9 +76,7 @@ pub fn install(cache: &Cache) -> Result<Kernel> {
         build::unpack(&archive, &tree)
     })?;
     step("build modules", || build::modules(&tree, &work, &result))?;
-    if has_amx() {
-        step("build the shim for AMX", || build::shim(&result))?;
-    }
+    step("build the shim for AMX", || build::shim(&result))?;
     fs::write(
         result.join("complete"),
         format!("{PACKAGE} {version}, {sources} {source}\n"),
@@ -90,6 +92,25 @@ pub fn install(cache: &Cache) -> Result<Kernel> {
         kernel.folder().display()
     );
     Ok(kernel)
+}
+
+/// How folders begin in which a kernel is being made.
+const WORK: &str = "work-";
+
+/// Waits until nobody else fills the cache, and removes what was left half made.
+fn alone(cache: &Cache) -> Result<fs::File> {
+    let lock = fs::File::create(cache.folder().join("lock"))?;
+    if lock.try_lock().is_err() {
+        println!("kernel rig: somebody else fills the cache; waiting");
+        lock.lock()?;
+    }
+    for entry in fs::read_dir(cache.folder())? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(WORK) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(lock)
 }
 
 /// Does a step and says how long it took.
@@ -201,11 +222,6 @@ fn unpack(package: &Path, work: &TempDir, result: &Path) -> Result<()> {
             .arg(packed)],
         Stdio::from(configuration),
     )
-}
-
-/// Whether this CPU has AMX, whose registers make ptrace(2)'s register set longer than this kernel expects.
-fn has_amx() -> bool {
-    fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains(" amx_tile"))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -95,6 +96,7 @@ fn in_uml(
         .args(["-c", &script(wanted)])
         .current_dir(&workspace.root);
     place.tell(&mut command, workspace);
+    let _turn = alone(workspace)?;
     let start = Instant::now();
     let mut booted = boot.start(&command)?;
     let runs = follow(&mut booted)?;
@@ -117,6 +119,17 @@ fn in_uml(
     };
     cases.merge(wanted, runs, &why);
     Ok(())
+}
+
+/// Waits until no other run of the suites writes beneath this target folder.
+fn alone(workspace: &Workspace) -> Result<File> {
+    let path = workspace.target.join("kernel.lock");
+    let lock = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    if lock.try_lock().is_err() {
+        println!("another run is in User Mode Linux; waiting for its end");
+        lock.lock()?;
+    }
+    Ok(lock)
 }
 
 /// What the shell inside does: each suite in its folder, between lines that say which and with what status.

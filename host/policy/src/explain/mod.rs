@@ -12,6 +12,7 @@ use crate::denial::Reason;
 use crate::family::{self, Content};
 use crate::gate::NoPins;
 use crate::judge::{self, Ask, End, Miss, Query, What};
+use crate::kind::{Family, Kind};
 use crate::load::transport_word;
 use crate::model::{AddressPattern, Clause, OpSet, Policy, Side};
 
@@ -36,7 +37,10 @@ impl Query {
         match &self.what {
             What::Nothing => self.address().map(ToString::to_string).unwrap_or_default(),
             What::Create => self.kind.map(|kind| kind.to_string()).unwrap_or_default(),
-            What::GetOption(option) | What::SetOption(option, _) => option.to_string(),
+            What::GetOption(option) | What::SetOption(option, _) => match self.kind {
+                Some(kind) => option.on(kind).to_string(),
+                None => option.to_string(),
+            },
             What::Host(host) => printable(host.as_bytes()),
             What::Ip(ip) => ip.to_string(),
             What::Group(request) => request.group.to_string(),
@@ -93,11 +97,7 @@ fn rule_line(query: &Query) -> Option<String> {
     match &query.what {
         What::GetOption(_) | What::SetOption(..) => return None,
         What::Create if query.ops == OpSet::SOCKETPAIR => words.push("socketpair".to_owned()),
-        What::Create => words.push(match query.kind.and_then(family::group_of) {
-            Some(group) if group.one_place => "bind KEY=VALUE".to_owned(),
-            Some(group) if !group.raw_only => "connect KEY=VALUE".to_owned(),
-            _ => "connect ADDRESS".to_owned(),
-        }),
+        What::Create => words.push(creating_words(query.kind?)),
         What::Descriptor(kind) => words.push(format!("{} kinds={kind}", main_operation(query.ops))),
         What::Ioctl(_) => words.push(format!("ioctl ioctl={}", query.subject())),
         What::Group(request) => {
@@ -130,6 +130,18 @@ fn rule_line(query: &Query) -> Option<String> {
     Some(words.join(" "))
 }
 
+/// What a rule would say that lets such a socket be made, its address left open.
+fn creating_words(kind: Kind) -> String {
+    let keys = family::example_words(kind);
+    match (family::group_of(kind), kind.family) {
+        (_, Family::Kcm) => "connect *".to_owned(),
+        (_, Family::Xdp) => "bind *".to_owned(),
+        (Some(group), _) if group.one_place => format!("bind {keys}"),
+        (Some(group), _) if !group.raw_only => format!("connect {keys}"),
+        _ => "connect ADDRESS".to_owned(),
+    }
+}
+
 /// A local address as rules write it: one that asks for autobind has a word of its own.
 fn local_word(address: &Address) -> String {
     match address {
@@ -143,9 +155,14 @@ fn address_words(query: &Query) -> String {
     if let Some(kind) = query.kind
         && family::group_of(kind).is_some_and(|group| !group.raw_only)
     {
-        let words = query
-            .address()
-            .map(|address| family::address_words(kind, address));
+        // The keys of a line are those of the local address for these, and else the peer's.
+        let one_place = family::group_of(kind).is_some_and(|group| group.one_place);
+        let address = match operation {
+            "bind" | "listen" => query.local.address(),
+            _ if one_place => query.address(),
+            _ => query.peer.address(),
+        };
+        let words = address.map(|address| family::address_words(kind, address));
         return std::iter::once(operation.to_owned())
             .chain(words.into_iter().flatten())
             .collect::<Vec<_>>()
@@ -175,6 +192,7 @@ fn address_words(query: &Query) -> String {
         },
         _ => match peer {
             Some(peer) => format!("{operation} {peer}"),
+            None if query.kind.is_some_and(|kind| kind.is_nameless()) => format!("{operation} *"),
             None => operation.to_owned(),
         },
     }
@@ -184,9 +202,14 @@ fn address_words(query: &Query) -> String {
 pub(crate) fn grant_line(query: &Query) -> String {
     match (rule_line(query), &query.what) {
         (Some(line), _) => format!("--allow '{}'", line.replace('\'', "'\\''")),
-        (None, What::GetOption(option)) => format!("options = {{ get = [\"{option}\"] }}"),
-        (None, What::SetOption(option, _)) => format!("options = {{ set = [\"{option}\"] }}"),
-        (None, _) => "no rule of this version can grant it".to_owned(),
+        (None, What::GetOption(_)) => {
+            format!("options = {{ get = [\"{}\"] }}", query.subject())
+        }
+        (None, What::SetOption(..)) => {
+            format!("options = {{ set = [\"{}\"] }}", query.subject())
+        }
+        (None, _) => "no rule can grant it: Linux has no such sockets, or this version serves none"
+            .to_owned(),
     }
 }
 

@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::address::{Address, UnixAddress};
+use crate::family::{self, Content};
 use crate::judge::{Ask, End, Query, What};
 use crate::kind::{Family, Kind, SocketType};
-use crate::load::{Words, transport};
+use crate::load::{Words, kind_of, transport};
 use crate::model::{OpSet, Side, fold};
 use crate::permit::GroupRequest;
 
@@ -47,7 +48,8 @@ impl Question {
 
     /// Reads `tcp connect 10.1.2.3:22`, `udp receive 10.0.0.1:53 from 127.0.0.1:5353`,
     /// `tcp listen [::1]:80 peer 10.0.0.1:1234`, `unix connect /run/x.sock`, `resolve db.example.com`,
-    /// `interfaces`.
+    /// `interfaces`; for other families with the keys of a rule, each with one value:
+    /// `vsock-stream connect cid=2 port=1234`, `can-raw send-to interface=can0 can-id=0x123`.
     ///
     /// # Errors
     /// The line names no operation, or not what the operation needs.
@@ -130,7 +132,7 @@ struct Given {
     peer: Option<Address>,
 }
 
-fn given(words: &[String]) -> Result<Given, QuestionError> {
+fn given(words: &[&String]) -> Result<Given, QuestionError> {
     let mut given = Given::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -175,21 +177,6 @@ fn concrete(word: &str) -> Result<Address, QuestionError> {
     })
 }
 
-fn kind_of(word: &str, address: Option<&Address>) -> Kind {
-    let socket_type = match word {
-        "udp" | "udp4" | "udp6" | "unix-datagram" => SocketType::Datagram,
-        "unix-seqpacket" => SocketType::SeqPacket,
-        _ => SocketType::Stream,
-    };
-    let family = match (word, address) {
-        (word, _) if word.starts_with("unix") => Family::Unix,
-        (_, Some(Address::Inet6(_))) => Family::Inet6,
-        (word, None) if word.ends_with('6') => Family::Inet6,
-        _ => Family::Inet,
-    };
-    Kind::new(family, socket_type)
-}
-
 fn on_socket(
     op: OpSet,
     operation: &str,
@@ -226,9 +213,14 @@ fn on_socket(
                 "write `tcp ioctl bytes-readable`",
             )
         })?;
-        return Ok(ask(op, kind_of(transport, None)).about(What::Ioctl(Arc::from(name.as_str()))));
+        return Ok(ask(op, kind(transport, None)?).about(What::Ioctl(Arc::from(name.as_str()))));
     }
-    let Given { plain, local, peer } = given(rest)?;
+    let (keys, rest): (Vec<&String>, Vec<&String>) = rest
+        .iter()
+        .partition(|word| word.contains('=') && !word.starts_with(['/', '@']));
+    let Given { plain, local, peer } = given(&rest)?;
+    let (named, content) = told(kind(transport, plain.as_ref().or(peer.as_ref()))?, &keys)?;
+    let plain = plain.or(named);
     let local_kind = op.intersects(OpSet::LOCAL_KIND);
     let (local, peer) = if local_kind {
         (plain.or(local), peer)
@@ -241,13 +233,16 @@ fn on_socket(
     if main.is_none() && needs_address {
         return Err(error(
             format!("`{operation}` needs an address"),
-            format!("write `{transport} {operation} ADDRESS`"),
+            format!("write `{transport} {operation} {}`", example(transport)),
         ));
     }
-    let kind = kind_of(transport, main.as_ref());
+    let kind = kind(transport, main.as_ref())?;
     for address in [&local, &peer].into_iter().flatten() {
-        let unix = matches!(address, Address::Unix(_));
-        if unix != (kind.family == Family::Unix) {
+        let fits = match address.ip() {
+            Some(_) => kind.has_ip_addresses(),
+            None => address.family() == kind.family,
+        };
+        if !fits {
             return Err(error(
                 format!("`{address}` is no address for `{transport}`"),
                 "write an address of that family",
@@ -278,8 +273,40 @@ fn on_socket(
             Some(peer) => End::At(Cow::Owned(peer.canonical())),
             None => End::Open,
         },
+        content: content.map(Cow::Owned),
         ..ask(ops, kind)
     })
+}
+
+fn kind(transport: &str, address: Option<&Address>) -> Result<Kind, QuestionError> {
+    kind_of(transport, address).ok_or_else(|| {
+        error(
+            format!("`{transport}` is no kind of socket"),
+            "write `tcp`, `unix-datagram`, `can-raw`, `vsock-stream` ...",
+        )
+    })
+}
+
+/// The address and the message that the words with a `=` name.
+fn told(
+    kind: Kind,
+    words: &[&String],
+) -> Result<(Option<Address>, Option<Content>), QuestionError> {
+    let keys: Vec<(&str, &str)> = words
+        .iter()
+        .filter_map(|word| word.split_once('='))
+        .collect();
+    if keys.is_empty() {
+        return Ok((None, None));
+    }
+    family::told(kind, &keys).map_err(|(message, help)| error(message, help))
+}
+
+/// How an address of such sockets is written.
+fn example(transport: &str) -> String {
+    let keys = kind_of(transport, None).map(family::example_words);
+    keys.filter(|words| !words.is_empty())
+        .unwrap_or_else(|| "ADDRESS".to_owned())
 }
 
 fn ask(ops: OpSet, kind: Kind) -> Query {
@@ -307,6 +334,29 @@ mod tests {
             ("tcp connect /run/x", "is no address for `tcp`"),
             ("resolve 127.1", "is a number, not a name"),
             ("tcp connect 10.0.0.1:1 from", "`from` without an address"),
+            (
+                "vsock-stream connect",
+                "write `vsock-stream connect cid=host port=",
+            ),
+            ("vsock-stream connect cid=2", "the address lacks `port`"),
+            (
+                "vsock-stream connect cid=* port=1",
+                "the address lacks `cid`",
+            ),
+            ("vsock-stream connect psm=1", "has no key `psm`"),
+            (
+                "vsock-stream connect 10.0.0.1:1",
+                "is no address for `vsock-stream`",
+            ),
+            (
+                "can-raw send-to interface=can0 can-id=0x800",
+                "is not one value of `can-id`",
+            ),
+            ("can-raw send-to interface=can0 psm=1", "has no key `psm`"),
+            (
+                "tcp connect cid=2",
+                "its addresses are written without a key",
+            ),
         ] {
             let message = Question::parse(line).unwrap_err().to_string();
             assert!(message.contains(expected), "{line}: {message}");

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::{Group, Key, Shape, Value, uninspected};
+use super::{Given, Group, Key, Shape, Value, uninspected};
 use crate::address::{Address, write_bytes};
-use crate::kind::Family;
+use crate::kind::{Family, Kind};
 use crate::message::AncillaryKind;
 
 /// sockaddr_alg.
@@ -48,6 +48,7 @@ pub(crate) const ANCILLARY: [AncillaryKind; 3] = [
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Alg],
+    address: from_keys,
     raw_only: false,
     keys: &[
         Key::address("alg-type", Shape::Names, "[\"hash\"]"),
@@ -58,6 +59,15 @@ pub(crate) static GROUP: Group = Group {
     value,
     inspector: uninspected,
 };
+
+fn from_keys(_: Kind, given: &Given<'_>) -> Result<Address, &'static str> {
+    Ok(Address::Alg(AlgAddress {
+        alg_type: given.text("alg-type").ok_or("alg-type")?,
+        name: given.text("name").ok_or("name")?,
+        feature: 0,
+        mask: 0,
+    }))
+}
 
 fn value(address: &Address, key: &str) -> Option<Value> {
     let Address::Alg(alg) = address else {

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::key::device_number;
-use super::{Group, Key, Shape, Value, uninspected};
+use super::key::{device_number, device_word};
+use super::{Given, Group, Key, Shape, Value, uninspected};
 use crate::address::Address;
-use crate::kind::Family;
+use crate::kind::{Family, Kind};
 
 /// A device address as people write it, most significant octet first; all zeros is any.
 pub type BluetoothDevice = [u8; 6];
@@ -46,12 +46,9 @@ pub enum BluetoothAddress {
 }
 
 impl fmt::Display for BluetoothAddress {
-    /// `AA:BB:CC:DD:EE:FF psm 4097`, `AA:BB:CC:DD:EE:FF channel 3`, `hci0 channel 2`.
+    /// `AA:BB:CC:DD:EE:FF psm 4097`, `any channel 3`, `hci0 channel 2`, `no controller channel 3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut device = |device: &BluetoothDevice| {
-            let [a, b, c, d, e, g] = device;
-            write!(f, "{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}:{g:02X}")
-        };
+        let mut device = |device: &BluetoothDevice| f.write_str(&device_word(*device));
         match self {
             BluetoothAddress::L2cap {
                 device: to,
@@ -73,12 +70,19 @@ impl fmt::Display for BluetoothAddress {
                 write!(f, " channel {channel}")
             }
             BluetoothAddress::Sco { device: to } => device(to),
+            BluetoothAddress::Hci {
+                device: NO_CONTROLLER,
+                channel,
+            } => write!(f, "no controller channel {channel}"),
             BluetoothAddress::Hci { device, channel } => {
                 write!(f, "hci{device} channel {channel}")
             }
         }
     }
 }
+
+/// HCI_DEV_NONE: what the channels of all controllers are bound to.
+const NO_CONTROLLER: u16 = 0xffff;
 
 /// BTPROTO_*.
 const L2CAP: u32 = 0;
@@ -95,12 +99,28 @@ const HCI_CHANNELS: &[(&str, u64)] = &[
     ("logging", 4),
 ];
 
+/// L2CAP channels with a number of their own (LE).
+const FIXED_CHANNELS: &[(&str, u64)] = &[("att", 4), ("signalling", 5), ("smp", 6)];
+
+/// BDADDR_*.
+const ADDRESS_TYPES: &[(&str, u64)] = &[("classic", 0), ("le-public", 1), ("le-random", 2)];
+
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Bluetooth],
+    address: from_keys,
     raw_only: false,
     keys: &[
         Key::address("address", Shape::Devices, "[\"AA:BB:CC:DD:EE:FF\"]")
             .of(&[L2CAP, SCO, RFCOMM]),
+        Key::address(
+            "address-type",
+            Shape::Numbers {
+                words: ADDRESS_TYPES,
+                max: 2,
+            },
+            "[\"le-public\"]",
+        )
+        .of(&[L2CAP]),
         Key::address(
             "psm",
             Shape::Numbers {
@@ -111,6 +131,15 @@ pub(crate) static GROUP: Group = Group {
         )
         .of(&[L2CAP])
         .chosen(0),
+        Key::address(
+            "cid",
+            Shape::Numbers {
+                words: FIXED_CHANNELS,
+                max: 0xffff,
+            },
+            "[\"att\"]",
+        )
+        .of(&[L2CAP]),
         Key::address(
             "channel",
             Shape::Numbers {
@@ -132,10 +161,33 @@ pub(crate) static GROUP: Group = Group {
         .of(&[HCI]),
     ],
     one_place: false,
-    naming: &["address", "device", "channel"],
+    naming: &["address", "device"],
     value,
     inspector: uninspected,
 };
+
+fn from_keys(kind: Kind, given: &Given<'_>) -> Result<Address, &'static str> {
+    let device = given.device("address");
+    Ok(Address::Bluetooth(match kind.protocol {
+        HCI => BluetoothAddress::Hci {
+            device: given.small("device").ok_or("device")?,
+            channel: given.small("channel").unwrap_or(0),
+        },
+        SCO => BluetoothAddress::Sco {
+            device: device.ok_or("address")?,
+        },
+        RFCOMM => BluetoothAddress::Rfcomm {
+            device: device.ok_or("address")?,
+            channel: given.small("channel").ok_or("channel")?,
+        },
+        _ => BluetoothAddress::L2cap {
+            device: device.ok_or("address")?,
+            address_type: given.small("address-type").unwrap_or(0),
+            psm: given.small("psm").unwrap_or(0),
+            cid: given.small("cid").unwrap_or(0),
+        },
+    }))
+}
 
 fn value(address: &Address, key: &str) -> Option<Value> {
     let Address::Bluetooth(bluetooth) = address else {
@@ -152,7 +204,14 @@ fn value(address: &Address, key: &str) -> Option<Value> {
             | BluetoothAddress::Rfcomm { device, .. }
             | BluetoothAddress::Sco { device },
         ) => Some(peer(device)),
-        ("psm", BluetoothAddress::L2cap { psm, .. }) => Some(Value::Number(u64::from(psm))),
+        ("address-type", BluetoothAddress::L2cap { address_type, .. }) => {
+            Some(Value::Number(u64::from(address_type)))
+        }
+        // What names a fixed channel has no multiplexer, and the other way round.
+        ("psm", BluetoothAddress::L2cap { psm, cid: 0, .. }) => Some(Value::Number(u64::from(psm))),
+        ("cid", BluetoothAddress::L2cap { psm: 0, cid, .. }) if cid != 0 => {
+            Some(Value::Number(u64::from(cid)))
+        }
         ("channel", BluetoothAddress::Rfcomm { channel, .. }) => {
             Some(Value::Number(u64::from(channel)))
         }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    Direction, Group, Inspector, Key, Part, Parts, Shape, Value, interface_or_any, interface_value,
+    Direction, Given, Group, Inspector, Key, Part, Parts, Shape, Value, interface_or_any,
+    interface_value,
 };
 use crate::address::Address;
 use crate::kind::{Family, Kind};
@@ -123,6 +124,28 @@ impl FrameId {
             return None;
         }
         Some(FrameId { kind, id, extended })
+    }
+}
+
+impl FrameId {
+    /// One id as [`Display`](fmt::Display) writes it.
+    pub(crate) fn parse(word: &str) -> Option<FrameId> {
+        let (kind, rest) = match word.split_once(':') {
+            Some(("rtr", rest)) => (FrameKind::Remote, rest),
+            Some(("err", rest)) => (FrameKind::Error, rest),
+            _ => (FrameKind::Data, word),
+        };
+        let (extended, digits) = match rest.strip_prefix("ext:") {
+            Some(digits) => (true, digits),
+            None => (false, rest),
+        };
+        let id = super::key::parse_number(digits)?.try_into().ok()?;
+        let all = match (kind, extended) {
+            (FrameKind::Error, true) => return None,
+            (FrameKind::Error, false) | (_, true) => EXTENDED_IDS,
+            (_, false) => STANDARD_IDS,
+        };
+        (id <= all).then_some(FrameId { kind, id, extended })
     }
 }
 
@@ -304,6 +327,7 @@ const BCM_OPERATIONS: &[(&str, u64)] = &[
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Can],
+    address: from_keys,
     raw_only: false,
     keys: &[
         Key::address("interface", Shape::Names, "[\"can0\"]"),
@@ -358,6 +382,25 @@ pub(crate) static GROUP: Group = Group {
     value,
     inspector,
 };
+
+fn from_keys(kind: Kind, given: &Given<'_>) -> Result<Address, &'static str> {
+    let endpoint = match kind.protocol {
+        ISOTP => {
+            let (rx, tx) = given.pair("isotp").ok_or("isotp")?;
+            CanEndpoint::IsoTp { rx, tx }
+        }
+        J1939 => CanEndpoint::J1939 {
+            name: given.wide("j1939-name"),
+            pgn: given.number("pgn"),
+            address: given.small("j1939-address"),
+        },
+        _ => CanEndpoint::Bus,
+    };
+    Ok(Address::Can(CanAddress {
+        interface: given.text("interface"),
+        endpoint,
+    }))
+}
 
 fn value(address: &Address, key: &str) -> Option<Value> {
     let Address::Can(can) = address else {

@@ -24,6 +24,15 @@ impl Part {
         part
     }
 
+    /// A part with values from a question; none where they are more than a part has.
+    pub(crate) fn told(values: Vec<(&'static str, Value)>) -> Option<Part> {
+        let mut part = Part::default();
+        for (place, value) in values.into_iter().enumerate() {
+            *part.0.get_mut(place)? = Some(value);
+        }
+        Some(part)
+    }
+
     pub(crate) fn value(&self, key: &str) -> Option<&Value> {
         self.values()
             .find(|(known, _)| *known == key)
@@ -69,6 +78,14 @@ impl Content {
             .and_then(|group| group.inspector(kind))
             .map(|inspector| (inspector.read)(kind, direction, bytes));
         Content { kind, parts }
+    }
+
+    /// What a question says of a message.
+    pub(crate) fn told(kind: Kind, parts: Parts) -> Content {
+        Content {
+            kind,
+            parts: Some(parts),
+        }
     }
 
     /// How many bytes of a received message the inspector wants to see; none where nothing is inspected

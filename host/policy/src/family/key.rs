@@ -97,6 +97,49 @@ impl Key {
             && group.is_some_and(|group| group.keys.iter().any(|key| std::ptr::eq(key, self)))
     }
 
+    /// The example as one word of a line.
+    pub(crate) fn example_word(&self) -> &'static str {
+        self.example.trim_matches(['[', ']']).trim_matches('"')
+    }
+
+    /// A value as a rule writes it under this key.
+    pub(crate) fn word(&self, value: &Value) -> String {
+        match (self.shape, value) {
+            (Shape::Devices, Value::Number(number) | Value::Every(Some(number))) => {
+                device_word(device_of(*number))
+            }
+            _ => value.to_string(),
+        }
+    }
+
+    /// One value, as a question writes it under this key; none where the word names several, or nothing.
+    pub(crate) fn value(&self, word: &str) -> Option<Value> {
+        match self.shape {
+            Shape::Names | Shape::Numbers { .. } | Shape::Devices if word == "*" => {
+                Some(Value::Every(None))
+            }
+            Shape::Names => Some(Value::Text(word.as_bytes().to_vec())),
+            Shape::Numbers { words, max } => {
+                let range = parse_range(word, words, max)?;
+                Some(match range.into_inner() {
+                    (first, last) if first == last => Value::Number(first),
+                    (first, last) => Value::Range(first, last),
+                })
+            }
+            Shape::FrameIds => FrameId::parse(word).map(Value::Frame),
+            Shape::Pairs => {
+                let pair = Pair::parse(word).ok()?;
+                Some(Value::Pair(pair.rx, pair.tx))
+            }
+            Shape::Devices => parse_device(word).map(|range| Value::Number(*range.start())),
+            Shape::Permits | Shape::Restricts => match word {
+                "true" => Some(Value::Number(1)),
+                "false" => Some(Value::Number(0)),
+                _ => None,
+            },
+        }
+    }
+
     /// Whether the key is written `true` or `false`.
     pub(crate) fn is_flag(&self) -> bool {
         matches!(self.shape, Shape::Permits | Shape::Restricts)
@@ -323,6 +366,19 @@ pub(crate) fn device_number(device: [u8; 6]) -> u64 {
     device
         .iter()
         .fold(0, |number, octet| number << 8 | u64::from(*octet))
+}
+
+/// A device address as rules write it: `AA:BB:CC:DD:EE:FF`, `any`.
+pub(crate) fn device_word(device: [u8; 6]) -> String {
+    if device == [0; 6] {
+        return "any".to_owned();
+    }
+    device.map(|octet| format!("{octet:02X}")).join(":")
+}
+
+fn device_of(number: u64) -> [u8; 6] {
+    let [_, _, device @ ..] = number.to_be_bytes();
+    device
 }
 
 fn parse_device(word: &str) -> Option<RangeInclusive<u64>> {

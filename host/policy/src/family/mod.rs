@@ -7,6 +7,7 @@ mod alg;
 mod bluetooth;
 mod can;
 mod content;
+mod given;
 mod key;
 mod netlink;
 mod packet;
@@ -23,6 +24,7 @@ pub use bluetooth::{BluetoothAddress, BluetoothDevice};
 pub use can::{CanAddress, CanEndpoint, CanId};
 pub use content::Content;
 pub(crate) use content::{Inspector, Part, Parts};
+pub(crate) use given::{Given, told};
 pub(crate) use key::{About, Key, KeyPattern, Shape, Value};
 pub use netlink::NetlinkAddress;
 pub use packet::PacketAddress;
@@ -46,6 +48,8 @@ pub(crate) enum Direction {
 /// Families that share their keys.
 pub(crate) struct Group {
     pub(crate) families: &'static [Family],
+    /// The address that values of the address keys name, for questions; else the key that it lacks.
+    pub(crate) address: fn(Kind, &Given<'_>) -> Result<Address, &'static str>,
     /// Whether only raw sockets of the families have the keys.
     pub(crate) raw_only: bool,
     pub(crate) keys: &'static [Key],
@@ -175,9 +179,19 @@ pub(crate) fn address_words(kind: Kind, address: &Address) -> Vec<String> {
         .filter(|key| key.about == About::Address && key.applies_to(kind.protocol))
         .filter_map(|key| {
             let value = (group.value)(address, key.name)?;
-            Some(format!("{}={value}", key.name))
+            Some(format!("{}={}", key.name, key.word(&value)))
         })
         .collect()
+}
+
+/// The words of an address of such sockets, by the examples of its keys.
+pub(crate) fn example_words(kind: Kind) -> String {
+    let keys = group_of(kind).into_iter().flat_map(|group| group.keys);
+    let words: Vec<String> = keys
+        .filter(|key| key.about == About::Address && key.applies_to(kind.protocol))
+        .map(|key| format!("{}={}", key.name, key.example_word()))
+        .collect();
+    words.join(" ")
 }
 
 /// The words of `--allow` that let a message through, such as `can-id=0x123 fd=true`.

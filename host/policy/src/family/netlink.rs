@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::{Group, Key, Shape, Value, uninspected};
+use super::{Given, Group, Key, Shape, Value, uninspected};
 use crate::address::Address;
-use crate::kind::Family;
+use crate::kind::{Family, Kind};
 
 /// sockaddr_nl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +31,7 @@ impl fmt::Display for NetlinkAddress {
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Netlink],
+    address: from_keys,
     raw_only: false,
     keys: &[Key::address(
         "pid",
@@ -45,6 +46,13 @@ pub(crate) static GROUP: Group = Group {
     value,
     inspector: uninspected,
 };
+
+fn from_keys(_: Kind, given: &Given<'_>) -> Result<Address, &'static str> {
+    Ok(Address::Netlink(NetlinkAddress {
+        pid: given.number("pid").unwrap_or(0),
+        groups: 0,
+    }))
+}
 
 fn value(address: &Address, key: &str) -> Option<Value> {
     let Address::Netlink(netlink) = address else {

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::{Group, Key, Shape, Value, interface_or_any, interface_value, uninspected};
+use super::{Given, Group, Key, Shape, Value, interface_or_any, interface_value, uninspected};
 use crate::address::Address;
-use crate::kind::Family;
+use crate::kind::{Family, Kind};
 
 /// sockaddr_ll.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +49,7 @@ const ETHERTYPES: &[(&str, u64)] = &[
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Packet],
+    address: from_keys,
     raw_only: false,
     keys: &[
         Key::address("interface", Shape::Names, "[\"eth0\"]"),
@@ -66,6 +67,16 @@ pub(crate) static GROUP: Group = Group {
     value,
     inspector: uninspected,
 };
+
+fn from_keys(_: Kind, given: &Given<'_>) -> Result<Address, &'static str> {
+    Ok(Address::Packet(PacketAddress {
+        interface: given.text("interface"),
+        protocol: given.small("ethertype").unwrap_or(EVERY_PROTOCOL),
+        packet_type: 0,
+        hardware_type: 0,
+        hardware_address: Vec::new(),
+    }))
+}
 
 fn value(address: &Address, key: &str) -> Option<Value> {
     let Address::Packet(packet) = address else {

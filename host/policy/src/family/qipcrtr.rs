@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Direction, Group, Inspector, Key, Part, Parts, Shape, Value};
+use super::{Direction, Given, Group, Inspector, Key, Part, Parts, Shape, Value};
 use crate::address::Address;
 use crate::kind::{Family, Kind};
 
@@ -59,6 +59,7 @@ fn command(_: Kind, _: Direction, bytes: &[u8]) -> Parts {
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Qipcrtr],
+    address: from_keys,
     raw_only: false,
     keys: &[
         Key::address(
@@ -92,6 +93,13 @@ pub(crate) static GROUP: Group = Group {
     value,
     inspector: |_| Some(&COMMANDS_READER),
 };
+
+fn from_keys(_: Kind, given: &Given<'_>) -> Result<Address, &'static str> {
+    Ok(Address::Qipcrtr(QipcrtrAddress {
+        node: given.number("node").ok_or("node")?,
+        port: given.number("port").ok_or("port")?,
+    }))
+}
 
 fn value(address: &Address, key: &str) -> Option<Value> {
     let Address::Qipcrtr(qipcrtr) = address else {

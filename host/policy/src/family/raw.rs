@@ -12,6 +12,8 @@ const ICMP_TYPES: &[(&str, u64)] = &[];
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Inet, Family::Inet6],
+    // Their addresses are IP ones, which have no keys here.
+    address: |_, _| Err("cidr"),
     raw_only: true,
     keys: &[
         Key::message(

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Group, Key, Shape, Value, uninspected};
+use super::{Given, Group, Key, Shape, Value, uninspected};
 use crate::address::Address;
 use crate::facts::SocketFacts;
-use crate::kind::Family;
+use crate::kind::{Family, Kind};
 
 /// sockaddr_tipc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,6 +129,7 @@ pub(crate) fn destination_in_group<'a>(s: &SocketFacts, peer: &'a Address) -> Co
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Tipc],
+    address: from_keys,
     raw_only: false,
     keys: &[
         Key::address(
@@ -169,6 +170,26 @@ pub(crate) static GROUP: Group = Group {
     value,
     inspector: uninspected,
 };
+
+fn from_keys(_: Kind, given: &Given<'_>) -> Result<Address, &'static str> {
+    let service = given.number("service").ok_or("service")?;
+    let endpoint = match given.range("instance").ok_or("instance")? {
+        (instance, last) if instance == last => TipcEndpoint::Name {
+            service,
+            instance,
+            domain: given.number("node").unwrap_or(0),
+        },
+        (lower, upper) => TipcEndpoint::Range {
+            service,
+            lower,
+            upper,
+        },
+    };
+    Ok(Address::Tipc(TipcAddress {
+        endpoint,
+        scope: given.small("scope").unwrap_or(2),
+    }))
+}
 
 fn value(address: &Address, key: &str) -> Option<Value> {
     let Address::Tipc(tipc) = address else {

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::{Group, Key, Shape, Value, uninspected};
+use super::{Given, Group, Key, Shape, Value, uninspected};
 use crate::address::Address;
-use crate::kind::Family;
+use crate::kind::{Family, Kind};
 
 /// VMADDR_CID_ANY and VMADDR_PORT_ANY.
 pub const VSOCK_ANY: u32 = u32::MAX;
@@ -39,6 +39,7 @@ const CIDS: &[(&str, u64)] = &[("hypervisor", 0), ("local", 1), ("host", 2), ("a
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Vsock],
+    address: from_keys,
     raw_only: false,
     keys: &[
         Key::address(
@@ -64,6 +65,14 @@ pub(crate) static GROUP: Group = Group {
     value,
     inspector: uninspected,
 };
+
+fn from_keys(_: Kind, given: &Given<'_>) -> Result<Address, &'static str> {
+    Ok(Address::Vsock(VsockAddress {
+        cid: given.number("cid").ok_or("cid")?,
+        port: given.number("port").ok_or("port")?,
+        flags: 0,
+    }))
+}
 
 fn value(address: &Address, key: &str) -> Option<Value> {
     let Address::Vsock(vsock) = address else {

@@ -278,6 +278,10 @@ impl Gate {
             // Each of its messages is judged by what is in it.
             return Err(self.refuse(op::Converse::NAME, Ask::socket(OpSet::CONNECT, s)));
         }
+        if s.kind.is_nameless() {
+            let verdict = self.judge(op::Converse::NAME, Ask::socket(OpSet::CONNECT, s))?;
+            return Ok(verdict.permit(peer));
+        }
         match s.origin {
             Origin::Accept => self.accept(s, &peer),
             Origin::Pair => self.pair_end(s),

@@ -70,7 +70,7 @@ impl Gate {
         value: &[u8],
     ) -> Result<Permit<op::SetOption>, Denial> {
         let ask = option_ask(s, What::SetOption(option, Some(value.to_vec())));
-        let verdict = if option.needs_no_listing() {
+        let verdict = if option.needs_no_listing(s.kind) {
             self.always(op::SetOption::NAME, ask)?
         } else {
             self.judge(op::SetOption::NAME, ask)?

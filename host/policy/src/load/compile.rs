@@ -17,7 +17,7 @@ use crate::kind::{Family, SocketType};
 use crate::message::DescriptorKinds;
 use crate::model::{
     AddressPattern, Clause, DEFAULT_PIN, GroupPattern, IpPattern, KindPattern, NamePattern, OpSet,
-    OptionGrant,
+    OptionGrant, PeerUsers,
 };
 use crate::permit::RuleId;
 
@@ -142,7 +142,7 @@ impl Compiler<'_> {
             ioctls: ioctls(rule.ioctl.as_ref(), self.faults),
             mode: self.mode(),
             replace_stale: rule.replace_stale.as_ref().is_some_and(|flag| flag.value),
-            peer_uids: self.peer_uids(),
+            peer_users: self.peer_users(),
             uses_only,
         }
     }
@@ -265,7 +265,12 @@ impl Compiler<'_> {
             .flatten()
             .any(|ends| ends.path.is_some() || ends.any);
         let has_host = self.host_lists().next().is_some();
-        let checks: [(&str, Option<Span>, bool, &str); 9] = [
+        let users_fit = !rule.deny
+            && self.only_family(Family::Unix)
+            && self.ops.intersects(OpSet::CONNECT | OpSet::LISTEN);
+        let users_help =
+            "it goes with `connect` or `listen` in an allow rule with `family = [\"unix\"]`";
+        let checks: [(&str, Option<Span>, bool, &str); 10] = [
             (
                 "kinds",
                 at(&rule.kinds),
@@ -314,14 +319,8 @@ impl Compiler<'_> {
                 has_host && !rule.deny,
                 "it goes with `host` in an allow rule",
             ),
-            (
-                "peer-uid",
-                at(&rule.peer_uid),
-                !rule.deny
-                    && self.only_family(Family::Unix)
-                    && self.ops.intersects(OpSet::CONNECT | OpSet::LISTEN),
-                "it goes with `connect` or `listen` in an allow rule with `family = [\"unix\"]`",
-            ),
+            ("peer-uid", at(&rule.peer_uid), users_fit, users_help),
+            ("peer-gid", at(&rule.peer_gid), users_fit, users_help),
         ];
         for (name, at, fits, help) in checks {
             if let Some(at) = at.filter(|_| !fits) {
@@ -549,22 +548,17 @@ impl Compiler<'_> {
                 continue;
             }
             if !needing.is_empty() && !named {
-                let example = if self.may_be_ip() {
-                    "cidr = [\"10.0.0.0/8\"]"
+                let help = if self.may_be_ip() {
+                    "say which: `cidr = [\"10.0.0.0/8\"]`, or `cidr = [\"*\"]` for all"
+                } else if self.may_be(Family::Unix) {
+                    "say which: `path = [\"/run/x.sock\"]`, or `path = [\"/**\"]` for all"
+                } else if word == "peer" {
+                    "write `peer = \"*\"`: such sockets have no addresses"
                 } else {
-                    "path = [\"/run/x.sock\"]"
-                };
-                let wide = if self.may_be_ip() {
-                    "cidr = [\"*\"]"
-                } else {
-                    "path = [\"/**\"]"
+                    "write `local = \"*\"`: such sockets have no addresses"
                 };
                 let message = format!("`{}` without a {word}", needing.join("`, `"));
-                self.fault(
-                    None,
-                    message,
-                    format!("say which: `{example}`, or `{wide}` for all"),
-                );
+                self.fault(None, message, help);
             }
         }
     }
@@ -611,17 +605,28 @@ impl Compiler<'_> {
         bits
     }
 
-    fn peer_uids(&mut self) -> crate::model::UserSet {
-        let list = self.rule.peer_uid.as_ref()?;
-        let users = each(list, self.faults, |word| {
+    fn peer_users(&mut self) -> PeerUsers {
+        PeerUsers {
+            uids: self.user_ids("peer-uid", "user", self.rule.peer_uid.as_ref()),
+            gids: self.user_ids("peer-gid", "group", self.rule.peer_gid.as_ref()),
+        }
+    }
+
+    fn user_ids(
+        &mut self,
+        key: &str,
+        of: &str,
+        list: Option<&Listing>,
+    ) -> Option<std::sync::Arc<[u32]>> {
+        let ids = each(list?, self.faults, |word| {
             word.parse::<u32>().map_err(|_| {
                 (
-                    format!("`{word}` is no user id"),
-                    "write the number: `peer-uid = [1000]`".to_owned(),
+                    format!("`{word}` is no {of} id"),
+                    format!("write the number: `{key} = [1000]`"),
                 )
             })
         });
-        Some(users.into())
+        Some(ids.into())
     }
 
     fn groups(&mut self) -> GroupPattern {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::error::{Fault, suggest};
 use super::rule::{Ends, Flag, Listing, Rule, Span, Text, Word};
 use super::vocabulary::{FAMILIES, TYPES};
+use crate::address::Address;
 use crate::family;
 use crate::kind::{Family, Kind, PROTOCOLS, SocketType, TCP, UDP};
 use crate::model::OpSet;
@@ -80,22 +81,58 @@ const TRANSPORTS: &[Transport] = &[
     },
 ];
 
+/// The kind of socket that a word of a question stands for, with an address that settles its family; what a
+/// word leaves open is what people mean by it.
+pub(crate) fn kind_of(word: &str, address: Option<&Address>) -> Option<Kind> {
+    let sockets = transport(word)?;
+    let family_of = |name: &str| FAMILIES.iter().find(|(known, _)| *known == name);
+    let mut families = sockets
+        .families
+        .iter()
+        .filter_map(|name| family_of(name).map(|(_, family)| *family));
+    let first = families.next()?;
+    let settled = address.map(Address::family);
+    let family = families
+        .find(|family| Some(*family) == settled)
+        .unwrap_or(first);
+    let named = sockets.protocol.as_ref().and_then(|name| {
+        PROTOCOLS
+            .iter()
+            .find(|known| known.name == *name && known.families.contains(&family))
+            .map(|known| known.number)
+            .or_else(|| name.parse().ok())
+    });
+    let types = sockets.types.first();
+    let socket_type = types.and_then(|name| TYPES.iter().find(|(known, _)| known == name));
+    Some(match (named, socket_type) {
+        (None, None) => Kind::usual(family, 0),
+        (Some(protocol), None) => Kind::usual(family, protocol),
+        (named, Some((_, socket_type))) => {
+            let kind = Kind::new(family, *socket_type);
+            Kind {
+                protocol: named.unwrap_or(kind.protocol),
+                ..kind
+            }
+        }
+    })
+}
+
 /// Which sockets the first word of a line stands for.
 #[derive(Debug)]
 pub(crate) struct Sockets {
     pub(crate) families: Vec<&'static str>,
     pub(crate) types: Vec<&'static str>,
-    pub(crate) protocol: Option<&'static str>,
+    pub(crate) protocol: Option<String>,
 }
 
 /// The sockets that a word stands for: `tcp`, `unix-stream`, or any other family by its name (`vsock`), with a
-/// type (`vsock-stream`) or a protocol (`can-raw`) of it.
+/// type (`vsock-stream`) or a protocol (`can-raw`, `netlink-30`) of it.
 pub(crate) fn transport(word: &str) -> Option<Sockets> {
     if let Some(transport) = TRANSPORTS.iter().find(|transport| transport.word == word) {
         return Some(Sockets {
             families: transport.families.to_vec(),
             types: transport.types.to_vec(),
-            protocol: transport.protocol,
+            protocol: transport.protocol.map(str::to_owned),
         });
     }
     let (family, rest) = match word.split_once('-') {
@@ -115,8 +152,9 @@ pub(crate) fn transport(word: &str) -> Option<Sockets> {
         .iter()
         .find(|protocol| protocol.name == rest && protocol.families.contains(&family));
     match (protocol, TYPES.iter().find(|(known, _)| *known == rest)) {
-        (Some(protocol), _) => sockets.protocol = Some(protocol.name),
+        (Some(protocol), _) => sockets.protocol = Some(protocol.name.to_owned()),
         (None, Some((socket_type, _))) => sockets.types.push(socket_type),
+        (None, None) if rest.parse::<u32>().is_ok() => sockets.protocol = Some(rest.to_owned()),
         (None, None) => return None,
     }
     Some(sockets)
@@ -139,6 +177,7 @@ pub(crate) fn transport_word(kind: Kind) -> Option<String> {
         // A raw IP socket is granted by its type, and so a line cannot name its protocol as well.
         Some(_) if ip && kind.socket_type == SocketType::Raw => format!("{family}-{socket_type}"),
         Some(protocol) => format!("{family}-{}", protocol.name),
+        None if kind.family == Family::Netlink => format!("{family}-{}", kind.protocol),
         None => format!("{family}-{socket_type}"),
     })
 }
@@ -166,7 +205,7 @@ pub(crate) fn apply_transport(rule: &mut Rule, word: &str, at: &Span) -> bool {
     rule.socket_type = listing(&transport.types, at);
     rule.protocol = transport
         .protocol
-        .and_then(|protocol| listing(&[protocol], at));
+        .and_then(|protocol| listing(&[&protocol], at));
     true
 }
 
@@ -331,7 +370,10 @@ fn plain_address(word: &Text, rule: &mut Rule, faults: &mut Vec<Fault>) {
 
 fn is_key_value(word: &str) -> bool {
     word.split_once('=').is_some_and(|(key, _)| {
-        !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+        !key.is_empty()
+            && key
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     })
 }
 
@@ -345,6 +387,7 @@ const LINE_KEYS: &[&str] = &[
     "source",
     "host-may-be",
     "peer-uid",
+    "peer-gid",
     "send-ancillary",
     "receive-ancillary",
     "pin",
@@ -382,6 +425,7 @@ fn key_value(word: &Text, rule: &mut Rule, faults: &mut Vec<Fault>) {
         "source" => &mut rule.source,
         "host-may-be" => &mut rule.host_may_be,
         "peer-uid" => &mut rule.peer_uid,
+        "peer-gid" => &mut rule.peer_gid,
         "send-ancillary" => &mut rule.ancillary_send,
         "receive-ancillary" => &mut rule.ancillary_receive,
         "class" => {

@@ -20,7 +20,7 @@ pub use error::{LoadError, LoadErrors};
 pub use rule::Rule;
 
 pub(crate) use error::{Fault, Origin};
-pub(crate) use line::{Words, transport, transport_word};
+pub(crate) use line::{Words, kind_of, transport, transport_word};
 pub(crate) use rule::Listing;
 
 use crate::model::{Clause, ClauseTable, Limits, Mode, OnReload, Policy};

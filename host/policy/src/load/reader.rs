@@ -51,6 +51,7 @@ const RULE_KEYS: &[&str] = &[
     "mode",
     "replace-stale",
     "peer-uid",
+    "peer-gid",
 ];
 const ADDRESS_KEYS: &[&str] = &[
     "cidr", "host", "class", "group", "port", "path", "abstract", "unnamed", "root",
@@ -285,6 +286,7 @@ impl Reader<'_> {
                 "mode" => rule.mode = self.text(name, value),
                 "replace-stale" => rule.replace_stale = self.flag(name, value),
                 "peer-uid" => rule.peer_uid = self.list(name, value),
+                "peer-gid" => rule.peer_gid = self.list(name, value),
                 _ if self.address_key(name, value, &mut rule.top) => {}
                 _ => self.unknown_key(name, key.span(), RULE_KEYS.iter().chain(ADDRESS_KEYS)),
             }

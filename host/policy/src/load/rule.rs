@@ -137,6 +137,7 @@ pub struct Rule {
     pub(crate) mode: Option<Text>,
     pub(crate) replace_stale: Option<Flag>,
     pub(crate) peer_uid: Option<Listing>,
+    pub(crate) peer_gid: Option<Listing>,
     /// Named lists of networks that `group` refers to.
     pub(crate) groups: std::sync::Arc<std::collections::HashMap<String, Listing>>,
 }

@@ -39,6 +39,7 @@ pub(super) const TYPES: &[(&str, SocketType)] = &[
     ("seqpacket", SocketType::SeqPacket),
     ("raw", SocketType::Raw),
     ("rdm", SocketType::Rdm),
+    ("dccp", SocketType::Dccp),
 ];
 
 /// Longest `pin`: a day.

@@ -12,7 +12,7 @@ use super::options::OptionGrant;
 use super::place::NamePattern;
 use crate::class::ClassSet;
 use crate::family::KeyPattern;
-use crate::kind::{Family, ICMP, ICMPV6, Kind, Protocol, SocketType};
+use crate::kind::{DCCP, Family, ICMP, ICMPV6, Kind, Protocol, SCTP, SocketType};
 use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
 use crate::permit::RuleId;
 
@@ -180,8 +180,9 @@ impl KindPattern {
     }
 
     /// Whether an allow rule covers the kind. Families and types that no rule can name are covered by none;
-    /// raw IP sockets only by a rule that names their type, ping sockets by one that names their protocol,
-    /// and netlink by one that names the subsystem.
+    /// raw IP sockets only by a rule that names their type; ping sockets, DCCP, and SCTP (whose peers announce
+    /// further addresses of theirs) by one that names their protocol, and netlink by one that names the
+    /// subsystem.
     pub(crate) fn allows(&self, kind: Kind) -> bool {
         let family = !matches!(kind.family, Family::Other(_)) && self.lists_family(kind.family);
         let ip = matches!(kind.family, Family::Inet | Family::Inet6);
@@ -194,10 +195,11 @@ impl KindPattern {
             Some(protocols) => protocols.iter().any(|protocol| protocol.names(kind)),
             None if kind.family == Family::Netlink => false,
             None => {
-                let ping = ip
-                    && kind.socket_type == SocketType::Datagram
+                let ping = kind.socket_type == SocketType::Datagram
                     && matches!(kind.protocol, ICMP | ICMPV6);
-                !ping
+                let raw = kind.socket_type == SocketType::Raw;
+                let by_protocol = ping || (!raw && matches!(kind.protocol, DCCP | SCTP));
+                !(ip && by_protocol)
             }
         };
         family && socket_type && protocol
@@ -243,8 +245,25 @@ impl GroupPattern {
     }
 }
 
-/// The users that a peer may run as.
-pub(crate) type UserSet = Option<Arc<[u32]>>;
+/// The user and the group that a peer may run as, by their numbers; `None` is any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PeerUsers {
+    pub(crate) uids: Option<Arc<[u32]>>,
+    pub(crate) gids: Option<Arc<[u32]>>,
+}
+
+impl PeerUsers {
+    /// Whether the rule does not ask who the peer is.
+    pub(crate) fn is_anyone(&self) -> bool {
+        self.uids.is_none() && self.gids.is_none()
+    }
+
+    pub(crate) fn has(&self, uid: u32, gid: u32) -> bool {
+        let among =
+            |ids: &Option<Arc<[u32]>>, id: u32| ids.as_ref().is_none_or(|ids| ids.contains(&id));
+        among(&self.uids, uid) && among(&self.gids, gid)
+    }
+}
 
 /// One compiled rule.
 #[derive(Clone, Debug)]
@@ -276,7 +295,7 @@ pub(crate) struct Clause {
     pub(crate) ioctls: Vec<String>,
     pub(crate) mode: Option<u32>,
     pub(crate) replace_stale: bool,
-    pub(crate) peer_uids: UserSet,
+    pub(crate) peer_users: PeerUsers,
     /// A deny rule that only takes away options, flags or ancillary data.
     pub(crate) uses_only: bool,
 }

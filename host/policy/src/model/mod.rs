@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use address::{AddressPattern, IpPattern, PortRange, Side, unbound};
-pub(crate) use clause::{Clause, GroupPattern, KindPattern, OpSet, ProtocolPattern, UserSet};
+pub(crate) use clause::{Clause, GroupPattern, KindPattern, OpSet, PeerUsers, ProtocolPattern};
 pub(crate) use host::{HostPattern, fold};
 pub(crate) use options::{OptionGrant, OptionPattern, OptionPatterns};
 pub(crate) use place::{AbstractPattern, NamePattern, PathPattern, UnixPattern, whole_place};

@@ -83,7 +83,7 @@ impl OptionPattern {
             return Ok(OptionPattern::Any);
         }
         if let Some(level) = text.strip_suffix(".*") {
-            return level_number(level)
+            return OptionName::level_named(level)
                 .map(OptionPattern::Level)
                 .ok_or_else(|| format!("`{level}` is no level of options"));
         }
@@ -107,14 +107,6 @@ impl OptionPattern {
             )),
         }
     }
-}
-
-fn level_number(level: &str) -> Option<i32> {
-    let start = format!("{level}.");
-    crate::option::OPTIONS
-        .iter()
-        .find(|known| known.readable.starts_with(&start))
-        .map(|known| known.option.level)
 }
 
 #[cfg(test)]

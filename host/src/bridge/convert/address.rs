@@ -2,12 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
-use sockgate_policy::{
-    Address, AlgAddress, BluetoothAddress, NetlinkAddress, QipcrtrAddress, UnixAddress,
-    VsockAddress,
-};
+use sockgate_policy::{Address, UnixAddress};
 
 use super::family;
+
 use crate::bridge::bindings::sockgate::sockets::{addresses as wit, names as wit_names};
 use crate::socket::{Errno, names};
 
@@ -43,8 +41,11 @@ pub(crate) fn ip_to_wit(ip: IpAddr) -> wit_names::IpAddress {
     }
 }
 
-/// The address; `None` for AF_UNSPEC. Families that this host does not serve answer `afnosupport`, a
-/// scope that names no interface `nodev`.
+/// The address; `None` for AF_UNSPEC. A scope that names no interface answers `nodev`.
+///
+/// Linux has no Hyper-V, system and link addresses, and a family without a case of its own has no rules
+/// that could grant it: they answer `afnosupport`, as does a family with a case of its own that is written
+/// in bytes.
 pub(crate) fn address_from_wit(address: wit::SocketAddress) -> Result<Option<Address>, Errno> {
     Ok(Some(match address {
         wit::SocketAddress::Inet(inet) => {
@@ -61,37 +62,18 @@ pub(crate) fn address_from_wit(address: wit::SocketAddress) -> Result<Option<Add
             wit::UnixAddress::Pathname(path) => UnixAddress::Pathname(path),
             wit::UnixAddress::Abstract(name) => UnixAddress::Abstract(name),
         }),
-        wit::SocketAddress::Netlink(wit::NetlinkAddress { pid, groups }) => {
-            Address::Netlink(NetlinkAddress { pid, groups })
-        }
-        wit::SocketAddress::Packet(packet) => Address::Packet(family::packet_from_wit(packet)),
-        wit::SocketAddress::Can(can) => Address::Can(family::can_from_wit(can)),
-        wit::SocketAddress::Vsock(wit::VsockAddress { cid, port, flags }) => {
-            Address::Vsock(VsockAddress { cid, port, flags })
-        }
-        wit::SocketAddress::Tipc(tipc) => Address::Tipc(family::tipc_from_wit(tipc)),
-        wit::SocketAddress::L2cap(l2cap) => Address::Bluetooth(family::l2cap_from_wit(l2cap)),
-        wit::SocketAddress::Rfcomm(rfcomm) => Address::Bluetooth(BluetoothAddress::Rfcomm {
-            device: rfcomm.device.into(),
-            channel: rfcomm.channel,
-        }),
-        wit::SocketAddress::Sco(sco) => Address::Bluetooth(BluetoothAddress::Sco {
-            device: sco.device.into(),
-        }),
-        wit::SocketAddress::Hci(wit::HciAddress { device, channel }) => {
-            Address::Bluetooth(BluetoothAddress::Hci { device, channel })
-        }
-        wit::SocketAddress::Alg(alg) => Address::Alg(AlgAddress {
-            alg_type: alg.type_,
-            name: alg.name,
-            feature: alg.feature,
-            mask: alg.mask,
-        }),
-        wit::SocketAddress::Qipcrtr(wit::QipcrtrAddress { node, port }) => {
-            Address::Qipcrtr(QipcrtrAddress { node, port })
-        }
+        wit::SocketAddress::Netlink(address) => family::netlink_from_wit(address),
+        wit::SocketAddress::Packet(address) => family::packet_from_wit(address),
+        wit::SocketAddress::Can(address) => family::can_from_wit(address),
+        wit::SocketAddress::Vsock(address) => family::vsock_from_wit(address),
+        wit::SocketAddress::Tipc(address) => family::tipc_from_wit(address),
+        wit::SocketAddress::L2cap(address) => family::l2cap_from_wit(address),
+        wit::SocketAddress::Rfcomm(address) => family::rfcomm_from_wit(address),
+        wit::SocketAddress::Sco(address) => family::sco_from_wit(address),
+        wit::SocketAddress::Hci(address) => family::hci_from_wit(address),
+        wit::SocketAddress::Alg(address) => family::alg_from_wit(address),
+        wit::SocketAddress::Qipcrtr(address) => family::qipcrtr_from_wit(address),
         wit::SocketAddress::Unspecified => return Ok(None),
-        // Of other systems (Windows, macOS, BSD), and families without a case: no rule grants those.
         wit::SocketAddress::Hyperv(_)
         | wit::SocketAddress::System(_)
         | wit::SocketAddress::Link(_)
@@ -124,35 +106,14 @@ pub(crate) fn address_to_wit(address: &Address) -> wit::SocketAddress {
             UnixAddress::Pathname(path) => wit::UnixAddress::Pathname(path.clone()),
             UnixAddress::Abstract(name) => wit::UnixAddress::Abstract(name.clone()),
         }),
-        Address::Netlink(NetlinkAddress { pid, groups }) => {
-            wit::SocketAddress::Netlink(wit::NetlinkAddress {
-                pid: *pid,
-                groups: *groups,
-            })
-        }
-        Address::Packet(packet) => wit::SocketAddress::Packet(family::packet_to_wit(packet)),
-        Address::Can(can) => wit::SocketAddress::Can(family::can_to_wit(can)),
-        Address::Vsock(VsockAddress { cid, port, flags }) => {
-            wit::SocketAddress::Vsock(wit::VsockAddress {
-                cid: *cid,
-                port: *port,
-                flags: *flags,
-            })
-        }
-        Address::Tipc(tipc) => wit::SocketAddress::Tipc(family::tipc_to_wit(tipc)),
-        Address::Bluetooth(bluetooth) => family::bluetooth_to_wit(bluetooth),
-        Address::Alg(alg) => wit::SocketAddress::Alg(wit::AlgAddress {
-            type_: alg.alg_type.clone(),
-            name: alg.name.clone(),
-            feature: alg.feature,
-            mask: alg.mask,
-        }),
-        Address::Qipcrtr(QipcrtrAddress { node, port }) => {
-            wit::SocketAddress::Qipcrtr(wit::QipcrtrAddress {
-                node: *node,
-                port: *port,
-            })
-        }
+        Address::Netlink(address) => family::netlink_to_wit(address),
+        Address::Packet(address) => family::packet_to_wit(address),
+        Address::Can(address) => family::can_to_wit(address),
+        Address::Vsock(address) => family::vsock_to_wit(address),
+        Address::Tipc(address) => family::tipc_to_wit(address),
+        Address::Bluetooth(address) => family::bluetooth_to_wit(address),
+        Address::Alg(address) => family::alg_to_wit(address),
+        Address::Qipcrtr(address) => family::qipcrtr_to_wit(address),
     }
 }
 

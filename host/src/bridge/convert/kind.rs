@@ -7,11 +7,11 @@ use sockgate_policy::{Family, Kind, SocketType};
 use crate::bridge::bindings::sockgate::sockets::types as wit;
 use crate::socket::Timeout;
 
-/// The families of the WIT package that Linux has, with its numbers, address_families(7).
+/// The families that both sides name, with Linux's numbers, address_families(7): a guest may say either.
 const FAMILIES: &[(wit::Family, Family, u16)] = &[
+    (wit::Family::Unix, Family::Unix, 1),
     (wit::Family::Inet, Family::Inet, 2),
     (wit::Family::Inet6, Family::Inet6, 10),
-    (wit::Family::Unix, Family::Unix, 1),
     (wit::Family::Netlink, Family::Netlink, 16),
     (wit::Family::Packet, Family::Packet, 17),
     (wit::Family::Rds, Family::Rds, 21),
@@ -26,29 +26,34 @@ const FAMILIES: &[(wit::Family, Family, u16)] = &[
     (wit::Family::Xdp, Family::Xdp, 44),
 ];
 
-/// Stands for a family that Linux does not have (HYPERV, SYSTEM, LINK, DIVERT): no rule grants it, and no
-/// kernel makes it.
+/// Stands for a family that Linux does not have: no rule grants it, and no kernel makes it.
 const NOWHERE: u16 = u16::MAX;
 
+/// Hyper-V, macOS's system, BSD's link and divert are families that Linux does not have.
 pub(crate) fn family_from_wit(family: wit::Family) -> Family {
+    let same = std::mem::discriminant(&family);
     let known = FAMILIES.iter().find(|(named, _, number)| match family {
-        wit::Family::Other(other) => *number == other,
-        family => std::mem::discriminant(named) == std::mem::discriminant(&family),
+        wit::Family::Other(other) => other == *number,
+        _ => std::mem::discriminant(named) == same,
     });
     match (known, family) {
-        (Some((_, known, _)), _) => *known,
+        (Some((_, family, _)), _) => *family,
         (None, wit::Family::Other(number)) => Family::Other(number),
         (None, _) => Family::Other(NOWHERE),
     }
 }
 
 pub(crate) fn family_to_wit(family: Family) -> wit::Family {
-    if let Family::Other(number) = family {
-        return wit::Family::Other(number);
-    }
     let known = FAMILIES.iter().find(|(_, known, _)| *known == family);
-    known.map_or(wit::Family::Other(NOWHERE), |(family, _, _)| *family)
+    match (known, family) {
+        (Some((named, _, _)), _) => *named,
+        (None, Family::Other(number)) => wit::Family::Other(number),
+        (None, _) => wit::Family::Other(NOWHERE),
+    }
 }
+
+/// SOCK_DCCP, which the interface has as a number.
+const DCCP: u16 = 6;
 
 pub(crate) fn socket_type_from_wit(socket_type: wit::SocketType) -> SocketType {
     match socket_type {
@@ -57,6 +62,7 @@ pub(crate) fn socket_type_from_wit(socket_type: wit::SocketType) -> SocketType {
         wit::SocketType::Raw | wit::SocketType::Other(3) => SocketType::Raw,
         wit::SocketType::Rdm | wit::SocketType::Other(4) => SocketType::Rdm,
         wit::SocketType::Seqpacket | wit::SocketType::Other(5) => SocketType::SeqPacket,
+        wit::SocketType::Other(DCCP) => SocketType::Dccp,
         wit::SocketType::Other(number) => SocketType::Other(number),
     }
 }
@@ -68,104 +74,101 @@ pub(crate) fn socket_type_to_wit(socket_type: SocketType) -> wit::SocketType {
         SocketType::SeqPacket => wit::SocketType::Seqpacket,
         SocketType::Raw => wit::SocketType::Raw,
         SocketType::Rdm => wit::SocketType::Rdm,
+        SocketType::Dccp => wit::SocketType::Other(DCCP),
         SocketType::Other(number) => wit::SocketType::Other(number),
     }
 }
 
-/// The families whose protocols share numbers.
-#[derive(Clone, Copy, PartialEq)]
-enum Numbers {
-    /// IPPROTO_*, protocols(5).
-    Ip,
-    /// CAN_*, linux/can.h.
-    Can,
-    /// BTPROTO_*.
-    Bluetooth,
-    /// NETLINK_*, netlink(7).
-    Netlink,
-}
+/// IPPROTO_* of the IP families, protocols(5).
+const IP_PROTOCOLS: &[(wit::Protocol, u32)] = &[
+    (wit::Protocol::Icmp, 1),
+    (wit::Protocol::Igmp, 2),
+    (wit::Protocol::Tcp, 6),
+    (wit::Protocol::Udp, 17),
+    (wit::Protocol::Dccp, 33),
+    (wit::Protocol::Ipv6Icmp, 58),
+    (wit::Protocol::L2tp, 115),
+    (wit::Protocol::Sctp, 132),
+    (wit::Protocol::Udplite, 136),
+    (wit::Protocol::RawIp, 255),
+    (wit::Protocol::Mptcp, 262),
+];
 
-impl Numbers {
-    fn of(family: Family) -> Option<Numbers> {
-        match family {
-            Family::Inet | Family::Inet6 | Family::Smc => Some(Numbers::Ip),
-            Family::Can => Some(Numbers::Can),
-            Family::Bluetooth => Some(Numbers::Bluetooth),
-            Family::Netlink => Some(Numbers::Netlink),
-            _ => None,
-        }
+/// CAN_*, linux/can.h.
+const CAN_PROTOCOLS: &[(wit::Protocol, u32)] = &[
+    (wit::Protocol::CanRaw, 1),
+    (wit::Protocol::CanBcm, 2),
+    (wit::Protocol::CanIsotp, 6),
+    (wit::Protocol::CanJ1939, 7),
+];
+
+/// BTPROTO_*.
+const BLUETOOTH_PROTOCOLS: &[(wit::Protocol, u32)] = &[
+    (wit::Protocol::L2cap, 0),
+    (wit::Protocol::Hci, 1),
+    (wit::Protocol::Sco, 2),
+    (wit::Protocol::Rfcomm, 3),
+    (wit::Protocol::Bnep, 4),
+    (wit::Protocol::Hidp, 6),
+    (wit::Protocol::Iso, 8),
+];
+
+/// NETLINK_*, netlink(7).
+const NETLINK_PROTOCOLS: &[(wit::Protocol, u32)] = &[
+    (wit::Protocol::NetlinkRoute, 0),
+    (wit::Protocol::NetlinkUsersock, 2),
+    (wit::Protocol::NetlinkSockDiag, 4),
+    (wit::Protocol::NetlinkNflog, 5),
+    (wit::Protocol::NetlinkXfrm, 6),
+    (wit::Protocol::NetlinkAudit, 9),
+    (wit::Protocol::NetlinkNetfilter, 12),
+    (wit::Protocol::NetlinkKobjectUevent, 15),
+    (wit::Protocol::NetlinkGeneric, 16),
+    (wit::Protocol::NetlinkCrypto, 21),
+];
+
+/// The protocols that have names in a family.
+fn protocols(family: Family) -> &'static [(wit::Protocol, u32)] {
+    match family {
+        Family::Inet | Family::Inet6 => IP_PROTOCOLS,
+        Family::Can => CAN_PROTOCOLS,
+        Family::Bluetooth => BLUETOOTH_PROTOCOLS,
+        Family::Netlink => NETLINK_PROTOCOLS,
+        _ => &[],
     }
 }
 
-const PROTOCOLS: &[(wit::Protocol, Numbers, u32)] = &[
-    (wit::Protocol::Icmp, Numbers::Ip, 1),
-    (wit::Protocol::Igmp, Numbers::Ip, 2),
-    (wit::Protocol::Tcp, Numbers::Ip, 6),
-    (wit::Protocol::Udp, Numbers::Ip, 17),
-    (wit::Protocol::Dccp, Numbers::Ip, 33),
-    (wit::Protocol::Ipv6Icmp, Numbers::Ip, 58),
-    (wit::Protocol::L2tp, Numbers::Ip, 115),
-    (wit::Protocol::Sctp, Numbers::Ip, 132),
-    (wit::Protocol::Udplite, Numbers::Ip, 136),
-    (wit::Protocol::RawIp, Numbers::Ip, 255),
-    (wit::Protocol::Mptcp, Numbers::Ip, 262),
-    (wit::Protocol::CanRaw, Numbers::Can, 1),
-    (wit::Protocol::CanBcm, Numbers::Can, 2),
-    (wit::Protocol::CanIsotp, Numbers::Can, 6),
-    (wit::Protocol::CanJ1939, Numbers::Can, 7),
-    (wit::Protocol::L2cap, Numbers::Bluetooth, 0),
-    (wit::Protocol::Hci, Numbers::Bluetooth, 1),
-    (wit::Protocol::Sco, Numbers::Bluetooth, 2),
-    (wit::Protocol::Rfcomm, Numbers::Bluetooth, 3),
-    (wit::Protocol::Bnep, Numbers::Bluetooth, 4),
-    (wit::Protocol::Hidp, Numbers::Bluetooth, 6),
-    (wit::Protocol::Iso, Numbers::Bluetooth, 8),
-    (wit::Protocol::NetlinkRoute, Numbers::Netlink, 0),
-    (wit::Protocol::NetlinkUsersock, Numbers::Netlink, 2),
-    (wit::Protocol::NetlinkSockDiag, Numbers::Netlink, 4),
-    (wit::Protocol::NetlinkNflog, Numbers::Netlink, 5),
-    (wit::Protocol::NetlinkXfrm, Numbers::Netlink, 6),
-    (wit::Protocol::NetlinkAudit, Numbers::Netlink, 9),
-    (wit::Protocol::NetlinkNetfilter, Numbers::Netlink, 12),
-    (wit::Protocol::NetlinkKobjectUevent, Numbers::Netlink, 15),
-    (wit::Protocol::NetlinkGeneric, Numbers::Netlink, 16),
-    (wit::Protocol::NetlinkCrypto, Numbers::Netlink, 21),
-];
+/// Stands for a protocol of another family: no rule grants it, and no kernel has it.
+const FOREIGN: u32 = u32::MAX >> 1;
 
-/// A number that no family has a protocol for: a named protocol of another family.
-const NO_PROTOCOL: u32 = u32::MAX >> 1;
-
-/// The protocol's number within the family; none for the default.
+/// The protocol's number in a family; none for the default.
 pub(crate) fn protocol_from_wit(family: Family, protocol: wit::Protocol) -> Option<u32> {
     match protocol {
         wit::Protocol::Default | wit::Protocol::Other(0) => None,
         wit::Protocol::Other(number) => Some(number),
-        wit::Protocol::Ethertype(ethertype) if family == Family::Packet => {
-            Some(u32::from(ethertype))
-        }
+        wit::Protocol::Ethertype(number) if family == Family::Packet => Some(number.into()),
         named => {
-            let numbers = Numbers::of(family);
-            let known = PROTOCOLS.iter().find(|(known, of, _)| {
-                Some(*of) == numbers
-                    && std::mem::discriminant(known) == std::mem::discriminant(&named)
-            });
-            Some(known.map_or(NO_PROTOCOL, |(_, _, number)| *number))
+            let same = std::mem::discriminant(&named);
+            let known = protocols(family)
+                .iter()
+                .find(|(known, _)| std::mem::discriminant(known) == same);
+            Some(known.map_or(FOREIGN, |(_, number)| *number))
         }
     }
 }
 
 pub(crate) fn protocol_to_wit(kind: Kind) -> wit::Protocol {
-    if let (Family::Packet, Ok(ethertype)) = (kind.family, u16::try_from(kind.protocol)) {
-        return wit::Protocol::Ethertype(ethertype);
-    }
-    let numbers = Numbers::of(kind.family);
-    let known = PROTOCOLS
+    let known = protocols(kind.family)
         .iter()
-        .find(|(_, of, number)| Some(*of) == numbers && *number == kind.protocol);
-    match known {
-        Some((protocol, _, _)) => *protocol,
-        None if kind.protocol == 0 => wit::Protocol::Default,
-        None => wit::Protocol::Other(kind.protocol),
+        .find(|(_, number)| *number == kind.protocol);
+    match (known, kind.family, kind.protocol) {
+        (Some((protocol, _)), _, _) => *protocol,
+        (None, _, 0) => wit::Protocol::Default,
+        (None, Family::Packet, number) => match u16::try_from(number) {
+            Ok(number) => wit::Protocol::Ethertype(number),
+            Err(_) => wit::Protocol::Other(number),
+        },
+        (None, _, number) => wit::Protocol::Other(number),
     }
 }
 
@@ -217,6 +220,44 @@ mod tests {
     #[test]
     fn families_of_other_systems_are_nobodys() {
         assert_eq!(family_from_wit(wit::Family::Hyperv), Family::Other(NOWHERE));
+    }
+
+    #[test]
+    fn every_family_goes_there_and_back() {
+        for (named, family, number) in FAMILIES {
+            assert_eq!(family_from_wit(*named), *family);
+            assert_eq!(family_from_wit(wit::Family::Other(*number)), *family);
+            assert_eq!(family_from_wit(family_to_wit(*family)), *family);
+        }
+        assert_eq!(family_from_wit(wit::Family::Other(5)), Family::Other(5));
+    }
+
+    #[test]
+    fn a_protocol_belongs_to_its_family() {
+        let families = [
+            Family::Inet,
+            Family::Can,
+            Family::Bluetooth,
+            Family::Netlink,
+        ];
+        for family in families {
+            for (named, number) in protocols(family) {
+                assert_eq!(protocol_from_wit(family, *named), Some(*number));
+                for other in families.into_iter().filter(|other| *other != family) {
+                    assert_eq!(protocol_from_wit(other, *named), Some(FOREIGN));
+                }
+                let kind = Kind {
+                    family,
+                    socket_type: SocketType::Raw,
+                    protocol: *number,
+                };
+                let back = protocol_from_wit(family, protocol_to_wit(kind));
+                assert_eq!(back, Some(*number));
+            }
+        }
+        let every = wit::Protocol::Ethertype(3);
+        assert_eq!(protocol_from_wit(Family::Packet, every), Some(3));
+        assert_eq!(protocol_from_wit(Family::Inet, every), Some(FOREIGN));
     }
 
     #[test]

@@ -4,9 +4,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use libc::{sa_family_t, sockaddr, socklen_t};
-use sockgate_policy::Address;
+use sockgate_policy::{Address, Family, Kind};
 
-use super::qipcrtr::AF_QIPCRTR;
 use super::{
     Errno, Result, alg, bluetooth, can, inet, netlink, packet, qipcrtr, tipc, unix, vsock,
 };
@@ -92,12 +91,48 @@ impl EncodedAddress {
         self.length = length;
     }
 
-    /// The address as the policy sees it, of a socket of `protocol`, which says what a CAN or Bluetooth
-    /// address holds. None where there is none (length 0, or AF_UNSPEC).
+    /// The address as the policy sees it, of a socket of this kind: the bytes of CAN and Bluetooth do not
+    /// say which of their protocols they belong to. None where there is none (length 0, or AF_UNSPEC).
     ///
     /// # Errors
-    /// `afnosupport` for a family that has no codec here, `inval` for one that is too short.
-    pub fn decode_of(&self, protocol: u32) -> Result<Option<Address>> {
+    /// `afnosupport` for a family or a protocol that has no codec here, `inval` for one that is too short
+    /// or of a form that its family does not have.
+    pub fn decode(&self, kind: Kind) -> Result<Option<Address>> {
+        match self.split()? {
+            Some((libc::AF_CAN, body)) => {
+                can::decode(kind.protocol, body).map(Address::Can).map(Some)
+            }
+            Some((libc::AF_BLUETOOTH, body)) => bluetooth::decode(kind.protocol, body)
+                .map(Address::Bluetooth)
+                .map(Some),
+            _ => self.decode_by_family(),
+        }
+    }
+
+    /// The same for an address whose family says everything, wherever it comes from.
+    ///
+    /// # Errors
+    /// As for [`Self::decode`], which CAN and Bluetooth need: here they answer `afnosupport`.
+    pub fn decode_by_family(&self) -> Result<Option<Address>> {
+        let Some((family, body)) = self.split()? else {
+            return Ok(None);
+        };
+        Ok(Some(match family {
+            libc::AF_INET => Address::Inet(inet::decode_v4(body)?),
+            libc::AF_INET6 => Address::Inet6(inet::decode_v6(body)?),
+            libc::AF_UNIX => Address::Unix(unix::decode(body)),
+            libc::AF_NETLINK => Address::Netlink(netlink::decode(body)?),
+            libc::AF_PACKET => Address::Packet(packet::decode(body)?),
+            libc::AF_VSOCK => Address::Vsock(vsock::decode(body)?),
+            libc::AF_TIPC => Address::Tipc(tipc::decode(body)?),
+            libc::AF_ALG => Address::Alg(alg::decode(body)?),
+            qipcrtr::AF_QIPCRTR => Address::Qipcrtr(qipcrtr::decode(body)?),
+            _ => return Err(Errno::AFNOSUPPORT),
+        }))
+    }
+
+    /// Family and body; none where there is no address.
+    fn split(&self) -> Result<Option<(libc::c_int, &[u8])>> {
         let bytes = self.as_bytes();
         if bytes.is_empty() {
             return Ok(None);
@@ -105,28 +140,30 @@ impl EncodedAddress {
         let (family, body) = bytes
             .split_first_chunk::<FAMILY_LENGTH>()
             .ok_or(Errno::INVAL)?;
-        match i32::from(sa_family_t::from_ne_bytes(*family)) {
-            libc::AF_UNSPEC => Ok(None),
-            libc::AF_INET => inet::decode_v4(body).map(|v4| Some(Address::Inet(v4))),
-            libc::AF_INET6 => inet::decode_v6(body).map(|v6| Some(Address::Inet6(v6))),
-            libc::AF_UNIX => Ok(Some(Address::Unix(unix::decode(body)))),
-            libc::AF_NETLINK => netlink::decode(body).map(|nl| Some(Address::Netlink(nl))),
-            libc::AF_PACKET => packet::decode(body).map(|ll| Some(Address::Packet(ll))),
-            libc::AF_CAN => can::decode(protocol, body).map(|can| Some(Address::Can(can))),
-            libc::AF_VSOCK => vsock::decode(body).map(|vm| Some(Address::Vsock(vm))),
-            libc::AF_TIPC => tipc::decode(body).map(|tipc| Some(Address::Tipc(tipc))),
-            libc::AF_ALG => alg::decode(body).map(|alg| Some(Address::Alg(alg))),
-            libc::AF_BLUETOOTH => {
-                bluetooth::decode(protocol, body).map(|bt| Some(Address::Bluetooth(bt)))
-            }
-            AF_QIPCRTR => qipcrtr::decode(body).map(|qrtr| Some(Address::Qipcrtr(qrtr))),
-            _ => Err(Errno::AFNOSUPPORT),
-        }
+        let family = libc::c_int::from(sa_family_t::from_ne_bytes(*family));
+        Ok((family != libc::AF_UNSPEC).then_some((family, body)))
     }
 
-    /// An IP or Unix address, for which no protocol matters.
-    pub fn decode(&self) -> Result<Option<Address>> {
-        self.decode_of(0)
+    /// The kernel's form of an address for a socket of this kind.
+    ///
+    /// # Errors
+    /// `afnosupport` for an address of another family, `inval` for the form of another of its protocols;
+    /// and as for the conversion without a kind.
+    pub fn encode(kind: Kind, address: &Address) -> Result<Self> {
+        let family = address.family();
+        let borrows_ip = matches!(kind.family, Family::Rds | Family::Smc) && address.ip().is_some();
+        if family != kind.family && !borrows_ip {
+            return Err(Errno::AFNOSUPPORT);
+        }
+        let fits = match address {
+            Address::Can(address) => can::fits(kind.protocol, &address.endpoint),
+            Address::Bluetooth(address) => bluetooth::fits(kind.protocol, address),
+            _ => true,
+        };
+        if !fits {
+            return Err(Errno::INVAL);
+        }
+        Self::try_from(address)
     }
 }
 
@@ -134,22 +171,42 @@ impl TryFrom<&Address> for EncodedAddress {
     type Error = Errno;
 
     /// # Errors
-    /// `nametoolong` for a Unix name or an algorithm's that does not fit, `inval` for an empty path, one with
-    /// a NUL, and what is no CAN id; `nodev` for an interface that there is not.
+    /// `nametoolong` for a name that does not fit (Unix, ALG), `inval` for an empty path, for a name with a
+    /// NUL, and for numbers that the family does not have; `nodev` for an interface that is not there.
     fn try_from(address: &Address) -> Result<Self> {
         match address {
             Address::Inet(v4) => Ok(inet::encode_v4(v4)),
             Address::Inet6(v6) => Ok(inet::encode_v6(v6)),
             Address::Unix(unix) => unix::encode(unix),
-            Address::Netlink(nl) => Ok(netlink::encode(nl)),
-            Address::Packet(ll) => packet::encode(ll),
-            Address::Can(can) => can::encode(can),
-            Address::Vsock(vm) => Ok(vsock::encode(vm)),
-            Address::Tipc(tipc) => Ok(tipc::encode(tipc)),
-            Address::Alg(alg) => alg::encode(alg),
-            Address::Bluetooth(bt) => Ok(bluetooth::encode(bt)),
-            Address::Qipcrtr(qrtr) => Ok(qipcrtr::encode(qrtr)),
+            Address::Netlink(address) => Ok(netlink::encode(address)),
+            Address::Packet(address) => packet::encode(address),
+            Address::Can(address) => can::encode(address),
+            Address::Vsock(address) => Ok(vsock::encode(address)),
+            Address::Tipc(address) => Ok(tipc::encode(address)),
+            Address::Bluetooth(address) => Ok(bluetooth::encode(address)),
+            Address::Alg(address) => alg::encode(address),
+            Address::Qipcrtr(address) => Ok(qipcrtr::encode(address)),
         }
+    }
+}
+
+/// The fields of a structure, from its first byte on.
+pub(super) struct Fields<'b>(pub(super) &'b [u8]);
+
+impl Fields<'_> {
+    /// The next field's bytes.
+    ///
+    /// # Errors
+    /// `inval` where the structure ends before them.
+    pub(super) fn take<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH]> {
+        let (field, rest) = self.0.split_first_chunk().ok_or(Errno::INVAL)?;
+        self.0 = rest;
+        Ok(*field)
+    }
+
+    /// Goes past padding.
+    pub(super) fn skip<const LENGTH: usize>(&mut self) -> Result<()> {
+        self.take::<LENGTH>().map(drop)
     }
 }
 
@@ -169,7 +226,7 @@ impl Hash for EncodedAddress {
 
 impl fmt::Debug for EncodedAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.decode() {
+        match self.decode_by_family() {
             Ok(address) => write!(f, "EncodedAddress({address:?})"),
             Err(_) => write!(f, "EncodedAddress({:02x?})", self.as_bytes()),
         }
@@ -177,48 +234,4 @@ impl fmt::Debug for EncodedAddress {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_decodes_to_none() {
-        assert_eq!(EncodedAddress::empty().decode(), Ok(None));
-        let unspecified = EncodedAddress::new(libc::AF_UNSPEC, &[&[0; 14]]);
-        assert_eq!(unspecified.decode(), Ok(None));
-    }
-
-    #[test]
-    fn bad_lengths_and_families_are_errors() {
-        assert_eq!(EncodedAddress::from_bytes(&[2]).decode(), Err(Errno::INVAL));
-        for (family, whole) in [(libc::AF_INET, 16), (libc::AF_INET6, 28)] {
-            for length in FAMILY_LENGTH..whole {
-                let body = vec![0; length - FAMILY_LENGTH];
-                let address = EncodedAddress::new(family, &[&body]);
-                assert_eq!(
-                    address.decode(),
-                    Err(Errno::INVAL),
-                    "family {family} length {length}"
-                );
-            }
-        }
-        let other = EncodedAddress::new(libc::AF_APPLETALK, &[&[0; 10]]);
-        assert_eq!(other.decode(), Err(Errno::AFNOSUPPORT));
-    }
-
-    #[test]
-    fn a_length_beyond_the_room_reads_only_the_room() {
-        let mut address = EncodedAddress::from_bytes(&[7; 400]);
-        assert_eq!(address.as_bytes().len(), CAPACITY);
-        address.set_length(4000);
-        assert_eq!(address.as_bytes().len(), CAPACITY);
-        assert_eq!(address.length() as usize, CAPACITY);
-    }
-
-    #[test]
-    fn equality_looks_at_the_used_bytes_only() {
-        let mut left = EncodedAddress::from_bytes(&[1, 2, 3]);
-        left.set_length(2);
-        assert_eq!(left, EncodedAddress::from_bytes(&[1, 2]));
-        assert_ne!(left, EncodedAddress::from_bytes(&[1, 2, 3]));
-    }
-}
+mod tests;

@@ -2,51 +2,58 @@
 
 use sockgate_policy::AlgAddress;
 
-use super::address::EncodedAddress;
-use super::fields::{Fields, text};
+use super::address::{EncodedAddress, Fields};
 use super::{Errno, Result};
 
-/// Bytes of `salg_type` and `salg_name`, their final NUL included.
+/// Bytes of `salg_type` and `salg_name`, a final NUL among them.
 const TYPE: usize = 14;
 const NAME: usize = 64;
 
+/// Type, feature and mask, name.
+///
 /// # Errors
-/// `inval` for an empty word, `nametoolong` for one that does not fit, `inval` for one with a NUL.
+/// `nametoolong` for a type or a name that does not fit, `inval` for one with a NUL.
 pub(super) fn encode(address: &AlgAddress) -> Result<EncodedAddress> {
-    let alg_type = room::<TYPE>(&address.alg_type)?;
-    let name = room::<NAME>(&address.name)?;
     Ok(EncodedAddress::new(
         libc::AF_ALG,
         &[
-            &alg_type,
+            &padded::<TYPE>(&address.alg_type)?,
             &address.feature.to_ne_bytes(),
             &address.mask.to_ne_bytes(),
-            &name,
+            &padded::<NAME>(&address.name)?,
         ],
     ))
 }
 
-fn room<const N: usize>(word: &str) -> Result<[u8; N]> {
-    if word.is_empty() || word.contains('\0') {
+fn padded<const ROOM: usize>(text: &str) -> Result<[u8; ROOM]> {
+    if text.contains('\0') {
         return Err(Errno::INVAL);
     }
-    let mut room = [0u8; N];
-    if word.len() >= N {
+    if text.len() >= ROOM {
         return Err(Errno::NAMETOOLONG);
     }
-    room[..word.len()].copy_from_slice(word.as_bytes());
-    Ok(room)
+    let mut padded = [0; ROOM];
+    padded[..text.len()].copy_from_slice(text.as_bytes());
+    Ok(padded)
 }
 
-/// The body (what follows the family) of a `sockaddr_alg`.
+/// The names of algorithms are ASCII; one that is not even UTF-8 is none.
 pub(super) fn decode(body: &[u8]) -> Result<AlgAddress> {
-    let mut fields = Fields::new(body);
+    let mut fields = Fields(body);
     let alg_type = text(&fields.take::<TYPE>()?)?;
-    let (feature, mask) = (fields.u32()?, fields.u32()?);
+    let feature = u32::from_ne_bytes(fields.take()?);
+    let mask = u32::from_ne_bytes(fields.take()?);
+    let name = text(&fields.take::<NAME>()?)?;
     Ok(AlgAddress {
         alg_type,
-        name: text(&fields.take::<NAME>()?)?,
+        name,
         feature,
         mask,
     })
+}
+
+fn text(padded: &[u8]) -> Result<String> {
+    let end = padded.iter().position(|byte| *byte == 0);
+    let text = &padded[..end.ok_or(Errno::INVAL)?];
+    String::from_utf8(text.to_vec()).map_err(|_| Errno::INVAL)
 }

@@ -1,23 +1,36 @@
-//! `sockaddr_l2`, `sockaddr_rc`, `sockaddr_sco` and `sockaddr_hci`: one family number, four structures, told
-//! apart by the socket's protocol. The kernel has a device's address least significant octet first.
+//! `sockaddr_l2`, `sockaddr_rc`, `sockaddr_sco` and `sockaddr_hci`: one family number for four forms,
+//! which the socket's protocol tells apart.
+//!
+//! A device's octets travel least significant first, l2cap's own numbers in little-endian order.
 
 use sockgate_policy::{BluetoothAddress, BluetoothDevice};
 
-use super::address::EncodedAddress;
-use super::fields::Fields;
+use super::address::{EncodedAddress, Fields};
 use super::{Errno, Result};
 
-/// BTPROTO_*.
+/// BTPROTO_*
 const L2CAP: u32 = 0;
 const HCI: u32 = 1;
 const SCO: u32 = 2;
 const RFCOMM: u32 = 3;
+
+/// Whether sockets of this protocol have addresses of this form.
+pub(super) fn fits(protocol: u32, address: &BluetoothAddress) -> bool {
+    protocol
+        == match address {
+            BluetoothAddress::L2cap { .. } => L2CAP,
+            BluetoothAddress::Hci { .. } => HCI,
+            BluetoothAddress::Sco { .. } => SCO,
+            BluetoothAddress::Rfcomm { .. } => RFCOMM,
+        }
+}
 
 fn reversed(mut device: BluetoothDevice) -> BluetoothDevice {
     device.reverse();
     device
 }
 
+/// The kernel's form, padded as C pads it.
 pub(super) fn encode(address: &BluetoothAddress) -> EncodedAddress {
     let new = |parts: &[&[u8]]| EncodedAddress::new(libc::AF_BLUETOOTH, parts);
     match *address {
@@ -40,33 +53,37 @@ pub(super) fn encode(address: &BluetoothAddress) -> EncodedAddress {
     }
 }
 
-/// The body (what follows the family) of an address of a socket of `protocol`: `opnotsupp` for a protocol
-/// whose addresses have no case.
+/// The address of a socket of `protocol`.
+///
+/// # Errors
+/// `afnosupport` for a protocol whose addresses have no case, `inval` for too few bytes.
 pub(super) fn decode(protocol: u32, body: &[u8]) -> Result<BluetoothAddress> {
-    let mut fields = Fields::new(body);
-    Ok(match protocol {
+    let mut fields = Fields(body);
+    match protocol {
         L2CAP => {
             let psm = u16::from_le_bytes(fields.take()?);
             let device = reversed(fields.take()?);
             let cid = u16::from_le_bytes(fields.take()?);
-            BluetoothAddress::L2cap {
+            let [address_type] = fields.take()?;
+            Ok(BluetoothAddress::L2cap {
                 device,
-                address_type: fields.u8()?,
+                address_type,
                 psm,
                 cid,
-            }
+            })
         }
-        RFCOMM => BluetoothAddress::Rfcomm {
+        RFCOMM => {
+            let device = reversed(fields.take()?);
+            let [channel] = fields.take()?;
+            Ok(BluetoothAddress::Rfcomm { device, channel })
+        }
+        SCO => Ok(BluetoothAddress::Sco {
             device: reversed(fields.take()?),
-            channel: fields.u8()?,
-        },
-        SCO => BluetoothAddress::Sco {
-            device: reversed(fields.take()?),
-        },
-        HCI => BluetoothAddress::Hci {
-            device: fields.u16()?,
-            channel: fields.u16()?,
-        },
-        _ => return Err(Errno::OPNOTSUPP),
-    })
+        }),
+        HCI => Ok(BluetoothAddress::Hci {
+            device: u16::from_ne_bytes(fields.take()?),
+            channel: u16::from_ne_bytes(fields.take()?),
+        }),
+        _ => Err(Errno::AFNOSUPPORT),
+    }
 }

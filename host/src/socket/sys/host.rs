@@ -52,8 +52,8 @@ pub fn interfaces() -> Result<Vec<(u32, String)>> {
     Ok(found)
 }
 
-/// if_nametoindex(3): `nodev` where there is none.
-pub fn interface_index(name: &str) -> Result<u32> {
+/// if_nametoindex(3): `nodev` where there is none. [`super::interface::index`] answers without asking.
+pub(super) fn ask_index(name: &str) -> Result<u32> {
     let name = CString::new(name).map_err(|_| Errno::NODEV)?;
     // SAFETY: the name lives until the call returns.
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {
@@ -62,8 +62,8 @@ pub fn interface_index(name: &str) -> Result<u32> {
     }
 }
 
-/// if_indextoname(3): `nxio` where there is none.
-pub fn interface_name(index: u32) -> Result<String> {
+/// if_indextoname(3): `nxio` where there is none. [`super::interface::name`] answers without asking.
+pub(super) fn ask_name(index: u32) -> Result<String> {
     let mut name = [0u8; libc::IF_NAMESIZE];
     // SAFETY: the call writes at most IF_NAMESIZE bytes.
     if unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) }.is_null() {
@@ -101,11 +101,11 @@ mod tests {
             .iter()
             .find(|(_, name)| name == "lo")
             .expect("Linux has lo");
-        assert_eq!(interface_index(name), Ok(*index));
-        assert_eq!(interface_name(*index).as_deref(), Ok("lo"));
-        assert_eq!(interface_index("no-such-if"), Err(Errno::NODEV));
-        assert_eq!(interface_index("l\0o"), Err(Errno::NODEV));
-        assert_eq!(interface_name(0), Err(Errno::NXIO));
+        assert_eq!(ask_index(name), Ok(*index));
+        assert_eq!(ask_name(*index).as_deref(), Ok("lo"));
+        assert_eq!(ask_index("no-such-if"), Err(Errno::NODEV));
+        assert_eq!(ask_index("l\0o"), Err(Errno::NODEV));
+        assert_eq!(ask_name(0), Err(Errno::NXIO));
     }
 
     #[test]

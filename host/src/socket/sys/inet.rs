@@ -58,7 +58,7 @@ mod tests {
 
     fn round_trip(address: Address) {
         let encoded = EncodedAddress::try_from(&address).expect("IP addresses always fit");
-        assert_eq!(encoded.decode(), Ok(Some(address)));
+        assert_eq!(encoded.decode_by_family(), Ok(Some(address)));
     }
 
     #[test]

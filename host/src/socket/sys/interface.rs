@@ -1,130 +1,192 @@
-//! Names of network interfaces, which addresses of CAN and packet sockets carry as indices.
+//! Which index belongs to which interface, without a system call per answer but one.
 //!
-//! if_indextoname(3) makes a socket for each answer, some 5 us; a received frame cannot cost that. So the
-//! process keeps the list of if_nameindex(3), and a socket on which the kernel tells of changed links,
-//! rtnetlink(7): an answer looks there first, and reads the list again when there was anything.
+//! The kernel's addresses hold indices, the policy's hold names. Asking the kernel for each
+//! (if_indextoname(3)) costs an ioctl on a socket made for it, for every frame; so the process keeps a
+//! table of them, and a netlink socket that hears of every change, rtnetlink(7). What is told there is not
+//! read but for the fact that something changed: then the table is made anew.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
-use super::address::EncodedAddress;
-use super::{Errno, Result, check_count, check_descriptor, host, life};
+use sockgate_policy::{Family, Kind, NetlinkAddress, SocketType};
 
-/// RTMGRP_LINK, linux/rtnetlink.h.
-const LINKS: u32 = 1;
+use super::{Errno, Result, host, life, netlink};
 
-struct Table {
+/// RTMGRP_LINK: interfaces that come, go, and change.
+const LINK_GROUP: u32 = 1;
+
+/// What stands before the index of an interface that is gone: no name of an interface holds a colon.
+const NAMELESS: char = ':';
+
+/// The interfaces as they are now. One for the process, made at first use.
+struct Interfaces {
     changes: OwnedFd,
-    names: HashMap<u32, String>,
+    table: RwLock<Table>,
 }
 
-static TABLE: Mutex<Option<Table>> = Mutex::new(None);
+#[derive(Default)]
+struct Table {
+    names: HashMap<u32, String>,
+    indices: HashMap<String, u32>,
+}
 
 impl Table {
-    fn open() -> Result<Table> {
-        let style = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: no pointers; the descriptor is new.
-        let changes = unsafe {
-            check_descriptor(libc::socket(libc::AF_NETLINK, style, libc::NETLINK_ROUTE))
-        }?;
-        let groups = EncodedAddress::new(
-            libc::AF_NETLINK,
-            &[&[0; 2], &0u32.to_ne_bytes(), &LINKS.to_ne_bytes()],
-        );
-        life::bind(changes.as_fd(), &groups)?;
-        let mut table = Table {
-            changes,
-            names: HashMap::new(),
-        };
-        table.read()?;
-        Ok(table)
+    fn read() -> Result<Self> {
+        let names: HashMap<u32, String> = host::interfaces()?.into_iter().collect();
+        let indices = names
+            .iter()
+            .map(|(index, name)| (name.clone(), *index))
+            .collect();
+        Ok(Self { names, indices })
+    }
+}
+
+impl Interfaces {
+    /// The table of the process. None where netlink is closed to it: then the kernel is asked each time.
+    fn get() -> Option<&'static Self> {
+        static INTERFACES: OnceLock<Option<Interfaces>> = OnceLock::new();
+        INTERFACES.get_or_init(|| Self::open().ok()).as_ref()
     }
 
-    fn read(&mut self) -> Result<()> {
-        self.names = host::interfaces()?.into_iter().collect();
+    /// Listens before it reads, so that no change falls between the two.
+    fn open() -> Result<Self> {
+        let changes = life::socket(Kind {
+            family: Family::Netlink,
+            socket_type: SocketType::Raw,
+            protocol: libc::NETLINK_ROUTE.cast_unsigned(),
+        })?;
+        let groups = NetlinkAddress {
+            pid: 0,
+            groups: LINK_GROUP,
+        };
+        life::bind(changes.as_fd(), &netlink::encode(&groups))?;
+        let table = RwLock::new(Table::read()?);
+        Ok(Self { changes, table })
+    }
+
+    /// One look at the queue of changes. It takes the error that says that some were lost (`nobufs`).
+    fn look(&self, flags: libc::c_int) -> Result<()> {
+        let flags = libc::MSG_DONTWAIT | flags;
+        // SAFETY: no room is given, and no byte of it is written.
+        let result =
+            unsafe { libc::recv(self.changes.as_raw_fd(), std::ptr::null_mut(), 0, flags) };
+        super::check_count(result).map(drop)
+    }
+
+    /// Makes the table anew where something has changed.
+    ///
+    /// Changes are taken out of their queue under the lock only: whoever finds the queue empty and then
+    /// gets the lock reads a table that has them.
+    fn refresh(&self) -> Result<()> {
+        if self.look(libc::MSG_PEEK) == Err(Errno::AGAIN) {
+            return Ok(());
+        }
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        // A bound on one round: what is still queued after it is seen by the next caller.
+        for _ in 0..10_000 {
+            if self.look(0) == Err(Errno::AGAIN) {
+                break;
+            }
+        }
+        *table = Table::read()?;
         Ok(())
     }
 
-    /// Whether the kernel told of anything since the last look; so many changes that some were lost
-    /// (`nobufs`) count.
-    fn changed(&self) -> bool {
-        let mut changed = false;
-        loop {
-            let mut byte = 0u8;
-            // SAFETY: the buffer has room for the one byte; a message is cut to it.
-            let received = check_count(unsafe {
-                libc::recv(
-                    self.changes.as_raw_fd(),
-                    (&raw mut byte).cast(),
-                    1,
-                    libc::MSG_DONTWAIT,
-                )
-            });
-            match received {
-                Ok(_) | Err(Errno::NOBUFS) => changed = true,
-                Err(Errno::INTR) => {}
-                Err(_) => return changed,
-            }
-        }
+    fn with<T>(&self, ask: impl FnOnce(&Table) -> Option<T>) -> Result<Option<T>> {
+        self.refresh()?;
+        Ok(ask(&self
+            .table
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
-/// The name of the interface with this index; for one that is gone, `#` and the index, which no interface
-/// is called.
-pub fn name(index: u32) -> String {
-    let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
-    if table.is_none() {
-        *table = Table::open()
-            .inspect_err(|errno| tracing::warn!(%errno, "no news of network interfaces"))
-            .ok();
-    }
-    let known = match table.as_mut() {
-        Some(table) => {
-            if table.changed()
-                && let Err(errno) = table.read()
-            {
-                tracing::warn!(%errno, "the network interfaces cannot be listed");
-            }
-            table.names.get(&index).cloned()
-        }
-        None => host::interface_name(index).ok(),
-    };
-    known.unwrap_or_else(|| format!("#{index}"))
-}
-
-/// The index of the interface with this name: `nodev` where there is none.
+/// The index of an interface.
+///
+/// # Errors
+/// `nodev` where there is none of that name.
 pub fn index(name: &str) -> Result<u32> {
-    host::interface_index(name)
+    match Interfaces::get() {
+        Some(interfaces) => interfaces
+            .with(|table| table.indices.get(name).copied())?
+            .ok_or(Errno::NODEV),
+        None => host::ask_index(name),
+    }
 }
 
-/// The index that stands for an optional name: 0 for none.
-pub(super) fn optional_index(name: Option<&str>) -> Result<u32> {
+/// The name of an interface.
+///
+/// # Errors
+/// `nxio` where there is none of that index.
+pub fn name(index: u32) -> Result<String> {
+    match Interfaces::get() {
+        Some(interfaces) => interfaces
+            .with(|table| table.names.get(&index).cloned())?
+            .ok_or(Errno::NXIO),
+        None => host::ask_name(index),
+    }
+}
+
+/// The index in an address: 0, which stands for all of them, for none.
+pub(super) fn index_or_any(name: Option<&str>) -> Result<u32> {
     name.map_or(Ok(0), index)
 }
 
-/// The name that an index stands for: none for 0.
-pub(super) fn optional_name(index: u32) -> Option<String> {
-    (index != 0).then(|| name(index))
+/// The name in an address: none for index 0. An interface that is gone by now is called by its index
+/// (`:17`), which is no interface's name, so that of all patterns only those that take anything match it.
+pub(super) fn name_or_any(index: u32) -> Option<String> {
+    (index != 0).then(|| name(index).unwrap_or_else(|_| format!("{NAMELESS}{index}")))
 }
 
 #[cfg(test)]
 mod tests {
+    use sockgate_policy::MessageFlags;
+
+    use super::super::message;
     use super::*;
 
     #[test]
-    fn names_and_indices_are_the_kernels() {
-        let loopback = index("lo").unwrap();
-        assert_eq!(name(loopback), "lo");
-        assert_eq!(optional_name(loopback).as_deref(), Some("lo"));
-        assert_eq!(optional_name(0), None);
-        assert_eq!(optional_index(None), Ok(0));
+    fn the_table_is_the_kernels() {
+        let all = host::interfaces().unwrap();
+        assert!(!all.is_empty());
+        for (number, known) in all {
+            assert_eq!(index(&known), Ok(number));
+            assert_eq!(name(number), Ok(known.clone()));
+            assert_eq!(name_or_any(number), Some(known));
+        }
         assert_eq!(index("no-such-if"), Err(Errno::NODEV));
+        assert_eq!(name(u32::MAX), Err(Errno::NXIO));
     }
 
     #[test]
-    fn an_index_without_an_interface_is_called_what_no_interface_is() {
-        assert_eq!(name(0x7fff_fff0), "#2147483632");
-        assert_eq!(index("#2147483632"), Err(Errno::NODEV));
+    fn nothing_is_any_and_what_is_gone_has_no_interfaces_name() {
+        assert_eq!(index_or_any(None), Ok(0));
+        assert_eq!(name_or_any(0), None);
+        let gone = name_or_any(u32::MAX).unwrap();
+        assert_eq!(gone, ":4294967295");
+        assert_eq!(index(&gone), Err(Errno::NODEV));
+    }
+
+    #[test]
+    fn a_change_makes_the_table_anew() {
+        // Any datagram will do for a change, so one end of a pair plays the kernel.
+        let (kernel, changes) = super::super::testing::datagram_pair();
+        let interfaces = Interfaces {
+            changes,
+            table: RwLock::new(Table::default()),
+        };
+        let loopback = || {
+            interfaces
+                .with(|table| table.indices.get("lo").copied())
+                .unwrap()
+        };
+        assert_eq!(loopback(), None, "nothing changed, so nothing is read");
+        for _ in 0..3 {
+            let told = b"something changed";
+            message::send(kernel.as_fd(), told, MessageFlags::empty()).unwrap();
+        }
+        assert_eq!(loopback(), host::ask_index("lo").ok());
+        assert_eq!(interfaces.look(0), Err(Errno::AGAIN), "all were taken");
     }
 }

@@ -95,21 +95,23 @@ pub fn listen(socket: BorrowedFd<'_>, backlog: u32) -> Result<()> {
     Ok(())
 }
 
-/// accept4(2). `again` where no connection waits; the peer's address as far as this host has a codec for it.
+/// accept4(2) on a socket of this kind. `again` where no connection waits; the peer's address as far as
+/// this host has a codec for it.
 pub fn accept(listener: BorrowedFd<'_>, kind: Kind) -> Result<(OwnedFd, Option<Address>)> {
     let mut address = EncodedAddress::empty();
     let mut length = CAPACITY as socklen_t;
-    // SAFETY: the address has room for `length` bytes; the descriptor is new.
-    let socket = unsafe {
-        check_descriptor(libc::accept4(
-            listener.as_raw_fd(),
-            address.pointer_mut(),
-            &mut length,
-            CREATION,
-        ))
-    }?;
-    address.set_length(length);
-    Ok((socket, address.decode_of(kind.protocol)?))
+    // What an algorithm's socket accepts has no name, and the kernel fails where it is asked for one.
+    let (pointer, room) = match kind.family {
+        Family::Alg => (std::ptr::null_mut(), std::ptr::null_mut()),
+        _ => (address.pointer_mut(), &raw mut length),
+    };
+    // SAFETY: the address has room for `length` bytes, or both pointers are null; the descriptor is new.
+    let socket =
+        unsafe { check_descriptor(libc::accept4(listener.as_raw_fd(), pointer, room, CREATION)) }?;
+    if !pointer.is_null() {
+        address.set_length(length);
+    }
+    Ok((socket, address.decode(kind)?))
 }
 
 /// connect(2). `inprogress` (Unix sockets: `again`) where it cannot be done at once.
@@ -146,23 +148,25 @@ pub fn peer_address(socket: BorrowedFd<'_>, kind: Kind) -> Result<Address> {
     name(socket, kind, libc::getpeername)
 }
 
+type AskName = unsafe extern "C" fn(c_int, *mut sockaddr, *mut socklen_t) -> c_int;
+
 /// Asks the kernel for one of a socket's two names.
-fn name(
-    socket: BorrowedFd<'_>,
-    kind: Kind,
-    ask: unsafe extern "C" fn(c_int, *mut sockaddr, *mut socklen_t) -> c_int,
-) -> Result<Address> {
+fn name(socket: BorrowedFd<'_>, kind: Kind, ask: AskName) -> Result<Address> {
+    match encoded_name(socket, ask)?.decode(kind)? {
+        Some(address) => Ok(address),
+        // A kernel that reports length 0 for a Unix socket without a name.
+        None if kind.family == Family::Unix => Ok(Address::Unix(UnixAddress::Unnamed)),
+        None => Err(Errno::OPNOTSUPP),
+    }
+}
+
+fn encoded_name(socket: BorrowedFd<'_>, ask: AskName) -> Result<EncodedAddress> {
     let mut address = EncodedAddress::empty();
     let mut length = CAPACITY as socklen_t;
     // SAFETY: `ask` is one of the two above, which write at most `length` bytes of the address.
     check(unsafe { ask(socket.as_raw_fd(), address.pointer_mut(), &mut length) })?;
     address.set_length(length);
-    match address.decode_of(kind.protocol)? {
-        Some(address) => Ok(address),
-        // A Unix socket can have a name and no address (a kernel that reports length 0).
-        None if kind.family == Family::Unix => Ok(Address::Unix(UnixAddress::Unnamed)),
-        None => Err(Errno::NOTCONN),
-    }
+    Ok(address)
 }
 
 /// dup(2): another descriptor of the same socket, closed on exec.
@@ -174,11 +178,23 @@ pub fn duplicate(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
 pub fn kind_of(socket: BorrowedFd<'_>) -> Result<Kind> {
     let get = |name| option::get_int(socket, libc::SOL_SOCKET, name);
     let family = kind::family_of(get(libc::SO_DOMAIN)?);
+    let protocol = match family {
+        Family::Packet => packet_protocol(socket)?,
+        _ => u32::try_from(get(libc::SO_PROTOCOL)?).unwrap_or(0),
+    };
     Ok(Kind {
         family,
         socket_type: kind::type_of(get(libc::SO_TYPE)?),
-        protocol: kind::protocol_of(family, get(libc::SO_PROTOCOL)?),
+        protocol,
     })
+}
+
+/// SO_PROTOCOL knows nothing of a packet socket's protocol, its name does.
+fn packet_protocol(socket: BorrowedFd<'_>) -> Result<u32> {
+    match encoded_name(socket, libc::getsockname)?.decode_by_family()? {
+        Some(Address::Packet(address)) => Ok(address.protocol.into()),
+        _ => Err(Errno::INVAL),
+    }
 }
 
 /// Whether a descriptor is a socket at all, fstat(2). `badf` cannot be: it is borrowed.

@@ -19,7 +19,6 @@ mod can;
 pub mod cmsg;
 pub mod diag;
 pub mod errno;
-mod fields;
 pub mod host;
 mod inet;
 pub mod inherited;
@@ -39,7 +38,7 @@ pub mod splice;
 mod tipc;
 mod unix;
 pub mod unix_path;
-mod vsock;
+pub mod vsock;
 
 pub use address::EncodedAddress;
 pub use errno::{Errno, Result};

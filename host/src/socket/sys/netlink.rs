@@ -3,29 +3,25 @@
 use sockgate_policy::NetlinkAddress;
 
 use super::Result;
-use super::address::EncodedAddress;
-use super::fields::Fields;
+use super::address::{EncodedAddress, Fields};
 
-/// Padding between the family and the port id.
-const PADDING: [u8; 2] = [0; 2];
-
+/// Padding, port id, groups.
 pub(super) fn encode(address: &NetlinkAddress) -> EncodedAddress {
     EncodedAddress::new(
         libc::AF_NETLINK,
         &[
-            &PADDING,
+            &[0; 2],
             &address.pid.to_ne_bytes(),
             &address.groups.to_ne_bytes(),
         ],
     )
 }
 
-/// The body (what follows the family) of a `sockaddr_nl`.
 pub(super) fn decode(body: &[u8]) -> Result<NetlinkAddress> {
-    let mut fields = Fields::new(body);
-    fields.take::<2>()?;
+    let mut fields = Fields(body);
+    fields.skip::<2>()?;
     Ok(NetlinkAddress {
-        pid: fields.u32()?,
-        groups: fields.u32()?,
+        pid: u32::from_ne_bytes(fields.take()?),
+        groups: u32::from_ne_bytes(fields.take()?),
     })
 }

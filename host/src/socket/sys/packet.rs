@@ -2,51 +2,53 @@
 
 use sockgate_policy::PacketAddress;
 
-use super::address::EncodedAddress;
-use super::fields::Fields;
-use super::interface::{optional_index, optional_name};
-use super::{Errno, Result};
+use super::address::{EncodedAddress, Fields};
+use super::{Errno, Result, interface};
 
-/// Bytes of a link-layer address that the structure has room for.
+/// Bytes of `sll_addr`.
 const HARDWARE_ADDRESS: usize = 8;
 
+/// Protocol in network order, interface, hardware type, packet type, length of the hardware address and
+/// eight bytes for it.
+///
 /// # Errors
-/// `nodev` for an interface that there is not, `inval` for a hardware address of more than 8 bytes.
+/// `nodev` for an interface that is not there, `inval` for a hardware address of more than eight bytes.
 pub(super) fn encode(address: &PacketAddress) -> Result<EncodedAddress> {
-    let index = optional_index(address.interface.as_deref())?;
-    let mut hardware = [0u8; HARDWARE_ADDRESS];
-    let length = address.hardware_address.len();
-    hardware
-        .get_mut(..length)
+    let hardware = &address.hardware_address;
+    let mut padded = [0; HARDWARE_ADDRESS];
+    padded
+        .get_mut(..hardware.len())
         .ok_or(Errno::INVAL)?
-        .copy_from_slice(&address.hardware_address);
+        .copy_from_slice(hardware);
+    let index = interface::index_or_any(address.interface.as_deref())?;
     Ok(EncodedAddress::new(
         libc::AF_PACKET,
         &[
             &address.protocol.to_be_bytes(),
             &index.to_ne_bytes(),
             &address.hardware_type.to_ne_bytes(),
-            &[address.packet_type, length as u8],
-            &hardware,
+            // At most eight, as was just checked.
+            &[address.packet_type, hardware.len() as u8],
+            &padded,
         ],
     ))
 }
 
-/// The body (what follows the family) of a `sockaddr_ll`. The kernel gives as much of the hardware address as
-/// there is.
+/// The kernel leaves out the bytes that the hardware address does not have, and gives more than eight for
+/// hardware with longer ones (InfiniBand), of which the first eight are kept.
 pub(super) fn decode(body: &[u8]) -> Result<PacketAddress> {
-    let mut fields = Fields::new(body);
+    let mut fields = Fields(body);
     let protocol = u16::from_be_bytes(fields.take()?);
-    let interface = optional_name(fields.u32()?);
-    let hardware_type = fields.u16()?;
-    let packet_type = fields.u8()?;
-    let length = usize::from(fields.u8()?);
-    let hardware = body.get(10..).unwrap_or_default();
+    let index = u32::from_ne_bytes(fields.take()?);
+    let hardware_type = u16::from_ne_bytes(fields.take()?);
+    let [packet_type, length] = fields.take()?;
+    let length = usize::from(length).min(HARDWARE_ADDRESS);
+    let hardware_address = fields.0.get(..length).ok_or(Errno::INVAL)?.to_vec();
     Ok(PacketAddress {
-        interface,
+        interface: interface::name_or_any(index),
         protocol,
         packet_type,
         hardware_type,
-        hardware_address: hardware[..length.min(hardware.len()).min(HARDWARE_ADDRESS)].to_vec(),
+        hardware_address,
     })
 }

@@ -3,12 +3,12 @@
 use sockgate_policy::QipcrtrAddress;
 
 use super::Result;
-use super::address::EncodedAddress;
-use super::fields::Fields;
+use super::address::{EncodedAddress, Fields};
 
-/// AF_QIPCRTR; the C library has no name for it.
+/// AF_QIPCRTR, which libc does not name on every target.
 pub(super) const AF_QIPCRTR: libc::c_int = 42;
 
+/// Padding, node, port.
 pub(super) fn encode(address: &QipcrtrAddress) -> EncodedAddress {
     EncodedAddress::new(
         AF_QIPCRTR,
@@ -20,12 +20,11 @@ pub(super) fn encode(address: &QipcrtrAddress) -> EncodedAddress {
     )
 }
 
-/// The body (what follows the family) of a `sockaddr_qrtr`.
 pub(super) fn decode(body: &[u8]) -> Result<QipcrtrAddress> {
-    let mut fields = Fields::new(body);
-    fields.take::<2>()?;
+    let mut fields = Fields(body);
+    fields.skip::<2>()?;
     Ok(QipcrtrAddress {
-        node: fields.u32()?,
-        port: fields.u32()?,
+        node: u32::from_ne_bytes(fields.take()?),
+        port: u32::from_ne_bytes(fields.take()?),
     })
 }

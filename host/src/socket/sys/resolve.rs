@@ -224,7 +224,9 @@ unsafe fn address_info(entry: &addrinfo) -> Option<AddressInfo> {
         socket_type: kind::type_of(entry.ai_socktype),
         protocol: u32::try_from(entry.ai_protocol).unwrap_or(0),
         canonical_name,
-        address: EncodedAddress::from_bytes(bytes).decode().ok()??,
+        address: EncodedAddress::from_bytes(bytes)
+            .decode_by_family()
+            .ok()??,
     })
 }
 

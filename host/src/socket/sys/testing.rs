@@ -34,12 +34,17 @@ pub fn received(socket: BorrowedFd<'_>) -> Vec<u8> {
     buffer.to_vec()
 }
 
-/// getsockname(2) of a socket of whatever kind.
-pub fn local_name(socket: BorrowedFd<'_>) -> Result<Address> {
+/// getsockname(2), whatever the socket is.
+pub fn local_address(socket: BorrowedFd<'_>) -> Result<Address> {
     life::local_address(socket, life::kind_of(socket)?)
 }
 
 /// getpeername(2), likewise.
-pub fn peer_name(socket: BorrowedFd<'_>) -> Result<Address> {
+pub fn peer_address(socket: BorrowedFd<'_>) -> Result<Address> {
     life::peer_address(socket, life::kind_of(socket)?)
+}
+
+/// accept(2), likewise.
+pub fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<Address>)> {
+    life::accept(listener, life::kind_of(listener)?)
 }

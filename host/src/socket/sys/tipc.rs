@@ -1,19 +1,22 @@
-//! `sockaddr_tipc`, linux/tipc.h, Documentation/networking/tipc.rst.
+//! `sockaddr_tipc`, Documentation/networking/tipc.rst, linux/tipc.h.
+//!
+//! bind(2) takes a range or a name, connect(2) a name or a socket, sendto(2) any of them (a range is a
+//! multicast); receives and getsockname(2) give sockets. The kernel says `inval` to the others.
 
 use sockgate_policy::{TipcAddress, TipcEndpoint};
 
-use super::address::EncodedAddress;
-use super::fields::Fields;
+use super::address::{EncodedAddress, Fields};
 use super::{Errno, Result};
 
-/// TIPC_SERVICE_RANGE (which is TIPC_ADDR_MCAST), TIPC_SERVICE_ADDR, TIPC_SOCKET_ADDR.
+/// TIPC_SERVICE_RANGE (TIPC_ADDR_NAMESEQ and TIPC_ADDR_MCAST), TIPC_SERVICE_ADDR, TIPC_SOCKET_ADDR.
 const RANGE: u8 = 1;
 const NAME: u8 = 2;
-const ID: u8 = 3;
+const SOCKET: u8 = 3;
 
+/// What kind of name it is, its scope, and three numbers.
 pub(super) fn encode(address: &TipcAddress) -> EncodedAddress {
-    let (kind, numbers) = match address.endpoint {
-        TipcEndpoint::Id { reference, node } => (ID, [reference, node, 0]),
+    let (form, [first, second, third]) = match address.endpoint {
+        TipcEndpoint::Id { reference, node } => (SOCKET, [reference, node, 0]),
         TipcEndpoint::Name {
             service,
             instance,
@@ -25,18 +28,27 @@ pub(super) fn encode(address: &TipcAddress) -> EncodedAddress {
             upper,
         } => (RANGE, [service, lower, upper]),
     };
-    let [first, second, third] = numbers.map(u32::to_ne_bytes);
-    let scope = address.scope.to_ne_bytes();
-    EncodedAddress::new(libc::AF_TIPC, &[&[kind], &scope, &first, &second, &third])
+    EncodedAddress::new(
+        libc::AF_TIPC,
+        &[
+            &[form, address.scope.cast_unsigned()],
+            &first.to_ne_bytes(),
+            &second.to_ne_bytes(),
+            &third.to_ne_bytes(),
+        ],
+    )
 }
 
-/// The body (what follows the family) of a `sockaddr_tipc`: `inval` for a kind of address that is none.
+/// The kernel gives a second address behind the first where a group's member sent the message; it names
+/// the same sender.
 pub(super) fn decode(body: &[u8]) -> Result<TipcAddress> {
-    let mut fields = Fields::new(body);
-    let (kind, scope) = (fields.u8()?, i8::from_ne_bytes(fields.take()?));
-    let (first, second, third) = (fields.u32()?, fields.u32()?, fields.u32()?);
-    let endpoint = match kind {
-        ID => TipcEndpoint::Id {
+    let mut fields = Fields(body);
+    let [form, scope] = fields.take()?;
+    let first = u32::from_ne_bytes(fields.take()?);
+    let second = u32::from_ne_bytes(fields.take()?);
+    let third = u32::from_ne_bytes(fields.take()?);
+    let endpoint = match form {
+        SOCKET => TipcEndpoint::Id {
             reference: first,
             node: second,
         },
@@ -52,5 +64,8 @@ pub(super) fn decode(body: &[u8]) -> Result<TipcAddress> {
         },
         _ => return Err(Errno::INVAL),
     };
-    Ok(TipcAddress { endpoint, scope })
+    Ok(TipcAddress {
+        endpoint,
+        scope: scope.cast_signed(),
+    })
 }

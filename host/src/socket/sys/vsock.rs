@@ -1,11 +1,14 @@
-//! `sockaddr_vm`, vsock(7).
+//! `sockaddr_vm`, vsock(7), and the number of this machine among the virtual ones.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
 
 use sockgate_policy::VsockAddress;
 
-use super::Result;
-use super::address::EncodedAddress;
-use super::fields::Fields;
+use super::address::{EncodedAddress, Fields};
+use super::{Result, check};
 
+/// Padding, port, context, flags, padding.
 pub(super) fn encode(address: &VsockAddress) -> EncodedAddress {
     EncodedAddress::new(
         libc::AF_VSOCK,
@@ -19,13 +22,26 @@ pub(super) fn encode(address: &VsockAddress) -> EncodedAddress {
     )
 }
 
-/// The body (what follows the family) of a `sockaddr_vm`.
 pub(super) fn decode(body: &[u8]) -> Result<VsockAddress> {
-    let mut fields = Fields::new(body);
-    fields.take::<2>()?;
-    Ok(VsockAddress {
-        port: fields.u32()?,
-        cid: fields.u32()?,
-        flags: fields.u8()?,
-    })
+    let mut fields = Fields(body);
+    fields.skip::<2>()?;
+    let port = u32::from_ne_bytes(fields.take()?);
+    let cid = u32::from_ne_bytes(fields.take()?);
+    let [flags] = fields.take()?;
+    Ok(VsockAddress { cid, port, flags })
+}
+
+/// IOCTL_VM_SOCKETS_GET_LOCAL_CID, vsock(7): the context id of this machine, a request to /dev/vsock and
+/// not to a socket.
+///
+/// # Errors
+/// `noent` where the system has no vsock, `acces` where this user may not open the device.
+pub fn local_cid() -> Result<u32> {
+    // _IO(7, 0xb9)
+    const GET_LOCAL_CID: libc::Ioctl = 0x7b9;
+    let device = File::open("/dev/vsock")?;
+    let mut cid = 0u32;
+    // SAFETY: the request writes one 32-bit number.
+    check(unsafe { libc::ioctl(device.as_raw_fd(), GET_LOCAL_CID, &mut cid) })?;
+    Ok(cid)
 }

@@ -5,8 +5,8 @@ use bytes::BytesMut;
 use sockgate_policy::{Address, Family};
 
 use super::super::cmsg::{Control, ControlOut};
-use super::super::testing::{datagram_pair, kind, local_name};
-use super::super::{life, message, option};
+use super::super::testing::{datagram_pair, kind};
+use super::super::{life, message, option, testing};
 use super::*;
 
 const NONE: MessageFlags = MessageFlags::empty();
@@ -130,7 +130,7 @@ fn longer_batches_than_one_call_takes_go_out_whole() {
     let receiver = life::socket(kind(Family::Inet, STYLE)).unwrap();
     let any = EncodedAddress::try_from(&Address::Inet("127.0.0.1:0".parse().unwrap())).unwrap();
     life::bind(receiver.as_fd(), &any).unwrap();
-    let to = local_name(receiver.as_fd()).unwrap();
+    let to = testing::local_address(receiver.as_fd()).unwrap();
     let to = EncodedAddress::try_from(&to).unwrap();
     let sender = life::socket(kind(Family::Inet, STYLE)).unwrap();
     life::bind(sender.as_fd(), &any).unwrap();
@@ -145,11 +145,11 @@ fn longer_batches_than_one_call_takes_go_out_whole() {
     assert_eq!(send_batch(sender.as_fd(), &messages, NONE), (150, None));
     let (bytes, heads) = batch(&receiver, 1000, 64, 0);
     assert_eq!(bytes, numbers.concat());
-    let from = local_name(sender.as_fd()).unwrap();
+    let from = testing::local_address(sender.as_fd()).unwrap();
     assert!(
         heads
             .iter()
-            .all(|head| head.source.unwrap().decode() == Ok(Some(from.clone())))
+            .all(|head| head.source.unwrap().decode_by_family() == Ok(Some(from.clone())))
     );
 }
 

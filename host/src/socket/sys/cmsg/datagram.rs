@@ -37,6 +37,6 @@ pub(super) fn decode_mark(data: &[u8]) -> Option<ControlIn> {
 }
 
 pub(super) fn decode_original_destination(data: &[u8]) -> Option<ControlIn> {
-    let address = EncodedAddress::from_bytes(data).decode().ok()??;
+    let address = EncodedAddress::from_bytes(data).decode_by_family().ok()??;
     Some(ControlIn::OriginalDestination(address))
 }

@@ -16,6 +16,9 @@ pub(super) fn decode(data: &[u8]) -> Option<ControlIn> {
         code: *code,
         info: u32::from_ne_bytes(*info),
         data: u32::from_ne_bytes(*further),
-        offender: EncodedAddress::from_bytes(offender).decode().ok().flatten(),
+        offender: EncodedAddress::from_bytes(offender)
+            .decode_by_family()
+            .ok()
+            .flatten(),
     }))
 }

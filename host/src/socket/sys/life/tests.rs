@@ -4,8 +4,9 @@ use sockgate_policy::MessageFlags;
 
 use super::super::Errno;
 use super::super::message;
-use super::super::testing::{datagram_pair, kind, local_name, peer_name, received, stream_pair};
+use super::super::testing::{datagram_pair, kind, received, stream_pair};
 use super::*;
+use crate::socket::sys::testing::{accept, local_address, peer_address};
 
 const KINDS: &[(Family, SocketType)] = &[
     (Family::Inet, SocketType::Stream),
@@ -102,11 +103,11 @@ fn a_wildcard_socket_does_not_hear_other_sockets_groups() {
         made
     };
     let member = bound("0.0.0.0:0");
-    let Address::Inet(local) = local_name(member.as_fd()).unwrap() else {
+    let Address::Inet(local) = local_address(member.as_fd()).unwrap() else {
         panic!()
     };
     let stranger = bound(&local.to_string());
-    let lo = super::super::host::interface_index("lo").unwrap();
+    let lo = super::super::interface::index("lo").unwrap();
     let group = "239.255.77.7".parse().unwrap();
     option::group_v4(member.as_fd(), option::Membership::Join, group, None, lo).unwrap();
     let sender = bound("127.0.0.1:0");
@@ -142,21 +143,18 @@ fn a_connection_from_both_ends() {
         let listener = socket(kind(family, SocketType::Stream)).unwrap();
         bind(listener.as_fd(), &encoded(any)).unwrap();
         listen(listener.as_fd(), u32::MAX).unwrap();
-        assert_eq!(
-            accept(listener.as_fd(), kind_of(listener.as_fd()).unwrap()).unwrap_err(),
-            Errno::AGAIN
-        );
-        let to = EncodedAddress::try_from(&local_name(listener.as_fd()).unwrap()).unwrap();
+        assert_eq!(accept(listener.as_fd()).unwrap_err(), Errno::AGAIN);
+        let to = EncodedAddress::try_from(&local_address(listener.as_fd()).unwrap()).unwrap();
         let client = socket(kind(family, SocketType::Stream)).unwrap();
-        assert_eq!(peer_name(client.as_fd()), Err(Errno::NOTCONN));
+        assert_eq!(peer_address(client.as_fd()), Err(Errno::NOTCONN));
         assert!(matches!(
             connect(client.as_fd(), &to),
             Ok(()) | Err(Errno::INPROGRESS)
         ));
-        let (server, peer) = accept(listener.as_fd(), kind_of(listener.as_fd()).unwrap()).unwrap();
+        let (server, peer) = accept(listener.as_fd()).unwrap();
         assert!(is_nonblocking(server.as_fd()).unwrap() && is_closed_on_exec(&server));
-        assert_eq!(peer, Some(local_name(client.as_fd()).unwrap()));
-        assert_eq!(peer_name(server.as_fd()).ok(), peer);
+        assert_eq!(peer, Some(local_address(client.as_fd()).unwrap()));
+        assert_eq!(peer_address(server.as_fd()).ok(), peer);
         message::send(client.as_fd(), b"hi", MessageFlags::empty()).unwrap();
         shutdown(client.as_fd(), How::Write).unwrap();
         assert_eq!(received(server.as_fd()), b"hi");
@@ -177,7 +175,7 @@ fn only_errors_of_a_connection_let_a_listener_go_on() {
         (Family::Inet, SocketType::Datagram),
     ] {
         let no_listener = socket(kind(made.0, made.1)).unwrap();
-        let error = accept(no_listener.as_fd(), kind_of(no_listener.as_fd()).unwrap()).unwrap_err();
+        let error = accept(no_listener.as_fd()).unwrap_err();
         assert!(
             !is_transient_accept_error(error),
             "{error} would be tried for ever"
@@ -193,11 +191,11 @@ fn a_datagram_socket_drops_its_peer() {
     let sender = socket(kind(Family::Inet, SocketType::Datagram)).unwrap();
     connect(sender.as_fd(), &encoded("127.0.0.1:9")).unwrap();
     assert_eq!(
-        peer_name(sender.as_fd()),
+        peer_address(sender.as_fd()),
         Ok(Address::Inet("127.0.0.1:9".parse().unwrap()))
     );
     disconnect(sender.as_fd()).unwrap();
-    assert_eq!(peer_name(sender.as_fd()), Err(Errno::NOTCONN));
+    assert_eq!(peer_address(sender.as_fd()), Err(Errno::NOTCONN));
 }
 
 #[test]
@@ -208,7 +206,7 @@ fn pairs_talk_and_have_no_names() {
         assert_eq!(received(right.as_fd()), b"x");
         let unnamed = Ok(Address::Unix(UnixAddress::Unnamed));
         assert_eq!(
-            (local_name(left.as_fd()), peer_name(left.as_fd())),
+            (local_address(left.as_fd()), peer_address(left.as_fd())),
             (unnamed.clone(), unnamed)
         );
     }

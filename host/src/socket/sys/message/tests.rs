@@ -6,7 +6,7 @@ use sockgate_policy::{Address, Family, MessageFlags, SocketType, UnixAddress};
 
 use super::super::cmsg::ControlOut;
 use super::super::testing::*;
-use super::super::{Errno, life, option};
+use super::super::{Errno, life, option, testing};
 use super::*;
 
 const NONE: MessageFlags = MessageFlags::empty();
@@ -23,9 +23,9 @@ fn udp_pair(family: Family) -> (OwnedFd, OwnedFd, Address) {
         socket
     });
     let [receiver, sender] = ends;
-    let to = local_name(receiver.as_fd()).unwrap();
+    let to = testing::local_address(receiver.as_fd()).unwrap();
     life::connect(sender.as_fd(), &EncodedAddress::try_from(&to).unwrap()).unwrap();
-    let from = local_name(sender.as_fd()).unwrap();
+    let from = testing::local_address(sender.as_fd()).unwrap();
     (receiver, sender, from)
 }
 
@@ -124,12 +124,15 @@ fn datagrams_tell_sender_and_true_length() {
         let got = recv_from(receiver.as_fd(), SocketType::Datagram, &mut buffer, 4, NONE).unwrap();
         assert_eq!((got.length, got.true_length), (4, 10));
         assert_eq!(&buffer[..], b"0123");
-        assert_eq!(got.source.unwrap().decode(), Ok(Some(from.clone())));
+        assert_eq!(
+            got.source.unwrap().decode_by_family(),
+            Ok(Some(from.clone()))
+        );
         send(sender.as_fd(), b"", NONE).unwrap();
         let (bytes, incoming) = message(&receiver, SocketType::Datagram, 0);
         assert_eq!((bytes.len(), incoming.true_length), (0, 0));
         assert_eq!(incoming.flags, ReceivedFlags::empty());
-        assert_eq!(incoming.source.unwrap().decode(), Ok(Some(from)));
+        assert_eq!(incoming.source.unwrap().decode_by_family(), Ok(Some(from)));
     }
 }
 
@@ -148,7 +151,7 @@ fn a_named_unix_sender_is_told() {
     let unnamed = EncodedAddress::try_from(&Address::Unix(UnixAddress::Unnamed)).unwrap();
     life::bind(receiver.as_fd(), &unnamed).unwrap();
     life::bind(sender.as_fd(), &unnamed).unwrap();
-    let to = local_name(receiver.as_fd()).unwrap();
+    let to = testing::local_address(receiver.as_fd()).unwrap();
     assert!(
         matches!(&to, Address::Unix(UnixAddress::Abstract(name)) if name.len() == 5),
         "{to:?}"
@@ -157,8 +160,8 @@ fn a_named_unix_sender_is_told() {
     assert_eq!(send_to(sender.as_fd(), b"hello", NONE, &to), Ok(5));
     let (bytes, incoming) = message(&receiver, SocketType::Datagram, 0);
     assert_eq!(bytes, b"hello");
-    let from = local_name(sender.as_fd()).unwrap();
-    assert_eq!(incoming.source.unwrap().decode(), Ok(Some(from)));
+    let from = testing::local_address(sender.as_fd()).unwrap();
+    assert_eq!(incoming.source.unwrap().decode_by_family(), Ok(Some(from)));
 }
 
 #[test]
@@ -167,12 +170,11 @@ fn truncation_on_a_tcp_stream_shows_no_old_memory() {
     let any = Address::Inet("127.0.0.1:0".parse().unwrap());
     life::bind(listener.as_fd(), &EncodedAddress::try_from(&any).unwrap()).unwrap();
     life::listen(listener.as_fd(), 1).unwrap();
-    let to = local_name(listener.as_fd()).unwrap();
+    let to = testing::local_address(listener.as_fd()).unwrap();
     let client = life::socket(kind(Family::Inet, SocketType::Stream)).unwrap();
     let _ = life::connect(client.as_fd(), &EncodedAddress::try_from(&to).unwrap());
-    let (server, peer) =
-        life::accept(listener.as_fd(), life::kind_of(listener.as_fd()).unwrap()).unwrap();
-    assert_eq!(peer, Some(local_name(client.as_fd()).unwrap()));
+    let (server, peer) = testing::accept(listener.as_fd()).unwrap();
+    assert_eq!(peer, Some(testing::local_address(client.as_fd()).unwrap()));
     assert!(life::is_nonblocking(server.as_fd()).unwrap());
     send(client.as_fd(), b"secret", NONE).unwrap();
     let mut buffer = BytesMut::from(&[0xaa_u8; 64][..]);
@@ -393,7 +395,7 @@ fn what_a_packet_brings_along_is_decoded() {
 #[test]
 fn the_error_queue_names_the_refusal() {
     let (receiver, sender, _) = udp_pair(Family::Inet);
-    let to = local_name(receiver.as_fd()).unwrap();
+    let to = testing::local_address(receiver.as_fd()).unwrap();
     drop(receiver);
     option::set_int(sender.as_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, 1).unwrap();
     send(sender.as_fd(), b"lost", NONE).unwrap();
@@ -403,7 +405,7 @@ fn the_error_queue_names_the_refusal() {
     let incoming = recv_message(sender.as_fd(), style, &mut buffer, 64, 512, flags).unwrap();
     assert_eq!(&buffer[..], b"lost");
     assert!(incoming.flags.contains(ReceivedFlags::ERRQUEUE));
-    assert_eq!(incoming.source.unwrap().decode(), Ok(Some(to)));
+    assert_eq!(incoming.source.unwrap().decode_by_family(), Ok(Some(to)));
     let [ControlIn::ExtendedError(error)] = &incoming.control[..] else {
         panic!("{incoming:?}")
     };

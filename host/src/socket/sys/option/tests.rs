@@ -2,8 +2,8 @@ use std::os::fd::AsFd;
 
 use sockgate_policy::{Family, MessageFlags, SocketType};
 
-use super::super::testing::{datagram_pair, kind, local_name, stream_pair};
-use super::super::{life, message};
+use super::super::testing::{datagram_pair, kind, stream_pair};
+use super::super::{life, message, testing};
 use super::*;
 
 fn tcp() -> std::os::fd::OwnedFd {
@@ -145,11 +145,10 @@ fn the_mark_is_where_the_urgent_byte_is() {
     )
     .unwrap();
     life::listen(listener.as_fd(), 1).unwrap();
-    let to = local_name(listener.as_fd()).unwrap();
+    let to = testing::local_address(listener.as_fd()).unwrap();
     let client = tcp();
     let _ = life::connect(client.as_fd(), &EncodedAddress::try_from(&to).unwrap());
-    let (server, _) =
-        life::accept(listener.as_fd(), life::kind_of(listener.as_fd()).unwrap()).unwrap();
+    let (server, _) = testing::accept(listener.as_fd()).unwrap();
     message::send(client.as_fd(), b"ab", MessageFlags::empty()).unwrap();
     message::send(client.as_fd(), b"!", MessageFlags::OOB).unwrap();
     assert_eq!(at_mark(server.as_fd()), Ok(false));
@@ -159,7 +158,7 @@ fn the_mark_is_where_the_urgent_byte_is() {
 
 #[test]
 fn memberships_with_and_without_a_source() {
-    let lo = super::super::host::interface_index("lo").unwrap();
+    let lo = super::super::interface::index("lo").unwrap();
     let v4 = life::socket(kind(Family::Inet, SocketType::Datagram)).unwrap();
     let group = "239.255.77.8".parse().unwrap();
     let source = Some("127.0.0.1".parse().unwrap());

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use sockgate_policy::{Address, MessageFlags, SocketType, UnixAddress};
 
-use super::super::message;
-use super::super::testing::{local_name, peer_name, received, unix};
+use super::super::testing::{received, unix};
+use super::super::{message, testing};
 use super::*;
 
 const NONE: MessageFlags = MessageFlags::empty();
@@ -69,11 +69,10 @@ fn names_are_true_on_both_sides() {
         .into_os_string()
         .into_encoded_bytes();
     let name = Address::Unix(UnixAddress::Pathname(name));
-    assert_eq!(peer_name(client.as_fd()), Ok(name.clone()));
-    let (accepted, peer) =
-        life::accept(server.as_fd(), life::kind_of(server.as_fd()).unwrap()).unwrap();
+    assert_eq!(testing::peer_address(client.as_fd()), Ok(name.clone()));
+    let (accepted, peer) = testing::accept(server.as_fd()).unwrap();
     assert_eq!(peer, Some(Address::Unix(UnixAddress::Unnamed)));
-    assert_eq!(local_name(accepted.as_fd()), Ok(name));
+    assert_eq!(testing::local_address(accepted.as_fd()), Ok(name));
     message::send(client.as_fd(), b"hello", NONE).unwrap();
     assert_eq!(received(accepted.as_fd()), b"hello");
     assert_eq!(bound.unlink_if_ours(), Ok(true));
@@ -94,7 +93,7 @@ fn datagrams_reach_the_inode_and_can_be_answered() {
     let source = got.source.unwrap();
     let name = directory.join("cli").into_os_string().into_encoded_bytes();
     assert_eq!(
-        source.decode(),
+        source.decode_by_family(),
         Ok(Some(Address::Unix(UnixAddress::Pathname(name))))
     );
     message::send_to(server.as_fd(), b"answer", NONE, &source).unwrap();
@@ -212,7 +211,7 @@ fn bind_keeps_to_clean_places_beneath_the_root() {
             "{way:?}"
         );
         assert_eq!(
-            local_name(socket.as_fd()),
+            testing::local_address(socket.as_fd()),
             Ok(Address::Unix(UnixAddress::Unnamed))
         );
     }

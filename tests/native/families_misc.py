@@ -169,23 +169,6 @@ def write(family, style, where, source, text):
     say("wrote")
 
 
-def stuff(where, source, size):
-    """Never reads what comes to it, until a line on stdin says so; then says how much came."""
-    s = made("rds", "seqpacket")
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, int(size))
-    s.bind(address("rds", where))
-    say("listening", where)
-    sys.stdin.readline()
-    count, digest = 0, hashlib.sha256()
-    while True:
-        data, _ = s.recvfrom(1 << 16)
-        if not data or data == b"end":
-            break
-        digest.update(data)
-        count += len(data)
-    say("received", count, digest.hexdigest())
-
-
 def tipc_group(group, instance, count):
     """A member: says what the others send to all, and answers the first of them to all."""
     s = made("tipc", "rdm")
@@ -309,7 +292,7 @@ def gcm(key, nonce, associated, cipher):
 def gcm_open(key, nonce, associated, sealed):
     key, nonce, associated, sealed = map(bytes.fromhex, (key, nonce, associated, sealed))
     tag, plain = gcm(key, nonce, associated, sealed[:-16])
-    say("plain" if tag == sealed[-16:] else "bad", plain.hex())
+    say("plain" if tag == sealed[-16:] else "bad", plain.hex() or "-")
 
 
 def gcm_seal_file(key, start, plain, sealed):
@@ -355,7 +338,6 @@ ROLES = {
     "hear": hear,
     "ask": ask,
     "write": write,
-    "stuff": stuff,
     "tipc-group": tipc_group,
     "tipc-node": tipc_node,
     "qrtr-server": qrtr_server,

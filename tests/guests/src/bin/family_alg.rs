@@ -58,7 +58,9 @@ fn show(result: &[u8]) {
 fn digests(hash: &AlgHash, data: &[u8], sizes: &str) -> io::Result<()> {
     for size in sizes.split(',') {
         let size: usize = size.parse().map_err(io::Error::other)?;
-        let data = data.get(..size).ok_or_else(|| io::Error::other("not so much came"))?;
+        let data = data
+            .get(..size)
+            .ok_or_else(|| io::Error::other("not so much came"))?;
         let whole = hash.digest(data)?;
         for piece in data.chunks(1 + size / 3) {
             hash.update(piece)?;

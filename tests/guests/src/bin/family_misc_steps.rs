@@ -68,10 +68,16 @@ impl Guest {
                 let shown = source.as_ref().map(ToString::to_string);
                 self.heard = source;
                 let data = text(&buffer[..length]);
-                Ok(format!("{data} from {}", shown.as_deref().unwrap_or("nobody")))
+                Ok(format!(
+                    "{data} from {}",
+                    shown.as_deref().unwrap_or("nobody")
+                ))
             }
             ["reply", name, words] => {
-                let to = self.heard.as_ref().ok_or_else(|| wrong("nobody was heard"))?;
+                let to = self
+                    .heard
+                    .as_ref()
+                    .ok_or_else(|| wrong("nobody was heard"))?;
                 bytes(self.socket(name)?.send_to(words.as_bytes(), to)?)
             }
             // What an address says stays one word, whatever is in it.
@@ -227,9 +233,7 @@ fn address(word: &str) -> io::Result<SocketAddress> {
         ["tipc-range", service, low, high] => {
             TipcAddress::range(number(service)?, number(low)?, number(high)?).into()
         }
-        ["tipc-socket", node, socket] => {
-            TipcAddress::socket(number(node)?, number(socket)?).into()
-        }
+        ["tipc-socket", node, socket] => TipcAddress::socket(number(node)?, number(socket)?).into(),
         ["qrtr", node, port] => QipcrtrAddress::new(number(node)?, number(port)?).into(),
         _ => {
             let ip: std::net::SocketAddr = word.parse().map_err(wrong)?;

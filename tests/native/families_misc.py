@@ -198,6 +198,9 @@ def qrtr_server(service, instance, count):
     say("listening", shown((node, port)))
     for _ in range(int(count)):
         data, sender = s.recvfrom(1 << 16)
+        while sender[1] == CONTROL:
+            # The name server tells of clients that are gone.
+            data, sender = s.recvfrom(1 << 16)
         tell("received", data)
         s.sendto(data[::-1], sender)
         tell("sent", data[::-1])

@@ -75,7 +75,8 @@ fn connections(need: Need, style: &str, name: &str, lengths: [&str; 2]) -> Resul
     let rounds = steps("s");
     let mut words = vec![make.as_str(), connect.as_str()];
     words.extend(rounds.iter().map(String::as_str));
-    words.push("close s");
+    // Without it the peer's connection counts as broken.
+    words.push("shutdown s");
     let keys = format!("ops = [\"connect\"]\nservice = [{service}]\ninstance = [5]");
     let ended = guest(&policy(&[&keys]), &words)
         .finish(patience())?

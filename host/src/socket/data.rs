@@ -15,6 +15,8 @@ use super::{Errno, Failure, Inner, Interest, Outcome, Socket, State, attempt, no
 pub(super) const STREAM_CHUNK: usize = 1 << 20;
 /// A message longer than this is measured (MSG_PEEK) before room is made for it.
 pub(super) const MESSAGE_CHUNK: usize = 1 << 16;
+/// TIPC_MAX_USER_MSG_SIZE, linux/tipc.h.
+const TIPC_MESSAGE: usize = 66_000;
 /// No message is longer, whatever the socket's buffers.
 pub(super) const MESSAGE_LIMIT: usize = 16 << 20;
 /// So many hidden messages in a row, then the other guests of this thread have their turn.
@@ -348,7 +350,9 @@ impl Inner {
             }
         };
         let source = datagram.source.unwrap_or_else(EncodedAddress::empty);
-        if !self.hears(&mut state, &source, &buffer[start..])? {
+        // The error queue holds what this socket sent itself.
+        let own = flags.contains(MessageFlags::ERRQUEUE);
+        if !own && !self.hears(&mut state, &source, &buffer[start..])? {
             buffer.truncate(start);
             if flags.contains(MessageFlags::PEEK) {
                 attempt::discard(reception(&state)?, self.fd())?;
@@ -454,6 +458,10 @@ impl Inner {
         }
         if max <= MESSAGE_CHUNK {
             return Ok(Some(max));
+        }
+        // It does not tell a message's length, which is limited.
+        if self.kind.family == Family::Tipc {
+            return Ok(Some(max.min(TIPC_MESSAGE)));
         }
         let state = self.may_hear("recv", MessageFlags::empty())?;
         match attempt::peek(self.hearing(&state)?, self.fd(), self.kind.socket_type, 0) {

@@ -87,7 +87,10 @@ impl Inner {
             attempt::set_option(&permit, self.fd(), value).map_err(Into::into)
         };
         if outcome.is_ok() {
-            self.state().facts.options.remember(name, value);
+            let mut state = self.state();
+            state.facts.options.remember(name, value);
+            state.forget_verdicts();
+            drop(state);
             if let Some(membership) = membership {
                 membership.done(self);
             }

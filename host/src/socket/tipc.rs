@@ -109,13 +109,6 @@ impl State {
         self.facts.note_bound(local);
         self.forget_verdicts();
     }
-
-    fn forget_verdicts(&mut self) {
-        self.receive = None;
-        self.listen = None;
-        self.destination = None;
-        self.sender = None;
-    }
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ impl TipcAddress {
 
 /// Whom a message really goes to: in a group the kernel takes the group's type for the service, whatever
 /// service was named.
-pub(crate) fn destination_in_group<'a>(s: &SocketFacts, peer: &'a Address) -> Cow<'a, Address> {
+pub(super) fn destination<'a>(s: &SocketFacts, peer: &'a Address) -> Cow<'a, Address> {
     let (Some(Address::Tipc(group)), Address::Tipc(tipc)) = (&s.group, peer) else {
         return Cow::Borrowed(peer);
     };

@@ -6,9 +6,9 @@ use super::{Gate, Verdict};
 use crate::address::{Address, UnixAddress};
 use crate::denial::Denial;
 use crate::facts::{AdoptedState, Origin, SocketFacts};
-use crate::family::{Content, destination_in_group};
+use crate::family::{self, Content};
 use crate::judge::{Ask, End, What};
-use crate::kind::{Family, Kind};
+use crate::kind::{Family, Kind, SocketType};
 use crate::model::{OpSet, Side, unbound, whole_place};
 use crate::permit::{BindTarget, ConnectTarget, Operation, Permit, UnixPlace, op};
 
@@ -88,6 +88,17 @@ fn either(
     }
 }
 
+/// Whether the names and options of such a socket tell all that was done with it. Others hear what somebody
+/// else subscribed to (groups of netlink and TIPC, memberships of packet sockets), write headers of their own,
+/// or hold a key.
+fn tells_its_past(kind: Kind) -> bool {
+    match kind.family {
+        Family::Inet | Family::Inet6 => kind.socket_type != SocketType::Raw,
+        Family::Unix | Family::Vsock | Family::Qipcrtr | Family::Rds | Family::Smc => true,
+        _ => false,
+    }
+}
+
 /// A connected Unix socket of which neither end was ever bound.
 fn is_nameless(s: &SocketFacts) -> bool {
     let unnamed = Address::Unix(UnixAddress::Unnamed);
@@ -108,9 +119,13 @@ impl Gate {
     /// socketpair(2).
     ///
     /// # Errors
-    /// No rule grants `socketpair` for the kind, or a deny rule forbids it.
+    /// No rule grants `socketpair` for the kind, or a deny rule forbids it; or it is no kind of Unix sockets.
     pub fn pair(&self, kind: Kind) -> Result<Permit<op::Pair>, Denial> {
         let ask = Ask::kind(OpSet::SOCKETPAIR, kind);
+        if kind.family != Family::Unix {
+            // The ends of other families' pairs have addresses, at which strangers reach them (TIPC).
+            return Err(self.refuse(op::Pair::NAME, ask));
+        }
         Ok(self.judge(op::Pair::NAME, ask)?.bare_permit(kind))
     }
 
@@ -322,14 +337,14 @@ impl Gate {
         peer: &Address,
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
-        let peer = &*destination_in_group(s, peer);
+        let peer = &*family::destination(s, peer);
         let own_peer = s
             .peer
             .as_ref()
             .is_some_and(|own| own.canonical_destination() == peer.canonical_destination());
         let ops = OpSet::SEND_TO | own(s, own_peer);
         let ask = Ask {
-            denied_by: OpSet::SEND_TO,
+            denied_by: ops,
             granted: false,
             ..Ask::socket(ops, s).with_destination(peer).holding(content)
         };
@@ -351,6 +366,7 @@ impl Gate {
         peer: &Address,
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
+        let peer = &*family::destination(s, peer);
         let ask = Ask::socket(OpSet::REPLY | OpSet::SEND_TO, s)
             .with_destination(peer)
             .holding(content);
@@ -412,6 +428,7 @@ impl Gate {
         sender: &Address,
         content: &Content,
     ) -> Result<Permit<op::ReceiveFrom>, Denial> {
+        let sender = family::sender(s, sender);
         let own_peer = s
             .peer
             .as_ref()
@@ -471,8 +488,12 @@ impl Gate {
     /// options, as far as the host can read them, belong into [`SocketFacts::options`].
     ///
     /// # Errors
-    /// What made it is not granted; the socket is to be closed.
+    /// What made it is not granted, or is not to be known (raw, packet, CAN, netlink and the like); the socket
+    /// is to be closed.
     pub fn adopt(&self, s: &SocketFacts, state: AdoptedState) -> Result<Adopted, Denial> {
+        if !tells_its_past(s.kind) {
+            return Err(self.refuse("adopt", Ask::socket(OpSet::CREATING, s)));
+        }
         let local = s.local.clone().unwrap_or_else(|| unbound(s.kind.family));
         match state {
             // Neither end has a name: socketpair(2) made it, and so has to be granted.

@@ -253,7 +253,8 @@ impl AlgAead {
             .ancillary(AncillaryOut::AlgAssociatedLength(associated_length));
         send_whole(&self.operation, &directed(message, what, iv))?;
         let expected = associated.len() + length;
-        let mut result = self.operation.recv_vec(expected)?;
+        // Where nothing is to come out the kernel still has to be asked, or it verifies nothing.
+        let mut result = self.operation.recv_vec(expected.max(1))?;
         if result.len() != expected {
             return Err(malformed("less from a cipher than it was given"));
         }

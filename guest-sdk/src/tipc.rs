@@ -256,7 +256,8 @@ impl TipcSocket {
         self.socket.set_number(SOL_TIPC, option, value)
     }
 
-    /// TIPC_GROUP_JOIN: becomes a member of a group. Policy: `join-group`.
+    /// TIPC_GROUP_JOIN: becomes a member of a group. Policy: `bind` with the group as `service` and the member
+    /// as `instance`, by a rule that names the option `tipc.group-join`.
     pub fn join(&self, group: &TipcGroup) -> io::Result<()> {
         self.socket
             .set_raw_option(SOL_TIPC, TIPC_GROUP_JOIN, &group.encode())

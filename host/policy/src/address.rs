@@ -64,7 +64,7 @@ impl Address {
     }
 
     /// The canonical form as a *destination*: the kernel takes `0.0.0.0` and `::` for the loopback
-    /// address there, so they are judged (and connected to) as that.
+    /// address there, so they are judged (and connected to) as that; it does not look at a scope of TIPC.
     #[must_use]
     pub fn canonical_destination(&self) -> Address {
         match self.canonical() {
@@ -77,6 +77,8 @@ impl Address {
                 six.flowinfo(),
                 0,
             )),
+            // Only a binding has a scope: whom a name finds does not depend on it.
+            Address::Tipc(tipc) => Address::Tipc(tipc.as_destination()),
             other => other,
         }
     }

@@ -27,6 +27,11 @@ pub struct SocketFacts {
     /// The address that the guest bound. `None` for a socket that was never bound, and for one that the
     /// kernel bound implicitly: those count as local "any".
     pub local: Option<Address>,
+    /// Further names that the guest bound, where a socket may have several (TIPC): what is granted has to be
+    /// granted under each of them.
+    pub further_locals: Vec<Address>,
+    /// The members of the group that the socket joined, to whom a message without a name goes (TIPC).
+    pub group: Option<Address>,
     /// Whether the kernel chose the port (bind to port 0) or the abstract name (autobind) of `local`.
     pub local_chosen: bool,
     /// The peer, once connected or accepted.
@@ -51,6 +56,8 @@ impl SocketFacts {
         SocketFacts {
             kind,
             local: None,
+            further_locals: Vec::new(),
+            group: None,
             local_chosen: false,
             peer: None,
             options: OptionsSet::new(),
@@ -58,6 +65,20 @@ impl SocketFacts {
             granted: false,
             origin: Origin::Socket,
             generic_families: Arc::default(),
+        }
+    }
+
+    /// Notes what a bind(2) did. A TIPC socket has one name more by it; one that was withdrawn still counts,
+    /// since the same name may have been bound twice.
+    pub fn note_bound(&mut self, local: Address) {
+        match (&self.local, &local) {
+            (Some(first), Address::Tipc(tipc)) => {
+                let known = first == &local || self.further_locals.contains(&local);
+                if !known && !tipc.withdraws() {
+                    self.further_locals.push(local);
+                }
+            }
+            _ => self.local = Some(local),
         }
     }
 }

@@ -8,13 +8,11 @@ use std::time::{Duration, Instant};
 use crate::address::Address;
 use crate::denial::Reason;
 use crate::facts::{Origin, SocketFacts};
-use crate::family::{Content, Part, Value};
+use crate::family::{ALG_ANCILLARY, Content, Part, Value};
 use crate::kind::{Family, Kind, SocketType};
 use crate::message::{DescriptorKind, DescriptorKinds};
 use crate::model::{AddressPattern, Clause, HostPattern, OpSet, Policy, Side};
-use crate::option::{
-    ALWAYS_READABLE, HEADER_OPTIONS, NODELAY, OptionName, OptionsSet, REUSEADDR, V6ONLY,
-};
+use crate::option::{ALWAYS_READABLE, HEADER_OPTIONS, OptionName, OptionsSet, REUSEADDR};
 use crate::permit::{Cargo, GroupRequest, RuleId, UnixPlace};
 
 /// What an operation is about besides a socket and its addresses.
@@ -72,6 +70,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) kind: Option<Kind>,
     pub(crate) local: End<'a>,
     pub(crate) local_side: Side,
+    /// Further local addresses of the socket, each of which has to be covered as well.
+    pub(crate) further_locals: Cow<'a, [Address]>,
     pub(crate) peer: End<'a>,
     pub(crate) options: Cow<'a, OptionsSet>,
     /// Whether the rule has to list the options that were set.
@@ -116,6 +116,7 @@ impl<'a> Ask<'a> {
             } else {
                 Side::Local
             },
+            further_locals: Cow::Borrowed(&facts.further_locals),
             peer: facts
                 .peer
                 .as_ref()
@@ -146,6 +147,7 @@ impl<'a> Ask<'a> {
             kind: None,
             local: End::Open,
             local_side: Side::Local,
+            further_locals: Cow::Borrowed(&[]),
             peer: End::Open,
             options: Cow::Owned(OptionsSet::new()),
             bound_by_options: false,
@@ -171,6 +173,7 @@ impl<'a> Ask<'a> {
     pub(crate) fn with_local(mut self, local: &Address, side: Side) -> Ask<'a> {
         self.local = End::At(Cow::Owned(local.canonical()));
         self.local_side = side;
+        self.further_locals = Cow::Borrowed(&[]);
         self
     }
 
@@ -188,6 +191,7 @@ impl<'a> Ask<'a> {
         Ask {
             local: self.local.into_owned(),
             peer: self.peer.into_owned(),
+            further_locals: Cow::Owned(self.further_locals.into_owned()),
             options: Cow::Owned(self.options.into_owned()),
             content: self.content.map(|content| Cow::Owned(content.into_owned())),
             ..self
@@ -400,10 +404,8 @@ fn includes_headers(clause: &Clause) -> bool {
     })
 }
 
-/// Their numbers are other options outside of IP.
 fn needs_no_listing(ask: &Ask<'_>, option: OptionName) -> bool {
-    let ip = ask.kind.is_some_and(|kind| kind.has_ip_addresses());
-    ip && (option == NODELAY || option == V6ONLY)
+    ask.kind.is_some_and(|kind| option.needs_no_listing(kind))
 }
 
 /// The first option that was set and that the clause does not list.
@@ -545,6 +547,24 @@ pub(crate) fn judge(
     pins: &dyn Pinned,
     now: Instant,
 ) -> Result<Grant, Reason> {
+    for local in ask.further_locals.iter() {
+        let ask = Ask {
+            local: End::At(Cow::Borrowed(local)),
+            further_locals: Cow::Borrowed(&[]),
+            ..ask.clone()
+        };
+        judge_at_one(policy, &ask, pins, now)?;
+    }
+    judge_at_one(policy, ask, pins, now)
+}
+
+/// The verdict on a socket with one local address.
+fn judge_at_one(
+    policy: &Policy,
+    ask: &Ask<'_>,
+    pins: &dyn Pinned,
+    now: Instant,
+) -> Result<Grant, Reason> {
     if let Some(clause) = forbidding(policy, ask) {
         return Err(Reason::Rule(clause.id.clone()));
     }
@@ -565,6 +585,11 @@ pub(crate) fn judge(
         None => return Err(Reason::NoRule),
     };
     if ask.kind.is_some() && matches!(ask.what, What::Nothing) {
+        if family == Some(Family::Alg) {
+            for kind in ALG_ANCILLARY {
+                grant.cargo.ancillary_out.insert(kind);
+            }
+        }
         add_descriptors(policy, ask, pins, now, &mut grant.cargo);
         take_denied_uses(policy, ask, &mut grant.cargo);
     }

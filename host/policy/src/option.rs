@@ -15,10 +15,15 @@ const SOL_RAW: i32 = 255;
 const SOL_PACKET: i32 = 263;
 const SOL_NETLINK: i32 = 270;
 const SOL_RFCOMM: i32 = 18;
+/// AF_VSOCK's options have the family's number for a level, vsock(7).
+const AF_VSOCK: i32 = 40;
 const SOL_SCTP: i32 = 132;
 const SOL_UDPLITE: i32 = 136;
 const SOL_DCCP: i32 = 269;
+const SOL_TIPC: i32 = 271;
 const SOL_BLUETOOTH: i32 = 274;
+const SOL_RDS: i32 = 276;
+const SOL_ALG: i32 = 279;
 const SOL_KCM: i32 = 281;
 const SOL_MPTCP: i32 = 284;
 const SOL_SMC: i32 = 286;
@@ -382,6 +387,40 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     delicate("can-j1939.promisc", SOL_CAN_J1939, 2, Int),
     delicate("can-j1939.send-prio", SOL_CAN_J1939, 3, Int),
     plain("can-j1939.errqueue", SOL_CAN_J1939, 4, Int),
+    // Documentation/crypto/userspace-if.rst. A key by its serial number is one of the host's own keyring.
+    plain("alg.set-key", SOL_ALG, 1, Bytes),
+    plain("alg.set-aead-authsize", SOL_ALG, 5, Bytes),
+    delicate("alg.set-drbg-entropy", SOL_ALG, 6, Bytes),
+    delicate("alg.set-key-by-key-serial", SOL_ALG, 7, Int),
+    // vsock(7). The largest size bounds the others, and with them what a peer may make the kernel hold.
+    plain("vsock.buffer-size", AF_VSOCK, 0, Bytes),
+    plain("vsock.buffer-min-size", AF_VSOCK, 1, Bytes),
+    delicate("vsock.buffer-max-size", AF_VSOCK, 2, Bytes),
+    plain("vsock.peer-host-vm-id", AF_VSOCK, 3, Int),
+    plain("vsock.trusted", AF_VSOCK, 5, Int),
+    plain("vsock.connect-timeout-old", AF_VSOCK, 6, Bytes),
+    plain("vsock.connect-timeout", AF_VSOCK, 8, Bytes),
+    // linux/tipc.h. Who joins a group is heard by its members, and hears them.
+    plain("tipc.importance", SOL_TIPC, 127, Int),
+    plain("tipc.src-droppable", SOL_TIPC, 128, Int),
+    plain("tipc.dest-droppable", SOL_TIPC, 129, Int),
+    plain("tipc.conn-timeout", SOL_TIPC, 130, Int),
+    plain("tipc.node-recvq-depth", SOL_TIPC, 131, Int),
+    plain("tipc.sock-recvq-depth", SOL_TIPC, 132, Int),
+    plain("tipc.mcast-broadcast", SOL_TIPC, 133, Bytes),
+    plain("tipc.mcast-replicast", SOL_TIPC, 134, Bytes),
+    delicate("tipc.group-join", SOL_TIPC, 135, Bytes),
+    plain("tipc.group-leave", SOL_TIPC, 136, Bytes),
+    plain("tipc.sock-recvq-used", SOL_TIPC, 137, Int),
+    plain("tipc.nodelay", SOL_TIPC, 138, Int),
+    // linux/rds.h. Memory regions are the host's own memory; the host makes none for a guest.
+    plain("rds.cancel-sent-to", SOL_RDS, 1, Bytes),
+    delicate("rds.get-mr", SOL_RDS, 2, Bytes),
+    delicate("rds.free-mr", SOL_RDS, 3, Bytes),
+    plain("rds.recverr", SOL_RDS, 5, Int),
+    plain("rds.cong-monitor", SOL_RDS, 6, Int),
+    delicate("rds.get-mr-for-dest", SOL_RDS, 7, Bytes),
+    delicate("rds.transport", SOL_RDS, 8, Int),
 ];
 
 /// Names of options whose numbers mean something else on other sockets: Bluetooth's protocols count their levels
@@ -444,6 +483,8 @@ pub(crate) const MEMBERSHIP_OPTIONS: &[OptionName] = &[
     OptionName::new(SOL_PACKET, 1),
     OptionName::new(SOL_PACKET, 2),
 ];
+/// Options that belong to an algorithm's address as a password to a name: who may bind there may set them.
+const OF_ALGORITHMS: &[OptionName] = &[OptionName::new(SOL_ALG, 1), OptionName::new(SOL_ALG, 5)];
 
 /// Longest value that is kept for comparing; a longer one never equals a value that a rule names.
 const LONGEST_VALUE: usize = 256;
@@ -466,6 +507,15 @@ impl OptionName {
         }
         let (level, name) = text.split_once('/')?;
         Some(OptionName::new(level.parse().ok()?, name.parse().ok()?))
+    }
+
+    /// Whether it is always settable on such sockets, unless a deny rule says otherwise. The numbers are other
+    /// options elsewhere.
+    pub(crate) fn needs_no_listing(self, kind: Kind) -> bool {
+        match kind.family {
+            Family::Alg => OF_ALGORITHMS.contains(&self),
+            _ => kind.has_ip_addresses() && (self == NODELAY || self == V6ONLY),
+        }
     }
 
     /// The name that the option has on a socket of this kind: `l2cap.options` where it is `tcp.nodelay`

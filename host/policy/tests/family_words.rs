@@ -152,7 +152,7 @@ fn cases() -> Vec<Case> {
                 },
                 scope: 2,
             }),
-            words: "service=18888 instance=1-9 scope=2",
+            words: "service=18888 instance=1-9 scope=2 node=*",
             message: Vec::new(),
         },
         Case {

@@ -95,6 +95,13 @@ impl PlainOut {
         Ok((pid, uid, gid) == own || (pid, uid, gid) == (0, own.1, own.2))
     }
 
+    /// RDS's control messages are all about memory that others may write to, linux/rds.h; the kernel would
+    /// take the guest's addresses for the host's.
+    fn names_host_memory(&self) -> bool {
+        const SOL_RDS: i32 = 276;
+        matches!(self, PlainOut::Raw { level: SOL_RDS, .. })
+    }
+
     /// The source address that the message is to bear, if this names one: IP_PKTINFO and IPV6_PKTINFO, by
     /// name or by number. `inval` for a structure that is too short.
     fn source(&self) -> Result<Option<IpAddr>, Errno> {
@@ -250,6 +257,12 @@ impl Inner {
                     }
                 }
                 AncillaryOut::Plain(plain) => {
+                    if plain.names_host_memory() {
+                        return Err(self.guest.withhold(
+                            || self.event("send-msg").arguments(plain.kind()),
+                            format_args!("it names memory of the host, which no guest has"),
+                        ));
+                    }
                     if !plain.claims_the_host()? {
                         return Err(self.guest.withhold(
                             || self.event("send-msg").arguments(plain.kind()),

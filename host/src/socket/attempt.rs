@@ -254,6 +254,9 @@ pub(super) fn recv_from(
     message::recv_from(fd, kind, buffer, max, flags)
 }
 
+/// TIPC receives nothing into no room.
+const LEAST: usize = 1;
+
 /// The next message, which stays where it is: its sender, its length, and its first bytes up to `head`.
 pub(super) fn peek(
     _: Reception<'_>,
@@ -262,13 +265,14 @@ pub(super) fn peek(
     head: usize,
 ) -> Result<(Datagram, BytesMut), Errno> {
     let mut bytes = BytesMut::new();
+    let head = head.max(LEAST);
     let next = message::recv_from(fd, kind, &mut bytes, head, MessageFlags::PEEK)?;
     Ok((next, bytes))
 }
 
 /// Takes the next message out of the queue, unread.
 pub(super) fn discard(_: &Permit<op::Receive>, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    match message::recv(fd, &mut BytesMut::new(), 0, MessageFlags::empty()) {
+    match message::recv(fd, &mut BytesMut::new(), LEAST, MessageFlags::empty()) {
         Ok(_) | Err(Errno::AGAIN) => Ok(()),
         Err(errno) => Err(errno),
     }

@@ -263,7 +263,12 @@ impl Inner {
             }
         }
         loop {
-            self.wait(Interest::Writable, deadline).await?;
+            if self.kind.family == Family::Tipc {
+                // It wakes those who wait to read, poll(2) and epoll(7) with nothing but that in mind.
+                self.pause(deadline).await?;
+            } else {
+                self.wait(Interest::Writable, deadline).await?;
+            }
             if let Attempt::Done(()) = self.finish_connect()? {
                 return Ok(());
             }

@@ -15,6 +15,8 @@ use super::{Errno, Failure, Inner, Interest, Outcome, Socket, State, attempt, no
 pub(super) const STREAM_CHUNK: usize = 1 << 20;
 /// A message longer than this is measured (MSG_PEEK) before room is made for it.
 pub(super) const MESSAGE_CHUNK: usize = 1 << 16;
+/// TIPC_MAX_USER_MSG_SIZE, linux/tipc.h.
+const TIPC_MESSAGE: usize = 66_000;
 /// No message is longer, whatever the socket's buffers.
 pub(super) const MESSAGE_LIMIT: usize = 16 << 20;
 /// So many hidden messages in a row, then the other guests of this thread have their turn.
@@ -95,8 +97,11 @@ impl Inner {
 
     /// Whether a send that would block waits for somebody else's queue: poll(2) on a Unix datagram socket
     /// tells of its own buffer alone, and of its peer's queue only where it is connected. Then it reports
-    /// writable all the time, and nothing tells of the queue but time.
+    /// writable all the time, and nothing tells of the queue but time. So it is with RDS and a congested port.
     fn waits_for_a_queue(&self) -> Outcome<bool> {
+        if self.kind.family == Family::Rds {
+            return Ok(true);
+        }
         if self.kind.family != Family::Unix || !self.is_datagram() {
             return Ok(false);
         }
@@ -266,6 +271,10 @@ impl Inner {
     ) -> Outcome<Attempt<u64>> {
         let outcome = match sent {
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
+            // A congested port, rds(7): a send that may wait waits for it.
+            Err(Errno::NOBUFS) if self.kind.family == Family::Rds => {
+                return Ok(Attempt::WouldBlock);
+            }
             sent => sent.map_err(Failure::from),
         };
         self.guest.audit().note(|| {
@@ -442,11 +451,16 @@ impl Inner {
     /// longer than usual is measured first; `None` where none is there yet.
     pub(super) fn room(&self, max: u64) -> Outcome<Option<usize>> {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        if self.kind.socket_type == SocketType::Stream {
+        // An algorithm computes whenever it is read from, peeking or not.
+        if self.kind.socket_type == SocketType::Stream || self.kind.family == Family::Alg {
             return Ok(Some(max.min(STREAM_CHUNK)));
         }
         if max <= MESSAGE_CHUNK {
             return Ok(Some(max));
+        }
+        // It does not tell a message's length, which is limited.
+        if self.kind.family == Family::Tipc {
+            return Ok(Some(max.min(TIPC_MESSAGE)));
         }
         let state = self.may_hear("recv", MessageFlags::empty())?;
         match attempt::peek(self.hearing(&state)?, self.fd(), self.kind, 0) {

@@ -115,7 +115,12 @@ impl Inner {
     /// A socket from outside is judged as if the guest had done what made it.
     fn take_in_socket(&self, fd: OwnedFd) -> Outcome<Handle> {
         self.may_take(DescriptorKind::Socket)?;
-        let (mut facts, state) = super::life::facts_of(fd.as_fd())?;
+        let (mut facts, state) = super::life::facts_of(fd.as_fd()).map_err(|errno| {
+            self.guest.withhold(
+                || self.event("descriptor-receive").arguments("socket"),
+                format_args!("it does not tell what it is bound to: {errno}"),
+            )
+        })?;
         if let Err(errno) = attempt::served(facts.kind) {
             tracing::debug!(kind = %facts.kind, "a socket of a kind without support arrived and was closed");
             return Err(errno.into());

@@ -171,6 +171,7 @@ impl Inner {
         self.begin()?;
         self.check_family(address)?;
         self.settle_dual_stack(address)?;
+        self.check_names()?;
         let permit = self.may_bind(address)?;
         let bound = attempt::bind(&permit, &self.guest, self.kind, self.fd());
         let outcome = bound.as_ref().map(|_| ()).map_err(|failure| *failure);
@@ -183,6 +184,8 @@ impl Inner {
         let file = bound?;
         let local = match &file {
             Some(_) => permit.subject().address.clone(),
+            // The kernel tells the socket's own number, whatever services it has.
+            None if self.kind.family == Family::Tipc => permit.subject().address.clone(),
             None => match life::local_address(self.fd(), self.kind) {
                 // An algorithm's socket does not tell its name.
                 Err(Errno::OPNOTSUPP) => permit.subject().address.clone(),
@@ -193,8 +196,7 @@ impl Inner {
             let mut state = self.state();
             state.bound = file;
             state.facts.local_chosen = chosen(address);
-            state.facts.local = Some(local.clone());
-            state.forget_verdicts();
+            state.bound_to(local.clone());
         }
         if chosen(address)
             && let Err(refused) = self.may_stay_bound(&local)

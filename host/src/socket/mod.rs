@@ -27,6 +27,7 @@ pub(crate) mod names;
 pub(crate) mod option;
 mod readiness;
 mod sys;
+mod tipc;
 mod transfer;
 mod wait;
 

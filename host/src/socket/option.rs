@@ -18,6 +18,7 @@ pub(crate) use super::sys::option::{
     TCP_QUICKACK, TCP_USER_TIMEOUT, UDP_GRO, UDP_SEGMENT,
 };
 use super::sys::vsock;
+use super::tipc::{self, GroupChange};
 use super::{Errno, Inner, Outcome, attempt};
 use crate::audit::Event;
 
@@ -119,6 +120,10 @@ impl Inner {
         }
         self.refuse_addresses(name)?;
         let permit = self.may_set_option(name, value)?;
+        let membership = tipc::membership(self.kind.family, name, value)?;
+        if let Some(membership) = &membership {
+            membership.judge(self)?;
+        }
         let outcome = if name == V6ONLY {
             self.set_v6only(value)
         } else {
@@ -128,6 +133,10 @@ impl Inner {
             let mut state = self.state();
             state.facts.options.remember(name, value);
             state.forget_verdicts();
+            drop(state);
+            if let Some(membership) = membership {
+                membership.done(self);
+            }
         }
         self.guest.audit().note(|| {
             self.option_event("set-option", name)
@@ -143,6 +152,12 @@ impl Inner {
         self.refuse_addresses(name)?;
         let permit = self.may_set_option(name, &[])?;
         let outcome = attempt::set_option_length(&permit, self.fd(), length).map_err(Into::into);
+        if outcome.is_ok()
+            && let Some(membership @ GroupChange::Leave) =
+                tipc::membership(self.kind.family, name, &[])?
+        {
+            membership.done(self);
+        }
         self.guest.audit().note(|| {
             self.option_event("set-option", name)
                 .granted(&permit)

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{Given, Group, Key, Shape, Value, uninspected};
 use crate::address::{Address, write_bytes};
 use crate::kind::{Family, Kind};
+use crate::message::AncillaryKind;
 
 /// sockaddr_alg.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +28,23 @@ impl fmt::Display for AlgAddress {
         write_bytes(f, self.name.as_bytes())
     }
 }
+
+/// ALG_SET_IV, ALG_SET_OP and ALG_SET_AEAD_ASSOCLEN at SOL_ALG: what an operation consists of, and so carried
+/// by the algorithm's grant.
+pub(crate) const ANCILLARY: [AncillaryKind; 3] = [
+    AncillaryKind::Raw {
+        level: 279,
+        kind: 2,
+    },
+    AncillaryKind::Raw {
+        level: 279,
+        kind: 3,
+    },
+    AncillaryKind::Raw {
+        level: 279,
+        kind: 4,
+    },
+];
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Alg],
@@ -55,6 +73,10 @@ fn value(address: &Address, key: &str) -> Option<Value> {
     let Address::Alg(alg) = address else {
         return None;
     };
+    // The kernel reads both up to the first NUL, so that what follows would be judged and never used.
+    if alg.alg_type.contains('\0') || alg.name.contains('\0') {
+        return None;
+    }
     match key {
         "alg-type" => Some(Value::Text(alg.alg_type.clone().into_bytes())),
         "name" => Some(Value::Text(alg.name.clone().into_bytes())),

@@ -16,8 +16,10 @@ mod raw;
 mod tipc;
 mod vsock;
 
+use std::borrow::Cow;
 use std::fmt;
 
+pub(crate) use alg::ANCILLARY as ALG_ANCILLARY;
 pub use alg::AlgAddress;
 pub use bluetooth::{BluetoothAddress, BluetoothDevice};
 pub use can::{CanAddress, CanEndpoint, CanId};
@@ -187,6 +189,7 @@ impl FamilyPattern {
 pub fn unnamed_destination(s: &SocketFacts) -> Option<Address> {
     let inspected = Content::head(s.kind).is_some();
     match (s.kind.family, &s.peer) {
+        _ if s.group.is_some() => s.group.clone(),
         (_, Some(peer)) if inspected => Some(peer.clone()),
         (_, Some(_)) => None,
         (Family::Can, None) => can::unnamed_destination(s),
@@ -233,10 +236,11 @@ impl Membership {
 }
 
 /// Where a message really goes that is sent with this name: some sockets do not look at it.
-pub(crate) fn destination<'a>(s: &'a SocketFacts, named: &'a Address) -> &'a Address {
+pub(crate) fn destination<'a>(s: &'a SocketFacts, named: &'a Address) -> Cow<'a, Address> {
     match s.kind.family {
-        Family::Can => can::destination(s, named),
-        _ => named,
+        Family::Can => Cow::Borrowed(can::destination(s, named)),
+        Family::Tipc => tipc::destination(s, named),
+        _ => Cow::Borrowed(named),
     }
 }
 

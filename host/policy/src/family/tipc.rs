@@ -1,9 +1,11 @@
 //! TIPC: services within a cluster, Documentation/networking/tipc.rst.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::{Given, Group, Key, Shape, Value, uninspected};
 use crate::address::Address;
+use crate::facts::SocketFacts;
 use crate::kind::{Family, Kind};
 
 /// sockaddr_tipc.
@@ -62,8 +64,68 @@ impl fmt::Display for TipcAddress {
     }
 }
 
-/// TIPC_CLUSTER_SCOPE and TIPC_NODE_SCOPE.
+/// TIPC_CLUSTER_SCOPE: what is bound is known in the whole cluster.
+const CLUSTER_SCOPE: i8 = 2;
 const SCOPES: &[(&str, u64)] = &[("cluster", 2), ("node", 3)];
+
+impl TipcAddress {
+    /// All instances of a service: the members of a group of that type.
+    #[must_use]
+    pub fn every_instance(service: u32) -> TipcAddress {
+        TipcAddress {
+            endpoint: TipcEndpoint::Range {
+                service,
+                lower: 0,
+                upper: u32::MAX,
+            },
+            scope: CLUSTER_SCOPE,
+        }
+    }
+
+    /// Whether a bind(2) with it takes a name away instead of giving one: the negative scope of what was
+    /// bound.
+    #[must_use]
+    pub fn withdraws(&self) -> bool {
+        self.scope < 0
+    }
+
+    /// The address where a name's scope means nothing: it is looked up in all that this node knows.
+    pub(crate) fn as_destination(self) -> TipcAddress {
+        TipcAddress {
+            scope: match self.endpoint {
+                TipcEndpoint::Id { .. } => self.scope,
+                TipcEndpoint::Name { .. } | TipcEndpoint::Range { .. } => CLUSTER_SCOPE,
+            },
+            ..self
+        }
+    }
+
+    /// What the kernel makes of a binding's scope: everything but the node's (TIPC_NODE_SCOPE, 3) is the
+    /// cluster's. A negative one withdraws a binding of that scope.
+    fn reach(self) -> u64 {
+        match self.scope.unsigned_abs() {
+            3 => 3,
+            _ => 2,
+        }
+    }
+}
+
+/// Whom a message really goes to: in a group the kernel takes the group's type for the service, whatever
+/// service was named.
+pub(super) fn destination<'a>(s: &SocketFacts, peer: &'a Address) -> Cow<'a, Address> {
+    let (Some(Address::Tipc(group)), Address::Tipc(tipc)) = (&s.group, peer) else {
+        return Cow::Borrowed(peer);
+    };
+    let TipcEndpoint::Range { service: own, .. } = group.endpoint else {
+        return Cow::Borrowed(peer);
+    };
+    let mut member = *tipc;
+    match &mut member.endpoint {
+        TipcEndpoint::Id { .. } => return Cow::Borrowed(peer),
+        TipcEndpoint::Name { service, .. } | TipcEndpoint::Range { service, .. } => *service = own,
+    }
+    Cow::Owned(Address::Tipc(member))
+}
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Tipc],
@@ -94,9 +156,17 @@ pub(crate) static GROUP: Group = Group {
             },
             "[\"node\"]",
         ),
+        Key::address(
+            "node",
+            Shape::Numbers {
+                words: &[],
+                max: u32::MAX as u64,
+            },
+            "[\"0x1001001\"]",
+        ),
     ],
     one_place: false,
-    naming: &["service"],
+    naming: &["service", "node"],
     value,
     inspector: uninspected,
 };
@@ -107,7 +177,7 @@ fn from_keys(_: Kind, given: &Given<'_>) -> Result<Address, &'static str> {
         (instance, last) if instance == last => TipcEndpoint::Name {
             service,
             instance,
-            domain: 0,
+            domain: given.number("node").unwrap_or(0),
         },
         (lower, upper) => TipcEndpoint::Range {
             service,
@@ -126,7 +196,14 @@ fn value(address: &Address, key: &str) -> Option<Value> {
         return None;
     };
     match (key, tipc.endpoint) {
-        ("scope", _) => Some(Value::Number(u64::from(tipc.scope.unsigned_abs()))),
+        ("scope", TipcEndpoint::Id { .. }) => Some(Value::Every(None)),
+        ("scope", _) => Some(Value::Number(tipc.reach())),
+        // A name without a node is looked up on every one.
+        ("node", TipcEndpoint::Id { node, .. }) => Some(Value::Number(u64::from(node))),
+        ("node", TipcEndpoint::Name { domain, .. }) if domain != 0 => {
+            Some(Value::Number(u64::from(domain)))
+        }
+        ("node", _) => Some(Value::Every(None)),
         // One socket of the cluster, whatever services it has: only `*` covers it.
         ("service" | "instance", TipcEndpoint::Id { .. }) => Some(Value::Every(None)),
         ("service", TipcEndpoint::Name { service, .. } | TipcEndpoint::Range { service, .. }) => {

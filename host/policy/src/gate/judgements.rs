@@ -267,6 +267,7 @@ impl Gate {
         let ask = || Ask {
             granted,
             peer: End::Open,
+            further_locals: Cow::Borrowed(&s.further_locals),
             ..Ask::socket(accepting(s.kind), s).with_local(&local, side)
         };
         self.judge_ipv4_form(op::Listen::NAME, s, &local, ask)?;
@@ -348,7 +349,7 @@ impl Gate {
         peer: &Address,
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
-        let peer = family::destination(s, peer);
+        let peer = &*family::destination(s, peer);
         let own_peer = s
             .peer
             .as_ref()
@@ -380,7 +381,7 @@ impl Gate {
         peer: &Address,
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
-        let peer = family::destination(s, peer);
+        let peer = &*family::destination(s, peer);
         let judged = content.destination(peer);
         let ask = Ask::socket(OpSet::REPLY | OpSet::SEND_TO, s)
             .with_destination(&judged)

@@ -9,7 +9,7 @@ use crate::family::Membership;
 use crate::judge::{self, Ask, End, Grant, What};
 use crate::message::{DescriptorKind, DescriptorKinds};
 use crate::model::{OpSet, Policy};
-use crate::option::{ALWAYS_READABLE, MEMBERSHIP_OPTIONS, OptionName, V6ONLY};
+use crate::option::{ALWAYS_READABLE, MEMBERSHIP_OPTIONS, OptionName};
 use crate::permit::{GroupRequest, IoctlName, Operation, Permit, op};
 
 /// The operations that can have made the socket what it is: a rule for others has no say in it.
@@ -74,8 +74,7 @@ impl Gate {
         if MEMBERSHIP_OPTIONS.contains(&option) {
             return Err(self.refuse(op::SetOption::NAME, ask));
         }
-        let ip = s.kind.has_ip_addresses();
-        let verdict = if ip && (option == crate::option::NODELAY || option == V6ONLY) {
+        let verdict = if option.needs_no_listing(s.kind) {
             self.always(op::SetOption::NAME, ask)?
         } else {
             self.judge(op::SetOption::NAME, ask)?

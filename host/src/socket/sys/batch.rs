@@ -6,12 +6,14 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 use bytes::BytesMut;
-use libc::{c_uint, iovec, mmsghdr, socklen_t};
+use libc::{c_int, c_uint, iovec, mmsghdr, socklen_t};
 use sockgate_policy::{Kind, MessageFlags};
 
 use super::address::CAPACITY;
 use super::cmsg::{self, ControlIn};
-use super::message::{ReceivedFlags, control_length, empty_header, receiving, sending};
+use super::message::{
+    ReceivedFlags, control_length, empty_header, receiving, refuses_nosignal, sending,
+};
 use super::{EncodedAddress, Errno, Result, check};
 
 /// Messages that one sendmmsg(2) takes; longer batches are several calls.
@@ -92,16 +94,23 @@ fn send_chunk(
             msg_len: 0,
         });
     }
-    // SAFETY: the first `messages.len()` headers are written, and each pointer in them is null or of a
-    // live object with the length beside it.
-    let sent = check(unsafe {
-        libc::sendmmsg(
-            socket.as_raw_fd(),
-            headers.as_mut_ptr().cast(),
-            messages.len() as c_uint,
-            sending(flags) as _,
-        )
-    })?;
+    let mut send = |flags: c_int| {
+        // SAFETY: the first `messages.len()` headers are written, and each pointer in them is null or of a
+        // live object with the length beside it.
+        check(unsafe {
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                headers.as_mut_ptr().cast(),
+                messages.len() as c_uint,
+                flags as _,
+            )
+        })
+    };
+    let numbers = sending(flags);
+    let sent = match send(numbers) {
+        Err(errno) if refuses_nosignal(socket, errno) => send(numbers & !libc::MSG_NOSIGNAL),
+        sent => sent,
+    }?;
     Ok(sent as usize)
 }
 

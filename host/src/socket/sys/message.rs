@@ -13,7 +13,7 @@ use sockgate_policy::{Family, Kind, MessageFlags};
 
 use super::address::CAPACITY;
 use super::cmsg::{self, Control, ControlIn};
-use super::{EncodedAddress, Result, check_count, kind};
+use super::{EncodedAddress, Errno, Result, check_count, kind, option, qipcrtr};
 
 /// Flags of every send.
 const SENDING: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -53,6 +53,27 @@ fn numbers(flags: MessageFlags) -> c_int {
 /// The flags of a send.
 pub(super) fn sending(flags: MessageFlags) -> c_int {
     numbers(flags) | SENDING
+}
+
+/// Whether a send failed for nothing but MSG_NOSIGNAL, which RDS and QRTR refuse. They raise no signal.
+pub(super) fn refuses_nosignal(socket: BorrowedFd<'_>, errno: Errno) -> bool {
+    matches!(errno, Errno::INVAL | Errno::OPNOTSUPP)
+        && option::get_int(socket, libc::SOL_SOCKET, libc::SO_DOMAIN)
+            .is_ok_and(|domain| matches!(domain, libc::AF_RDS | qipcrtr::AF_QIPCRTR))
+}
+
+/// Sends with the flags of every send and these.
+#[inline]
+fn send_quietly(
+    socket: BorrowedFd<'_>,
+    flags: MessageFlags,
+    send: impl Fn(c_int) -> Result<usize>,
+) -> Result<usize> {
+    let numbers = sending(flags);
+    match send(numbers) {
+        Err(errno) if refuses_nosignal(socket, errno) => send(numbers & !libc::MSG_NOSIGNAL),
+        sent => sent,
+    }
 }
 
 /// The flags of a receive. Where messages have boundaries the kernel is asked for their true length, and
@@ -131,14 +152,11 @@ pub struct Incoming {
 
 /// send(2): bytes taken.
 pub fn send(socket: BorrowedFd<'_>, data: &[u8], flags: MessageFlags) -> Result<usize> {
-    // SAFETY: the pointer and the length are of one live slice.
-    check_count(unsafe {
-        libc::send(
-            socket.as_raw_fd(),
-            data.as_ptr().cast(),
-            data.len(),
-            sending(flags),
-        )
+    send_quietly(socket, flags, |flags| {
+        // SAFETY: the pointer and the length are of one live slice.
+        check_count(unsafe {
+            libc::send(socket.as_raw_fd(), data.as_ptr().cast(), data.len(), flags)
+        })
     })
 }
 
@@ -149,16 +167,18 @@ pub fn send_to(
     flags: MessageFlags,
     to: &EncodedAddress,
 ) -> Result<usize> {
-    // SAFETY: each pointer and its length are of one live object.
-    check_count(unsafe {
-        libc::sendto(
-            socket.as_raw_fd(),
-            data.as_ptr().cast(),
-            data.len(),
-            sending(flags),
-            to.pointer(),
-            to.length(),
-        )
+    send_quietly(socket, flags, |flags| {
+        // SAFETY: each pointer and its length are of one live object.
+        check_count(unsafe {
+            libc::sendto(
+                socket.as_raw_fd(),
+                data.as_ptr().cast(),
+                data.len(),
+                flags,
+                to.pointer(),
+                to.length(),
+            )
+        })
     })
 }
 
@@ -186,9 +206,11 @@ pub fn send_message(
         header.msg_control = control.as_ptr().cast_mut().cast();
         header.msg_controllen = control.len() as _;
     }
-    // SAFETY: every pointer in the header is null or of one live object with the length beside it;
-    // `IoSlice` has the layout of `iovec` (std guarantees it).
-    check_count(unsafe { libc::sendmsg(socket.as_raw_fd(), &header, sending(flags)) })
+    send_quietly(socket, flags, |flags| {
+        // SAFETY: every pointer in the header is null or of one live object with the length beside it;
+        // `IoSlice` has the layout of `iovec` (std guarantees it).
+        check_count(unsafe { libc::sendmsg(socket.as_raw_fd(), &header, flags) })
+    })
 }
 
 /// A header with nothing in it.

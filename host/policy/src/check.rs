@@ -170,7 +170,8 @@ fn shadow(policy: &Policy, clause: &Clause) -> Option<String> {
 }
 
 fn shadows(deny: &Clause, allow: &Clause) -> bool {
-    if deny.uses_only || !deny.ops.contains(allow.ops) || deny.hosts.is_some() {
+    let partly = deny.uses_only || deny.hosts.is_some() || !deny.messages.is_empty();
+    if partly || !deny.ops.contains(allow.ops) {
         return false;
     }
     if !lists_all(&deny.kind.types, &allow.kind.types)

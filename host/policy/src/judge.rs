@@ -299,7 +299,8 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
         let at_local = local.is_some_and(|address| {
             // A wildcard is no reserved address, though its number is.
             let by_class = address.is_wildcard() && pattern.names_classes();
-            pattern.touches(address, explicit_local) && (explicit_local || !by_class)
+            let open = by_class || pattern.leaves_open(address);
+            pattern.touches(address, explicit_local) && (explicit_local || !open)
         });
         at_local || peer.is_some_and(|address| pattern.touches(address, false)) || pattern.is_any()
     });
@@ -456,11 +457,12 @@ fn examine_addresses(
     if let Some(pattern) = &clause.local {
         let covered = match &ask.local {
             End::At(address) => pattern.covers(address, ask.local_side, &mut |_, _| false),
-            End::Unbound if kind.family == Family::Unix => pattern.covers(
-                &crate::model::unbound(Family::Unix),
-                ask.local_side,
-                &mut |_, _| false,
-            ),
+            End::Unbound if matches!(kind.family, Family::Unix | Family::Netlink) => pattern
+                .covers(
+                    &crate::model::unbound(kind.family),
+                    ask.local_side,
+                    &mut |_, _| false,
+                ),
             End::Unbound => pattern.is_any() || pattern.is_of_one_place(),
             End::Open => true,
         };

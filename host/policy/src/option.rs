@@ -18,6 +18,9 @@ const SOL_BLUETOOTH: i32 = 274;
 const SOL_KCM: i32 = 281;
 const SOL_MPTCP: i32 = 284;
 const SOL_SMC: i32 = 286;
+const SOL_CAN_RAW: i32 = 101;
+const SOL_CAN_ISOTP: i32 = 106;
+const SOL_CAN_J1939: i32 = 107;
 
 /// A socket option by Linux's numbers, as getsockopt(2) takes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -317,6 +320,24 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     plain("kcm.recv-disable", SOL_KCM, 1, Int),
     // SMC.
     plain("smc.limit-hs", SOL_SMC, 1, Int),
+    // CAN: linux/can/raw.h, isotp.h, j1939.h. A frame without loopback is hidden from this host's monitors.
+    plain("can-raw.filter", SOL_CAN_RAW, 1, Bytes),
+    plain("can-raw.err-filter", SOL_CAN_RAW, 2, Int),
+    delicate("can-raw.loopback", SOL_CAN_RAW, 3, Int),
+    plain("can-raw.recv-own-msgs", SOL_CAN_RAW, 4, Int),
+    plain("can-raw.fd-frames", SOL_CAN_RAW, 5, Int),
+    plain("can-raw.join-filters", SOL_CAN_RAW, 6, Int),
+    plain("can-raw.xl-frames", SOL_CAN_RAW, 7, Int),
+    delicate("can-raw.xl-vcid-opts", SOL_CAN_RAW, 8, Bytes),
+    plain("can-isotp.opts", SOL_CAN_ISOTP, 1, Bytes),
+    plain("can-isotp.recv-fc", SOL_CAN_ISOTP, 2, Bytes),
+    plain("can-isotp.tx-stmin", SOL_CAN_ISOTP, 3, Int),
+    plain("can-isotp.rx-stmin", SOL_CAN_ISOTP, 4, Int),
+    delicate("can-isotp.ll-opts", SOL_CAN_ISOTP, 5, Bytes),
+    plain("can-j1939.filter", SOL_CAN_J1939, 1, Bytes),
+    delicate("can-j1939.promisc", SOL_CAN_J1939, 2, Int),
+    delicate("can-j1939.send-prio", SOL_CAN_J1939, 3, Int),
+    plain("can-j1939.errqueue", SOL_CAN_J1939, 4, Int),
 ];
 
 /// Names of options whose numbers mean something else on other sockets: Bluetooth's protocols count their levels

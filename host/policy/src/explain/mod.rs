@@ -13,7 +13,7 @@ use crate::family::{self, Content};
 use crate::gate::NoPins;
 use crate::judge::{self, Ask, End, Miss, Query, What};
 use crate::kind::{Family, Kind};
-use crate::load::transport_word;
+use crate::load::{transport, transport_word};
 use crate::model::{AddressPattern, Clause, OpSet, Policy, Side};
 
 impl Query {
@@ -88,14 +88,89 @@ fn main_operation(ops: OpSet) -> &'static str {
     first.unwrap_or(ops).names().next().unwrap_or("connect")
 }
 
+/// Why no line for the operator's shell says what is asked: a guest chooses names, and one that reads as a
+/// pattern, or as more words, would grant more than it asked for.
+fn unsayable(query: &Query) -> Option<&'static str> {
+    let content = query.content.as_deref();
+    if content.is_some_and(|content| content.malformed().is_some()) {
+        return Some("no rule grants a message that cannot be read");
+    }
+    let ends = [query.local.address(), query.peer.address()];
+    let plain = ends.into_iter().flatten().all(is_plain_address)
+        && match &query.what {
+            What::Group(request) => {
+                let interface = request.interface.as_ref();
+                interface.is_none_or(|name| is_plain(name.as_bytes()))
+            }
+            _ => true,
+        };
+    (!plain).then_some("its name is not of plain characters: a rule of the policy file can name it")
+}
+
+fn is_plain_address(address: &Address) -> bool {
+    match address {
+        Address::Unix(UnixAddress::Pathname(name)) => is_plain(name),
+        // `auto` asks for autobind in a rule.
+        Address::Unix(UnixAddress::Abstract(name)) => is_plain(name) && name != b"auto",
+        Address::Can(can) => is_plain_interface(can.interface.as_deref()),
+        Address::Packet(packet) => is_plain_interface(packet.interface.as_deref()),
+        Address::Alg(alg) => [&alg.alg_type, &alg.name]
+            .into_iter()
+            .all(|name| !name.is_empty() && is_plain(name.as_bytes())),
+        _ => true,
+    }
+}
+
+fn is_plain_interface(name: Option<&str>) -> bool {
+    name.is_none_or(|name| !name.is_empty() && is_plain(name.as_bytes()))
+}
+
+/// Whether a name stands for itself in a rule and in a line: no wildcard, no space, no comma but within
+/// parentheses.
+fn is_plain(name: &[u8]) -> bool {
+    let mut depth = 0usize;
+    name.iter().all(|byte| match byte {
+        b'(' => {
+            depth += 1;
+            true
+        }
+        b')' => {
+            let open = depth > 0;
+            depth = depth.saturating_sub(1);
+            open
+        }
+        b',' => depth > 0,
+        byte => byte.is_ascii_alphanumeric() || b"/._:@+-=~%#".contains(byte),
+    }) && depth == 0
+}
+
+/// The protocol of the sockets, where the first word of their line leaves it open. A packet socket's is what
+/// its `ethertype` says.
+fn protocol_word(kind: Kind, transport_word: &str) -> Option<String> {
+    if kind.family == Family::Packet {
+        return None;
+    }
+    let named = transport(transport_word).is_some_and(|sockets| sockets.protocol.is_some());
+    (!named && kind.protocol != 0).then(|| format!("protocol={}", kind.protocol))
+}
+
 /// The rule line that would grant what is asked, as far as one line can.
 fn rule_line(query: &Query) -> Option<String> {
     let mut words: Vec<String> = Vec::new();
     if let Some(kind) = query.kind {
         words.push(transport_word(kind)?);
     }
+    let protocol = query
+        .kind
+        .and_then(|kind| protocol_word(kind, words.first()?));
     match &query.what {
         What::GetOption(_) | What::SetOption(..) => return None,
+        What::Create
+            if query.ops == OpSet::SOCKETPAIR
+                && query.kind.is_some_and(|kind| kind.family != Family::Unix) =>
+        {
+            return None;
+        }
         What::Create if query.ops == OpSet::SOCKETPAIR => words.push("socketpair".to_owned()),
         What::Create => words.push(creating_words(query.kind?)),
         What::Descriptor(kind) => words.push(format!("{} kinds={kind}", main_operation(query.ops))),
@@ -116,6 +191,7 @@ fn rule_line(query: &Query) -> Option<String> {
         What::Hostname(_) => words.push("set-hostname".to_owned()),
         What::Nothing => words.push(address_words(query)),
     }
+    words.extend(protocol);
     if let Some(content) = &query.content {
         words.extend(family::message_words(content));
     }
@@ -160,6 +236,7 @@ fn address_words(query: &Query) -> String {
         let address = match operation {
             "bind" | "listen" => query.local.address(),
             _ if one_place => query.address(),
+            "reply" => None,
             _ => query.peer.address(),
         };
         let words = address.map(|address| family::address_words(kind, address));
@@ -200,6 +277,9 @@ fn address_words(query: &Query) -> String {
 
 /// The operation as a rule for the command line.
 pub(crate) fn grant_line(query: &Query) -> String {
+    if let Some(why) = unsayable(query) {
+        return why.to_owned();
+    }
     match (rule_line(query), &query.what) {
         (Some(line), _) => format!("--allow '{}'", line.replace('\'', "'\\''")),
         (None, What::GetOption(_)) => {
@@ -232,6 +312,9 @@ pub(crate) fn hint(query: &Query, reason: &Reason, policy: &Policy) -> String {
         }
         _ => String::new(),
     };
+    if let Some(why) = unsayable(query) {
+        return format!("{near}{why}");
+    }
     let grant = grant_line(query);
     if grant.starts_with("options") {
         return format!("{near}in the rule that grants the socket, this would grant it: {grant}");

@@ -1,12 +1,12 @@
 //! CAN: raw frames, the broadcast manager, ISO-TP and J1939, Documentation/networking/can.rst.
 
+mod message;
+
 use std::fmt;
 
-use super::{
-    Direction, Given, Group, Inspector, Key, Part, Parts, Shape, Value, interface_or_any,
-    interface_value,
-};
+use super::{Given, Group, Inspector, Key, Shape, Value, interface_or_any, interface_value};
 use crate::address::Address;
+use crate::facts::SocketFacts;
 use crate::kind::{Family, Kind};
 
 /// sockaddr_can: where on the buses, and for ISO-TP and J1939 which ids.
@@ -110,14 +110,15 @@ const EXTENDED_IDS: u32 = 0x1fff_ffff;
 
 impl FrameId {
     /// The `can_id` of a frame. Bits that do not belong to its format do not make it another id: the
-    /// kernel looks at them as they are, so an id with such bits is granted to nobody.
+    /// kernel looks at them as they are, so an id with such bits is granted to nobody. An error frame has
+    /// no format.
     pub(crate) fn of(can_id: u32) -> Option<FrameId> {
         let extended = can_id & EXTENDED != 0;
         let kind = match (can_id & ERROR != 0, can_id & REMOTE != 0) {
-            (true, false) => FrameKind::Error,
+            (true, false) if !extended => FrameKind::Error,
+            (true, _) => return None,
             (false, true) => FrameKind::Remote,
             (false, false) => FrameKind::Data,
-            (true, true) => return None,
         };
         let id = can_id & EXTENDED_IDS;
         if !extended && kind != FrameKind::Error && id > STANDARD_IDS {
@@ -221,9 +222,9 @@ impl FrameIds {
 
     pub(crate) fn covers(&self, frame: FrameId) -> bool {
         self.0.iter().any(|(pattern, mask)| {
-            let same_format =
-                pattern.kind == FrameKind::Error || pattern.extended == frame.extended;
-            pattern.kind == frame.kind && same_format && frame.id & mask == pattern.id
+            pattern.kind == frame.kind
+                && pattern.extended == frame.extended
+                && frame.id & mask == pattern.id
         })
     }
 
@@ -314,6 +315,9 @@ pub(crate) const BCM: u32 = 2;
 pub(crate) const ISOTP: u32 = 6;
 pub(crate) const J1939: u32 = 7;
 
+/// J1939_NO_ADDR, linux/can/j1939.h: everybody.
+const J1939_NO_ADDRESS: u64 = 0xff;
+
 /// The operations of a broadcast manager, linux/can/bcm.h.
 const BCM_OPERATIONS: &[(&str, u64)] = &[
     ("tx-setup", 1),
@@ -357,12 +361,13 @@ pub(crate) static GROUP: Group = Group {
             },
             "[\"0xFECA\"]",
         )
-        .of(&[J1939]),
+        .of(&[J1939])
+        .open_when_bound(),
         Key::address(
             "j1939-address",
             Shape::Numbers {
-                words: &[],
-                max: 0xff,
+                words: &[("broadcast", J1939_NO_ADDRESS)],
+                max: J1939_NO_ADDRESS,
             },
             "[\"0x20\"]",
         )
@@ -411,8 +416,13 @@ fn value(address: &Address, key: &str) -> Option<Value> {
         ("interface", _) => Some(interface_value(can.interface.as_deref())),
         ("isotp", CanEndpoint::IsoTp { rx, tx }) => Some(Value::Pair(rx, tx)),
         ("pgn", CanEndpoint::J1939 { pgn, .. }) => Some(number(pgn.map(u64::from))),
-        ("j1939-address", CanEndpoint::J1939 { address, .. }) => {
-            Some(number(address.map(u64::from)))
+        // Without a name either, it is everybody's: a broadcast, or a socket that has no address of its own.
+        ("j1939-address", CanEndpoint::J1939 { name, address, .. }) => {
+            Some(match (address, name) {
+                (Some(address), _) => Value::Number(address.into()),
+                (None, None) => Value::Every(Some(J1939_NO_ADDRESS)),
+                (None, Some(_)) => Value::Every(None),
+            })
         }
         ("j1939-name", CanEndpoint::J1939 { name, .. }) => Some(number(name)),
         _ => None,
@@ -421,47 +431,54 @@ fn value(address: &Address, key: &str) -> Option<Value> {
 
 fn inspector(kind: Kind) -> Option<&'static Inspector> {
     match kind.protocol {
-        RAW => Some(&FRAMES),
+        RAW => Some(&message::FRAMES),
+        BCM => Some(&message::JOBS),
         _ => None,
     }
 }
 
-/// struct can_frame, canfd_frame and canxl_frame, linux/can.h: the id, and the sizes that tell them apart.
-const CLASSIC_SIZE: usize = 16;
-const FD_SIZE: usize = 72;
-const XL_HEAD: usize = 12;
-const XL_SIZE: usize = XL_HEAD + 2048;
-/// CANXL_XLF, in the flags of an XL frame.
-const XL_FLAG: u8 = 0x80;
-
-static FRAMES: Inspector = Inspector {
-    head: XL_SIZE,
-    read: read_frame,
-};
-
-/// One frame as CAN_RAW sends and gives it.
-fn read_frame(_: Kind, _: Direction, bytes: &[u8]) -> Parts {
-    let Some(id) = bytes.first_chunk::<4>() else {
-        return Parts::Malformed("it is shorter than a CAN frame");
+/// Where a message really goes that is sent with a name. A broadcast manager of one interface and an ISO-TP
+/// channel do not look at the name.
+pub(super) fn destination<'a>(s: &'a SocketFacts, named: &'a Address) -> &'a Address {
+    let own = match s.kind.protocol {
+        BCM => s.peer.as_ref().filter(|peer| !is_any_interface(peer)),
+        ISOTP => s.local.as_ref(),
+        _ => None,
     };
-    let id = u32::from_ne_bytes(*id);
-    // struct canxl_frame: priority (11 bits, with the virtual network's id above), flags, type, length.
-    let is_xl = bytes.len() >= XL_HEAD + 1
-        && bytes.len() != FD_SIZE
-        && bytes.len() != CLASSIC_SIZE
-        && bytes.get(4).is_some_and(|flags| flags & XL_FLAG != 0);
-    let (id, fd, xl) = match bytes.len() {
-        CLASSIC_SIZE => (id, 0, 0),
-        FD_SIZE => (id, 1, 0),
-        length if is_xl && length <= XL_SIZE => (id & STANDARD_IDS, 0, 1),
-        _ => return Parts::Malformed("it has the length of no CAN frame"),
+    own.unwrap_or(named)
+}
+
+/// Where a message goes that is sent without a name, on a socket without a peer: where it is bound. From a
+/// J1939 node it is a broadcast of no parameter group in particular.
+pub(super) fn unnamed_destination(s: &SocketFacts) -> Option<Address> {
+    let Some(Address::Can(local)) = &s.local else {
+        return None;
     };
-    match FrameId::of(id) {
-        Some(frame) => Parts::One(Part::new([
-            ("can-id", Value::Frame(frame)),
-            ("fd", Value::Number(fd)),
-            ("xl", Value::Number(xl)),
-        ])),
-        None => Parts::Malformed("its CAN id is none"),
-    }
+    let endpoint = match local.endpoint {
+        CanEndpoint::J1939 { .. } => CanEndpoint::J1939 {
+            name: None,
+            pgn: None,
+            address: None,
+        },
+        endpoint => endpoint,
+    };
+    Some(Address::Can(CanAddress {
+        interface: local.interface.clone(),
+        endpoint,
+    }))
+}
+
+/// Whose a message is. ISO-TP's say only from which interface they are, and some of a broadcast manager's
+/// not even that: they are of the one channel or interface that the socket has.
+pub(super) fn sender<'a>(s: &'a SocketFacts, named: &'a Address) -> &'a Address {
+    let own = match s.kind.protocol {
+        BCM if is_any_interface(named) => s.peer.as_ref(),
+        ISOTP => s.local.as_ref(),
+        _ => None,
+    };
+    own.unwrap_or(named)
+}
+
+fn is_any_interface(address: &Address) -> bool {
+    matches!(address, Address::Can(can) if can.interface.is_none())
 }

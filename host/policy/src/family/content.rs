@@ -130,14 +130,15 @@ impl Content {
             })
     }
 
-    /// Whether a deny rule touches some part under every of its keys.
+    /// Whether a deny rule touches some part under every of its keys. What cannot be read may hold anything.
     pub(crate) fn touched_by(&self, patterns: &[KeyPattern]) -> bool {
-        self.parts().iter().any(|part| {
-            patterns.iter().all(|pattern| {
-                part.value(pattern.key.name)
-                    .is_some_and(|value| pattern.touches(value))
+        self.malformed().is_some()
+            || self.parts().iter().any(|part| {
+                patterns.iter().all(|pattern| {
+                    part.value(pattern.key.name)
+                        .is_some_and(|value| pattern.touches(value))
+                })
             })
-        })
     }
 
     /// The first part that the patterns do not cover, with the key.
@@ -180,5 +181,5 @@ pub(crate) struct Inspector {
 
 /// Families whose sockets send without a name to where they are bound.
 pub(crate) fn sends_where_bound(family: Family) -> bool {
-    matches!(family, Family::Can | Family::Packet | Family::Bluetooth)
+    matches!(family, Family::Packet | Family::Bluetooth)
 }

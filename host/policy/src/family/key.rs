@@ -52,6 +52,9 @@ pub(crate) struct Key {
     pub(crate) protocols: &'static [u32],
     /// The number that asks the kernel to choose one (in bind).
     pub(crate) chosen: Option<u64>,
+    /// A local address may leave it open: it does not say what the socket can do, and what comes is judged
+    /// message by message.
+    pub(crate) open_when_bound: bool,
     /// As people write it.
     pub(crate) example: &'static str,
 }
@@ -64,6 +67,7 @@ impl Key {
             shape,
             protocols: &[],
             chosen: None,
+            open_when_bound: false,
             example,
         }
     }
@@ -86,14 +90,23 @@ impl Key {
         }
     }
 
+    pub(crate) const fn open_when_bound(self) -> Key {
+        Key {
+            open_when_bound: true,
+            ..self
+        }
+    }
+
     pub(crate) fn applies_to(&self, protocol: u32) -> bool {
         self.protocols.is_empty() || self.protocols.contains(&protocol)
     }
 
-    /// Whether sockets of the kind have the key.
+    /// Whether sockets of the kind have the key. One about messages is had only where messages are looked
+    /// at, so that a rule which writes it never covers what nobody checks.
     pub(crate) fn is_of(&'static self, kind: Kind) -> bool {
         let group = super::group_of(kind);
-        self.applies_to(kind.protocol)
+        let seen = self.about == About::Address || super::Content::head(kind).is_some();
+        seen && self.applies_to(kind.protocol)
             && group.is_some_and(|group| group.keys.iter().any(|key| std::ptr::eq(key, self)))
     }
 
@@ -204,13 +217,25 @@ impl KeyPattern {
         self.unwritten
     }
 
-    /// A key that is written `true` or `false`.
+    /// A key that an allow rule writes `true` or `false`.
     pub(crate) fn flag(key: &'static Key, value: bool) -> KeyPattern {
-        let numbers = match (key.shape, value) {
-            (Shape::Permits, false) => 0..=0,
-            (Shape::Restricts, true) => 1..=1,
-            _ => 0..=1,
-        };
+        KeyPattern::of_flag(
+            key,
+            match (key.shape, value) {
+                (Shape::Permits, false) => 0..=0,
+                (Shape::Restricts, true) => 1..=1,
+                _ => 0..=1,
+            },
+        )
+    }
+
+    /// A key that a deny rule writes `true` or `false`: it is about messages that have this, or have not.
+    pub(crate) fn denied_flag(key: &'static Key, value: bool) -> KeyPattern {
+        let number = u64::from(value);
+        KeyPattern::of_flag(key, number..=number)
+    }
+
+    fn of_flag(key: &'static Key, numbers: RangeInclusive<u64>) -> KeyPattern {
         KeyPattern {
             key,
             unwritten: false,
@@ -236,7 +261,12 @@ impl KeyPattern {
         let matcher = match key.shape {
             Shape::Names => {
                 for item in &list.items {
-                    match NamePattern::parse(&item.value) {
+                    // No such name is a path, so that this is every name.
+                    let pattern = match item.value.as_str() {
+                        "*" => "**",
+                        pattern => pattern,
+                    };
+                    match NamePattern::parse(pattern) {
                         Ok(name) => names.push(name),
                         Err(problem) => faults.push(Fault::new(
                             item.at.clone(),
@@ -306,7 +336,11 @@ impl KeyPattern {
             (Matcher::Names(names), Value::Text(text)) => {
                 names.iter().any(|name| name.matches(text))
             }
-            (Matcher::Numbers(ranges), Value::Number(number) | Value::Every(Some(number))) => {
+            // A range that happens to hold its number does not mean all there are.
+            (Matcher::Numbers(ranges), Value::Every(Some(number))) => {
+                self.is_any() || ranges.contains(&(*number..=*number))
+            }
+            (Matcher::Numbers(ranges), Value::Number(number)) => {
                 let holds = |number: &u64| ranges.iter().any(|range| range.contains(number));
                 let chosen = self.key.chosen.filter(|_| side == Side::LocalChosen);
                 holds(number) || chosen.is_some_and(|chosen| holds(&chosen))
@@ -318,7 +352,9 @@ impl KeyPattern {
             (Matcher::Pairs(pairs), Value::Pair(rx, tx)) => {
                 pairs.iter().any(|pair| pair.matches(*rx, *tx))
             }
-            (_, Value::Every(_)) => self.is_any(),
+            (_, Value::Every(_)) => {
+                self.is_any() || (self.key.open_when_bound && side != Side::Peer)
+            }
             _ => false,
         }
     }
@@ -327,9 +363,10 @@ impl KeyPattern {
     pub(crate) fn touches(&self, value: &Value) -> bool {
         match (&self.matcher, value) {
             (_, Value::Every(_)) => true,
-            (Matcher::Numbers(ranges), Value::Range(first, last)) => ranges
+            // A guest may write it backwards.
+            (Matcher::Numbers(ranges), Value::Range(one, other)) => ranges
                 .iter()
-                .any(|range| range.start() <= last && first <= range.end()),
+                .any(|range| range.start() <= one.max(other) && one.min(other) <= range.end()),
             (Matcher::Frames(frames), Value::Frame(frame)) => frames.touches(*frame),
             _ => self.covers(value, Side::Peer),
         }

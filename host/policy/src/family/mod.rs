@@ -140,6 +140,14 @@ impl FamilyPattern {
         })
     }
 
+    /// Whether the address leaves something open that the pattern names, which a local address may.
+    pub(crate) fn leaves_open(&self, local: &Address) -> bool {
+        self.keys.iter().any(|pattern| {
+            pattern.key.open_when_bound
+                && (self.group.value)(local, pattern.key.name) == Some(Value::Every(None))
+        })
+    }
+
     /// Whether every address is covered.
     pub(crate) fn is_any(&self) -> bool {
         self.keys.iter().all(KeyPattern::is_any)
@@ -155,6 +163,7 @@ pub fn unnamed_destination(s: &SocketFacts) -> Option<Address> {
     match (s.kind.family, &s.peer) {
         (_, Some(peer)) if inspected => Some(peer.clone()),
         (_, Some(_)) => None,
+        (Family::Can, None) => can::unnamed_destination(s),
         (Family::Netlink, None) => Some(Address::Netlink(NetlinkAddress { pid: 0, groups: 0 })),
         (family, None)
             if content::sends_where_bound(family) && s.origin == crate::Origin::Socket =>
@@ -162,6 +171,22 @@ pub fn unnamed_destination(s: &SocketFacts) -> Option<Address> {
             s.local.clone()
         }
         (_, None) => None,
+    }
+}
+
+/// Where a message really goes that is sent with this name: some sockets do not look at it.
+pub(crate) fn destination<'a>(s: &'a SocketFacts, named: &'a Address) -> &'a Address {
+    match s.kind.family {
+        Family::Can => can::destination(s, named),
+        _ => named,
+    }
+}
+
+/// Whose a message is that came with this name: some sockets' names leave out what their one peer is.
+pub(crate) fn sender<'a>(s: &'a SocketFacts, named: &'a Address) -> &'a Address {
+    match s.kind.family {
+        Family::Can => can::sender(s, named),
+        _ => named,
     }
 }
 
@@ -191,10 +216,14 @@ pub(crate) fn example_words(kind: Kind) -> String {
     words.join(" ")
 }
 
+/// A line for the shell names what so many parts of a message hold; a guest may write thousands.
+const HINTED_PARTS: usize = 32;
+
 /// The words of `--allow` that let a message through, such as `can-id=0x123 fd=true`.
 pub(crate) fn message_words(content: &Content) -> Vec<String> {
     let mut words: Vec<(&'static str, Vec<String>)> = Vec::new();
-    for (key, value) in content.parts().iter().flat_map(Part::values) {
+    let parts = content.parts().iter().take(HINTED_PARTS);
+    for (key, value) in parts.flat_map(Part::values) {
         let Some(key) = keys().find(|known| known.name == key) else {
             continue;
         };

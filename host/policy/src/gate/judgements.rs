@@ -6,7 +6,7 @@ use super::{Gate, Verdict};
 use crate::address::{Address, UnixAddress};
 use crate::denial::Denial;
 use crate::facts::{AdoptedState, Origin, SocketFacts};
-use crate::family::Content;
+use crate::family::{self, Content};
 use crate::judge::{Ask, End, What};
 use crate::kind::{Family, Kind};
 use crate::model::{OpSet, Side, unbound, whole_place};
@@ -108,9 +108,13 @@ impl Gate {
     /// socketpair(2).
     ///
     /// # Errors
-    /// No rule grants `socketpair` for the kind, or a deny rule forbids it.
+    /// No rule grants `socketpair` for the kind, or a deny rule forbids it; or it is no kind of Unix sockets.
     pub fn pair(&self, kind: Kind) -> Result<Permit<op::Pair>, Denial> {
         let ask = Ask::kind(OpSet::SOCKETPAIR, kind);
+        if kind.family != Family::Unix {
+            // The ends of other families' pairs have addresses, at which strangers reach them (TIPC).
+            return Err(self.refuse(op::Pair::NAME, ask));
+        }
         Ok(self.judge(op::Pair::NAME, ask)?.bare_permit(kind))
     }
 
@@ -321,13 +325,14 @@ impl Gate {
         peer: &Address,
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
+        let peer = family::destination(s, peer);
         let own_peer = s
             .peer
             .as_ref()
             .is_some_and(|own| own.canonical_destination() == peer.canonical_destination());
         let ops = OpSet::SEND_TO | own(s, own_peer);
         let ask = Ask {
-            denied_by: OpSet::SEND_TO,
+            denied_by: ops,
             granted: false,
             ..Ask::socket(ops, s).with_destination(peer).holding(content)
         };
@@ -349,6 +354,7 @@ impl Gate {
         peer: &Address,
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
+        let peer = family::destination(s, peer);
         let ask = Ask::socket(OpSet::REPLY | OpSet::SEND_TO, s)
             .with_destination(peer)
             .holding(content);
@@ -410,6 +416,7 @@ impl Gate {
         sender: &Address,
         content: &Content,
     ) -> Result<Permit<op::ReceiveFrom>, Denial> {
+        let sender = family::sender(s, sender);
         let own_peer = s
             .peer
             .as_ref()

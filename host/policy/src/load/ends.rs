@@ -328,6 +328,7 @@ pub(crate) fn pattern(
             .map(|list| ports(list, faults)),
         unix: unix_pattern(ends, base, faults),
         family: group.and_then(|group| family::address(group, ends, rule, top, faults)),
+        both_ends: top && group.is_some_and(|group| group.one_place),
     };
     let given = compiled.any
         || compiled.ip.is_some()

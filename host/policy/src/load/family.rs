@@ -62,9 +62,10 @@ fn written<'r>(
     shared.chain(own)
 }
 
-fn read(key: &'static Key, word: &Word, faults: &mut Vec<Fault>) -> KeyPattern {
+fn read(key: &'static Key, word: &Word, deny: bool, faults: &mut Vec<Fault>) -> KeyPattern {
     match word {
         Word::List(list) => KeyPattern::read(key, list, faults),
+        Word::Flag(flag) if deny => KeyPattern::denied_flag(key, flag.value),
         Word::Flag(flag) => KeyPattern::flag(key, flag.value),
     }
 }
@@ -79,7 +80,7 @@ pub(crate) fn address(
 ) -> Option<FamilyPattern> {
     let keys: Vec<KeyPattern> = written(group, ends, rule, top)
         .filter(|(key, _)| key.about == About::Address)
-        .map(|(key, word)| read(key, &word, faults))
+        .map(|(key, word)| read(key, &word, rule.deny, faults))
         .collect();
     (!keys.is_empty()).then_some(FamilyPattern { group, keys })
 }
@@ -90,7 +91,7 @@ pub(crate) fn messages(rule: &Rule, scope: Scope<'_>, faults: &mut Vec<Fault>) -
     if let Some(group) = scope.group() {
         let keys =
             written(group, &rule.top, rule, true).filter(|(key, _)| key.about == About::Message);
-        patterns.extend(keys.map(|(key, word)| read(key, &word, faults)));
+        patterns.extend(keys.map(|(key, word)| read(key, &word, rule.deny, faults)));
     }
     if rule.deny {
         return patterns;

@@ -238,12 +238,21 @@ impl Iterator for Words<'_> {
     }
 }
 
-/// Divides a word at its commas, keeping the places.
+/// Divides a word at its commas, keeping the places. Those within parentheses belong to a name, such as an
+/// algorithm's: `authenc(hmac(sha1),cbc(aes))`.
 fn divide(text: &Text) -> Listing {
     let mut start = text.at.as_ref().map_or(0, |at| at.start);
+    let mut depth = 0usize;
     let items = text
         .value
-        .split(',')
+        .split(|character| {
+            match character {
+                '(' => depth += 1,
+                ')' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            character == ',' && depth == 0
+        })
         .map(|part| {
             let at = text.at.as_ref().map(|_| start..start + part.len());
             start += part.len() + 1;
@@ -395,6 +404,7 @@ const LINE_KEYS: &[&str] = &[
     "replace-stale",
     "class",
     "port",
+    "protocol",
     "id",
 ];
 
@@ -436,19 +446,41 @@ fn key_value(word: &Text, rule: &mut Rule, faults: &mut Vec<Fault>) {
         "mode" => return rule.mode = Some(value),
         "id" => return rule.id = Some(value),
         "replace-stale" => {
-            rule.replace_stale = Some(Flag {
-                value: value.value == "true",
-                at: value.at,
-            });
+            rule.replace_stale = flag(key, &value, faults);
             return;
         }
         "port" => {
             rule.top.at.clone_from(&word.at);
             &mut rule.top.port
         }
+        "protocol" if rule.protocol.is_some() => {
+            faults.push(Fault::new(
+                word.at.clone(),
+                "the transport names the protocol already",
+                "name it once: `inet-raw ... protocol=icmp`",
+            ));
+            return;
+        }
+        "protocol" => &mut rule.protocol,
         _ => return family_key(key, &value, word, rule, faults),
     };
     *list = Some(divide(&value));
+}
+
+/// Reads `true` or `false`; another word would be taken for the one that grants more.
+fn flag(name: &str, value: &Text, faults: &mut Vec<Fault>) -> Option<Flag> {
+    let read = value.value.parse().ok();
+    if read.is_none() {
+        faults.push(Fault::new(
+            value.at.clone(),
+            format!("`{name}={}` is neither true nor false", value.value),
+            format!("write `{name}=true` or `{name}=false`"),
+        ));
+    }
+    read.map(|read| Flag {
+        value: read,
+        at: value.at.clone(),
+    })
 }
 
 /// Reads a key of another family.
@@ -463,10 +495,10 @@ fn family_key(name: &str, value: &Text, word: &Text, rule: &mut Rule, faults: &m
         return faults.push(Fault::new(word.at.clone(), message, suggest(name, known)));
     };
     let read = if key.is_flag() {
-        Word::Flag(Flag {
-            value: value.value == "true",
-            at: value.at.clone(),
-        })
+        let Some(value) = flag(name, value, faults) else {
+            return;
+        };
+        Word::Flag(value)
     } else {
         Word::List(divide(value))
     };

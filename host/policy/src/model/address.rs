@@ -88,14 +88,15 @@ pub(crate) struct AddressPattern {
     pub(crate) unix: Option<UnixPattern>,
     /// What the keys of another family say.
     pub(crate) family: Option<FamilyPattern>,
+    /// It stands at the top of a rule about one place, and so holds for both ends alike.
+    pub(crate) both_ends: bool,
 }
 
 impl AddressPattern {
-    /// Whether it names one place that both ends of a socket are at, such as a bus.
+    /// Whether it names one place that both ends of a socket are at, such as a bus, and nothing that is
+    /// meant for one of them: then what the other end is says where a socket without a name is, too.
     pub(crate) fn is_of_one_place(&self) -> bool {
-        self.family
-            .as_ref()
-            .is_some_and(|family| family.group.one_place)
+        self.both_ends && self.family.is_some()
     }
 
     /// Covers what both cover: the keys at the top of a rule and those of one end.
@@ -106,6 +107,11 @@ impl AddressPattern {
             (own, end) => *own = own.take().or(end),
         }
         self.any &= end.any;
+        self.both_ends = false;
+        // Of another family, and so none that the rule's sockets have: the load says so.
+        self.ip = self.ip.or(end.ip);
+        self.ports = self.ports.or(end.ports);
+        self.unix = self.unix.or(end.unix);
         self
     }
 
@@ -212,6 +218,13 @@ impl AddressPattern {
                 .is_none_or(|ports| ports.iter().any(|range| range.contains(&port)))
     }
 
+    /// Whether a local address leaves something open that is named here, so that it counts where it shows.
+    pub(crate) fn leaves_open(&self, local: &Address) -> bool {
+        self.family
+            .as_ref()
+            .is_some_and(|family| family.leaves_open(local))
+    }
+
     /// Whether IP addresses are named by class.
     pub(crate) fn names_classes(&self) -> bool {
         matches!(self.ip, Some(IpPattern::Classes(_)))
@@ -252,6 +265,10 @@ pub(crate) fn unbound(family: crate::kind::Family) -> Address {
         crate::kind::Family::Inet => Address::Inet(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
         crate::kind::Family::Inet6 => {
             Address::Inet6(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0))
+        }
+        // netlink(7): the kernel names it on its first use, and it hears no group.
+        crate::kind::Family::Netlink => {
+            Address::Netlink(crate::family::NetlinkAddress { pid: 0, groups: 0 })
         }
         crate::kind::Family::Vsock => Address::Vsock(crate::family::VsockAddress {
             cid: crate::family::VSOCK_ANY,

@@ -10,6 +10,7 @@ ROUNDS = 20
 SIZE = 1000
 SERVICE = 0x736F636B
 SOCK_DCCP = 6
+SOL_SCTP, SCTP_RECVRCVINFO, SCTP_SNDINFO, SCTP_RCVINFO = 132, 32, 2, 3
 KINDS = {
     "udplite": (socket.SOCK_DGRAM, 136),
     "mptcp": (socket.SOCK_STREAM, 262),
@@ -55,6 +56,17 @@ def whole(s, kind):
     return data
 
 
+def on_stream(s):
+    """A message and the stream that it came on."""
+    data, ancillary, _, _ = s.recvmsg(2 * SIZE, 100)
+    streams = [
+        struct.unpack_from("@H", value)[0]
+        for level, number, value in ancillary
+        if (level, number) == (SOL_SCTP, SCTP_RCVINFO)
+    ]
+    return (streams or [0])[0], data
+
+
 def serve(kind, address):
     s = made(kind)
     s.bind(address)
@@ -71,21 +83,33 @@ def serve(kind, address):
         connection, peer = s.accept()
         connection.settimeout(PATIENCE)
         say("accepted", peer[0])
+        if kind == "sctp":
+            connection.setsockopt(SOL_SCTP, SCTP_RECVRCVINFO, 1)
         while True:
-            data = whole(connection, kind)
+            stream, data = on_stream(connection) if kind == "sctp" else (0, whole(connection, kind))
             if not data:
                 break
             seen += data
-            connection.sendall(data)
+            if kind == "sctp":
+                # struct sctp_sndinfo: the same stream.
+                info = struct.pack("@HHIIi", stream, 0, 0, 0, 0)
+                connection.sendmsg([data], [(SOL_SCTP, SCTP_SNDINFO, info)])
+            else:
+                connection.sendall(data)
     tell("echoed", seen)
 
 
 def call(kind, address):
     s = made(kind)
-    s.connect(address)
+    many = kind == "sctp-many"
+    if not many:
+        s.connect(address)
     seen = b""
     for turn in range(ROUNDS):
-        s.sendall(message(turn))
+        if many:
+            s.sendto(message(turn), address)
+        else:
+            s.sendall(message(turn))
         back = whole(s, kind)
         if back != message(turn):
             raise SystemExit(f"message {turn} came back as another of {len(back)} bytes")

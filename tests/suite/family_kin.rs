@@ -195,7 +195,7 @@ fn sctp_takes_no_address_by_an_option() -> Result<()> {
             .argument("try")
             .argument(task)
             .argument("127.0.0.1:9")
-            .allow("inet-sctp connect,listen 127.0.0.1 set=sctp.bindx-add,sctp.connectx");
+            .allow("inet-sctp connect 127.0.0.1 set=sctp.bindx-add,sctp.connectx");
         let run = match oracle(Tool::Strace, name) {
             Some(strace) => run.strace(&strace),
             None => run,
@@ -214,5 +214,34 @@ fn sctp_takes_no_address_by_an_option() -> Result<()> {
             "{record:?}"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn no_sctp_message_strays_from_its_address() -> Result<()> {
+    let name = "no_sctp_message_strays_from_its_address";
+    if kernel::has(Need::Sctp, name).is_none() {
+        return Ok(());
+    }
+    let run = GuestRun::new("family_kin")
+        .argument("try")
+        .argument("sendall")
+        .argument("127.0.0.1:9")
+        .allow("inet-sctp listen 127.0.0.1:0")
+        .allow("inet-sctp send-to 127.0.0.1:9 send-ancillary=sctp-info");
+    let run = match oracle(Tool::Strace, name) {
+        Some(strace) => run.strace(&strace),
+        None => run,
+    };
+    let ended = run.finish(patience())?;
+    ensure!(ended.stdout.contains("failed EACCES"), "{}", ended.stdout);
+    made_none(&ended, &["sendmsg", "sendto", "sendmmsg"])?;
+    let record = ended.audit.denied("send-msg")?;
+    ensure!(
+        record
+            .reason()
+            .contains("goes elsewhere than to the address"),
+        "{record:?}"
+    );
     Ok(())
 }

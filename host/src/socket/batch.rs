@@ -5,7 +5,7 @@ use sockgate_policy::{Address, AncillarySet, MessageFlags, Permit, SocketType, o
 
 use super::ancillary::AncillaryIn;
 use super::attempt::{self, Addressee, BatchRoom, Destination, Reception};
-use super::data::{Attempt, MESSAGE_LIMIT, conversation, filled, interest};
+use super::data::{Attempt, MESSAGE_LIMIT, conversation, filled, interest, reception};
 use super::sys::EncodedAddress;
 use super::sys::batch::{BatchHead, BatchScratch, MAXIMUM_COUNT};
 use super::sys::message::ReceivedFlags;
@@ -199,9 +199,10 @@ impl Inner {
             return Ok(Attempt::WouldBlock);
         };
         // The slab is bounded as a whole; a batch of large messages is a batch of fewer.
+        let each = self.room_to_judge(max);
         let room = BatchRoom {
-            count: wanted.count.min((MESSAGE_LIMIT / max.max(1)).max(1)),
-            max: self.room_to_judge(max),
+            count: wanted.count.min((MESSAGE_LIMIT / each.max(1)).max(1)),
+            max: each,
             control: wanted.control,
             flags: wanted.flags,
         };
@@ -227,6 +228,11 @@ impl Inner {
                 heard.collect::<Outcome<_>>()?
             }
         };
+        // What was looked at and not taken would hide what comes behind it for ever.
+        let looked = wanted.flags & (MessageFlags::PEEK | MessageFlags::ERRQUEUE);
+        if looked == MessageFlags::PEEK && heard.iter().all(Option::is_none) && !heard.is_empty() {
+            attempt::discard(reception(&state)?, self.fd())?;
+        }
         drop(state);
         compact(slab, &mut heads, &heard, max);
         let taken = self.batch_in(filled(slab), heads, heard)?;

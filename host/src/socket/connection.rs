@@ -73,7 +73,8 @@ impl Inner {
             return Ok(Attempt::Hidden);
         };
         let accepted = Inner::new(&self.guest, fd, self.facts_of_accepted(&peer), slot);
-        accepted.state().converse = Some(converse);
+        // Where each message is judged by what is in it, there is no verdict on all of them.
+        accepted.state().converse = Some(converse).filter(|_| accepted.inspected.is_none());
         self.guest.audit().note(|| {
             self.event("accept")
                 .address(&peer)
@@ -147,7 +148,7 @@ impl Inner {
         if matches!(outcome, Ok(()) | Err(Failure::Errno(Errno::INPROGRESS))) {
             let mut state = self.state();
             state.facts.peer = Some(permit.subject().address.clone());
-            state.sender = None;
+            state.forget_verdicts();
             self.begin_conversation(&mut state);
         }
         match outcome {
@@ -180,7 +181,7 @@ impl Inner {
         let mut state = self.state();
         state.facts.peer = None;
         state.converse = None;
-        state.sender = None;
+        state.forget_verdicts();
     }
 }
 

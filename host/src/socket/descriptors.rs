@@ -120,7 +120,7 @@ impl Inner {
             tracing::debug!(kind = %facts.kind, "a socket of a kind without support arrived and was closed");
             return Err(errno.into());
         }
-        for (option, value) in present_options(fd.as_fd(), &facts) {
+        for (option, value) in present_options(fd.as_fd(), &facts)? {
             facts.options.remember(option, &value);
         }
         let event = || {
@@ -167,20 +167,18 @@ impl Inner {
 }
 
 /// The options of an arrived socket that are not as a new socket has them, so that a rule has to list
-/// them: passing a socket is no way to an option.
+/// them: passing a socket is no way to an option. An error where no new one can be made to compare with.
 fn present_options(
     fd: BorrowedFd<'_>,
     facts: &sockgate_policy::SocketFacts,
-) -> Vec<(OptionName, Vec<u8>)> {
-    let Ok(fresh) = life::socket(facts.kind) else {
-        return Vec::new();
-    };
-    super::option::WATCHED
+) -> Result<Vec<(OptionName, Vec<u8>)>, Errno> {
+    let fresh = life::socket(facts.kind)?;
+    Ok(super::option::WATCHED
         .iter()
         .filter_map(|name| {
             let present = super::sys::option::get(fd, name.level, name.name, 64).ok()?;
             let usual = super::sys::option::get(fresh.as_fd(), name.level, name.name, 64).ok()?;
             (present != usual).then_some((*name, present))
         })
-        .collect()
+        .collect())
 }

@@ -177,6 +177,7 @@ impl Inner {
             state.bound = file;
             state.facts.local_chosen = chosen(address);
             state.facts.local = Some(local.clone());
+            state.forget_verdicts();
         }
         if chosen(address)
             && let Err(refused) = self.may_stay_bound(&local)

@@ -159,6 +159,17 @@ struct State {
     pending: std::collections::VecDeque<(Arc<Inner>, Address)>,
 }
 
+impl State {
+    /// The facts have changed that the kept verdicts were about: each is asked for anew. The conversation
+    /// stays, which outlives the verdict that began it.
+    fn forget_verdicts(&mut self) {
+        self.receive = None;
+        self.listen = None;
+        self.destination = None;
+        self.sender = None;
+    }
+}
+
 impl Inner {
     fn new(
         guest: &Arc<Guest>,

@@ -82,7 +82,9 @@ impl Inner {
             attempt::set_option(&permit, self.fd(), value).map_err(Into::into)
         };
         if outcome.is_ok() {
-            self.state().facts.options.remember(name, value);
+            let mut state = self.state();
+            state.facts.options.remember(name, value);
+            state.forget_verdicts();
         }
         self.guest.audit().note(|| {
             self.option_event("set-option", name)

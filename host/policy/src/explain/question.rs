@@ -218,8 +218,14 @@ fn on_socket(
     let (keys, rest): (Vec<&String>, Vec<&String>) = rest
         .iter()
         .partition(|word| word.contains('=') && !word.starts_with(['/', '@']));
+    let (protocol, keys): (Vec<&String>, Vec<&String>) = keys
+        .into_iter()
+        .partition(|word| word.starts_with("protocol="));
+    let kind = |address: Option<&Address>| {
+        kind(transport, address).and_then(|kind| with_protocol(kind, protocol.first()))
+    };
     let Given { plain, local, peer } = given(&rest)?;
-    let (named, content) = told(kind(transport, plain.as_ref().or(peer.as_ref()))?, &keys)?;
+    let (named, content) = told(kind(plain.as_ref().or(peer.as_ref()))?, &keys)?;
     let plain = plain.or(named);
     let local_kind = op.intersects(OpSet::LOCAL_KIND);
     let (local, peer) = if local_kind {
@@ -236,7 +242,7 @@ fn on_socket(
             format!("write `{transport} {operation} {}`", example(transport)),
         ));
     }
-    let kind = kind(transport, main.as_ref())?;
+    let kind = kind(main.as_ref())?;
     for address in [&local, &peer].into_iter().flatten() {
         let fits = match address.ip() {
             Some(_) => kind.has_ip_addresses(),
@@ -285,6 +291,20 @@ fn kind(transport: &str, address: Option<&Address>) -> Result<Kind, QuestionErro
             "write `tcp`, `unix-datagram`, `can-raw`, `vsock-stream` ...",
         )
     })
+}
+
+/// The kind with the protocol of a word like `protocol=253`, as rules have it for what has no name.
+fn with_protocol(kind: Kind, word: Option<&&String>) -> Result<Kind, QuestionError> {
+    let Some((_, number)) = word.and_then(|word| word.split_once('=')) else {
+        return Ok(kind);
+    };
+    let protocol = number.parse().map_err(|_| {
+        error(
+            format!("`{number}` is no protocol's number"),
+            "write `protocol=253`, or a transport that names the protocol",
+        )
+    })?;
+    Ok(Kind { protocol, ..kind })
 }
 
 /// The address and the message that the words with a `=` name.

@@ -8,7 +8,7 @@ use crate::denial::Denial;
 use crate::facts::{AdoptedState, Origin, SocketFacts};
 use crate::family::{self, Content};
 use crate::judge::{Ask, End, What};
-use crate::kind::{Family, Kind};
+use crate::kind::{Family, Kind, SocketType};
 use crate::model::{OpSet, Side, unbound, whole_place};
 use crate::permit::{BindTarget, ConnectTarget, Operation, Permit, UnixPlace, op};
 
@@ -85,6 +85,17 @@ fn either(
             Ok(verdict) if verdict.unguarded.is_none() => Ok(verdict),
             _ => first,
         },
+    }
+}
+
+/// Whether the names and options of such a socket tell all that was done with it. Others hear what somebody
+/// else subscribed to (groups of netlink and TIPC, memberships of packet sockets), write headers of their own,
+/// or hold a key.
+fn tells_its_past(kind: Kind) -> bool {
+    match kind.family {
+        Family::Inet | Family::Inet6 => kind.socket_type != SocketType::Raw,
+        Family::Unix | Family::Vsock | Family::Qipcrtr | Family::Rds | Family::Smc => true,
+        _ => false,
     }
 }
 
@@ -476,8 +487,12 @@ impl Gate {
     /// options, as far as the host can read them, belong into [`SocketFacts::options`].
     ///
     /// # Errors
-    /// What made it is not granted; the socket is to be closed.
+    /// What made it is not granted, or is not to be known (raw, packet, CAN, netlink and the like); the socket
+    /// is to be closed.
     pub fn adopt(&self, s: &SocketFacts, state: AdoptedState) -> Result<Adopted, Denial> {
+        if !tells_its_past(s.kind) {
+            return Err(self.refuse("adopt", Ask::socket(OpSet::CREATING, s)));
+        }
         let local = s.local.clone().unwrap_or_else(|| unbound(s.kind.family));
         match state {
             // Neither end has a name: socketpair(2) made it, and so has to be granted.

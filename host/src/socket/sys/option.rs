@@ -97,10 +97,15 @@ pub fn set(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8]) -> R
     Ok(())
 }
 
-/// setsockopt(2) with a length and no value (ALG_SET_AEAD_AUTHSIZE); options with a value answer `fault`.
+/// setsockopt(2) with a length and no value (ALG_SET_AEAD_AUTHSIZE); options with a value answer `fault`. Those
+/// of IPv6 answer it here: the kernel would take the missing value for 0, and switch IPV6_V6ONLY off behind
+/// the policy's back.
 pub fn set_length(socket: BorrowedFd<'_>, level: c_int, name: c_int, length: u32) -> Result<()> {
     if is_unsafe_option(level, name) {
         return Err(Errno::OPNOTSUPP);
+    }
+    if level == IPPROTO_IPV6 {
+        return Err(Errno::FAULT);
     }
     // SAFETY: the kernel finds a null pointer where it looks for a value, and says EFAULT.
     check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, std::ptr::null(), length) })?;
@@ -112,6 +117,8 @@ pub fn set_length(socket: BorrowedFd<'_>, level: c_int, name: c_int, length: u32
 /// guest's word), or since the kernel counts their length in something else than bytes.
 pub fn is_unsafe_option(level: c_int, name: c_int) -> bool {
     const SOL_TCP: c_int = libc::IPPROTO_TCP;
+    const SOL_RAW: c_int = 255;
+    const IPV6_HDRINCL: c_int = 36;
     const SOL_SCTP: c_int = 132;
     const SOL_PACKET: c_int = 263;
     const SOL_XDP: c_int = 283;
@@ -133,6 +140,8 @@ pub fn is_unsafe_option(level: c_int, name: c_int) -> bool {
         }
         // IPv6 has its traffic class among them.
         libc::IPPROTO_IPV6 => matches!(name, 64 | 65 | 68 | 69),
+        // IPV6_HDRINCL under a number that no rule knows it by: packets with headers of their own.
+        SOL_RAW => name == IPV6_HDRINCL,
         // ZEROCOPY_RECEIVE (an address), AO_GET_KEYS (length per element).
         SOL_TCP => matches!(name, 35 | 40),
         // PEELOFF gives a bare descriptor, CONNECTX3 takes an address.

@@ -60,6 +60,19 @@ fn bad_lengths_are_the_kernels_errors() {
 }
 
 #[test]
+fn a_missing_value_is_not_zero_for_ipv6() {
+    let socket = life::socket(kind(Family::Inet6, SocketType::Datagram)).unwrap();
+    let socket = socket.as_fd();
+    for length in [0, 4, u32::MAX] {
+        assert_eq!(
+            set_length(socket, IPPROTO_IPV6, IPV6_V6ONLY, length),
+            Err(Errno::FAULT)
+        );
+    }
+    assert_eq!(get_int(socket, IPPROTO_IPV6, IPV6_V6ONLY), Ok(1));
+}
+
+#[test]
 fn options_with_addresses_or_descriptors_inside_are_refused_before_the_kernel() {
     let socket = tcp();
     let socket = socket.as_fd();
@@ -88,6 +101,7 @@ fn options_with_addresses_or_descriptors_inside_are_refused_before_the_kernel() 
         (IPPROTO_IP, 64),
         (libc::IPPROTO_IPV6, 65),
         (libc::IPPROTO_IPV6, 68),
+        (255, 36),
         (263, 22),
         (283, 4),
     ] {

@@ -396,7 +396,7 @@ fn a_monitor_does_not_manage_controllers() -> Result<()> {
         return Ok(());
     };
     let other = GuestRun::new("hci-monitor")
-        .allow("bluetooth-hci bind,receive device=none channel=control")
+        .allow("bluetooth-hci bind device=none channel=control")
         .finish(patience())?;
     ensure!(!other.status.success(), "{}", other.stdout);
     let denied = other.audit.denied("bind")?;

@@ -206,6 +206,13 @@ impl Kind {
         self.family == Family::Kcm
     }
 
+    /// Whether the kernel goes on sending for the socket by itself: the jobs of CAN's broadcast manager.
+    #[must_use]
+    pub fn works_by_itself(&self) -> bool {
+        const CAN_BCM: u32 = 2;
+        self.family == Family::Can && self.protocol == CAN_BCM
+    }
+
     /// Whether the socket's addresses are IP addresses.
     #[must_use]
     pub fn has_ip_addresses(&self) -> bool {

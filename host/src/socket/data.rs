@@ -341,7 +341,9 @@ impl Inner {
             }
         };
         let source = datagram.source.unwrap_or_else(EncodedAddress::empty);
-        if !self.hears(&mut state, &source, &buffer[start..])? {
+        // The error queue holds what this socket sent itself.
+        let own = flags.contains(MessageFlags::ERRQUEUE);
+        if !own && !self.hears(&mut state, &source, &buffer[start..])? {
             buffer.truncate(start);
             if flags.contains(MessageFlags::PEEK) {
                 attempt::discard(reception(&state)?, self.fd())?;

@@ -173,6 +173,17 @@ impl Inner {
             return;
         }
         let gate = self.guest.gate();
+        let local = state.facts.local.clone().or(state.facts.peer.clone());
+        if self.kind.works_by_itself() && gate.policy().on_reload() == OnReload::Close {
+            // What its jobs send was judged by the former policy, message by message, and is not kept.
+            drop(state);
+            self.retire();
+            self.guest.audit().note(|| {
+                self.listening_event("reload", local)
+                    .withheld(format_args!("its jobs were granted by the former policy"))
+            });
+            return;
+        }
         let lost = if state.listen.is_some() {
             gate.accepting(&state.facts).err()
         } else if state.receive.is_some() {
@@ -180,7 +191,6 @@ impl Inner {
         } else {
             None
         };
-        let local = state.facts.local.clone();
         drop(state);
         if let Some(denial) = lost
             && gate.policy().on_reload() == OnReload::Close

@@ -196,6 +196,11 @@ impl Inner {
         if let Err(errno) = life::shutdown(self.fd(), How::Both) {
             tracing::debug!(socket = self.number, %errno, "a retired socket had nothing to shut down");
         }
+        if self.kind.works_by_itself()
+            && let Err(errno) = life::bury(self.fd())
+        {
+            tracing::warn!(socket = self.number, %errno, "a retired socket could not be closed");
+        }
     }
 
     /// An address of another family is no business of the policy's: the kernel would answer the same.

@@ -138,6 +138,16 @@ pub fn shutdown(socket: BorrowedFd<'_>, how: How) -> Result<()> {
     Ok(())
 }
 
+/// Closes the socket at once and leaves one that can do nothing in its descriptor's place, dup(2): for
+/// sockets that go on working by themselves, on which shutdown(2) ends nothing. A duplicate that somebody else
+/// has keeps it open.
+pub fn bury(socket: BorrowedFd<'_>) -> Result<()> {
+    let (dead, _) = pair(Kind::new(Family::Unix, SocketType::Stream))?;
+    // SAFETY: no pointers; the number stays a descriptor of its owner's.
+    check(unsafe { libc::dup3(dead.as_raw_fd(), socket.as_raw_fd(), libc::O_CLOEXEC) })?;
+    Ok(())
+}
+
 /// getsockname(2)
 pub fn local_address(socket: BorrowedFd<'_>, kind: Kind) -> Result<Address> {
     name(socket, kind, libc::getsockname)

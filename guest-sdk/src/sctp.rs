@@ -186,7 +186,7 @@ impl SctpStream {
         Ok(socket.into())
     }
 
-    /// Sends a message. Policy: the ancillary data `raw` as well.
+    /// Sends a message. Policy: the ancillary data `sctp-info` as well.
     pub fn send(&self, data: &[u8], how: SctpSend) -> io::Result<usize> {
         send(&self.socket, data, how, None)
     }

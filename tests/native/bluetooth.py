@@ -124,8 +124,6 @@ def echo(connection):
 
 def role_up():
     up()
-    # The controllers stay up for as long as somebody wants them.
-    sys.stdin.read()
 
 
 def role_serve(protocol, number, times="1"):
@@ -145,7 +143,6 @@ def role_serve(protocol, number, times="1"):
 def role_call(protocol, number, messages, size):
     """Connects from hci0 to hci1, and compares what comes back with what it sent."""
     own, other = up()
-    sys.stdin.readline()
     caller = of(protocol)
     call(C.bind, caller, name(protocol, own, 0))
     call(C.connect, caller, name(protocol, other, number))
@@ -177,15 +174,30 @@ def role_listen_for(protocol, number, seconds):
     say("somebody came" if came else "nobody came")
 
 
-def role_command(device, *octets):
-    """Sends an HCI command packet through the raw channel."""
-    up()
+def role_version(device):
+    """Asks a controller for its version through the raw channel: the event that answers."""
     raw = socket.socket(AF_BLUETOOTH, socket.SOCK_RAW, BTPROTO_HCI)
+    raw.settimeout(PATIENCE)
+    # struct hci_ufilter: events, of them the one that a command is complete.
+    raw_filter = struct.pack("<IIIHxx", 1 << 4, 1 << 0x0E, 0, 0x1001)
+    raw.setsockopt(0, 2, raw_filter)
     call(C.bind, raw, struct.pack("<HHH", AF_BLUETOOTH, int(device), 0))
-    sys.stdin.readline()
-    raw.send(bytes(int(octet, 16) for octet in octets))
-    say("sent")
-    sys.stdin.readline()
+    raw.send(bytes([1, 0x01, 0x10, 0]))
+    say("answer", raw.recv(260).hex(" "))
+
+
+def role_monitor(seconds):
+    """Prints for so long the commands, events and data of the monitor channel, in hexadecimal."""
+    kinds = {2: "command", 3: "event", 4: "acl sent", 5: "acl received", 6: "sco sent", 7: "sco received"}
+    monitor = socket.socket(AF_BLUETOOTH, socket.SOCK_RAW, BTPROTO_HCI)
+    call(C.bind, monitor, struct.pack("<HHH", AF_BLUETOOTH, 0xFFFF, 2))
+    say("listening")
+    deadline = time.monotonic() + float(seconds)
+    while select.select([monitor], [], [], max(0, deadline - time.monotonic()))[0]:
+        packet = monitor.recv(65541)
+        kind, controller, length = struct.unpack("<HHH", packet[:6])
+        if kind in kinds:
+            say(f"hci{controller}", kinds[kind], packet[6 : 6 + length].hex(" "))
 
 
 if __name__ == "__main__":

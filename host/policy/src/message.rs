@@ -98,6 +98,9 @@ pub enum AncillaryKind {
     /// ALG_SET_OP, ALG_SET_IV and ALG_SET_AEAD_ASSOCLEN: the parameters of a cipher's operation, which an
     /// algorithm's socket always takes.
     Algorithm,
+    /// SCTP_SNDINFO and SCTP_SNDRCV when sent, SCTP_RCVINFO, SCTP_SNDRCV and SCTP_NXTINFO when received, see
+    /// sctp(7): the stream of a message, and how it goes.
+    SctpInfo,
     /// Any other control message, by Linux's numbers.
     Raw {
         /// cmsg_level.
@@ -157,6 +160,11 @@ const ANCILLARY: &[NamedAncillary] = &[
         "algorithm",
         AncillaryKind::Algorithm,
         &[(279, 2), (279, 3), (279, 4)],
+    ),
+    (
+        "sctp-info",
+        AncillaryKind::SctpInfo,
+        &[(132, 1), (132, 2), (132, 3), (132, 4)],
     ),
 ];
 

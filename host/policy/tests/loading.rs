@@ -58,6 +58,7 @@ fn the_example_policies_load_without_a_warning() {
         "pass-a-socket-from",
         "pass-a-socket-to",
         "echo",
+        "hci-monitor",
     ] {
         let file = files
             .iter()

@@ -130,6 +130,7 @@ impl wit::HostSocket for SocketsCtxView<'_> {
 
     async fn bind(&mut self, socket: Handle, address: SocketAddress) -> Result<(), Refusal> {
         let inner = self.socket(&socket)?.inner()?.clone();
+        inner.check_nameable()?;
         // bind(AF_UNSPEC) is INADDR_ANY to some kernels, bind(2): here it is nothing.
         let address = address_from_wit(address)?.ok_or(Errno::AFNOSUPPORT)?;
         Ok(inner.bind(&address)?)

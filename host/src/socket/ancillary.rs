@@ -102,6 +102,37 @@ impl PlainOut {
         matches!(self, PlainOut::Raw { level: SOL_RDS, .. })
     }
 
+    /// Whether it would send elsewhere than to the address that was judged: to every association of a socket
+    /// (SCTP_SENDALL), or to one by its number, sctp(7). `inval` for a structure that is too short.
+    fn strays(&self) -> Result<bool, Errno> {
+        const SCTP: i32 = 132;
+        const SNDRCV: i32 = 1;
+        const SNDINFO: i32 = 2;
+        const SENDALL: u16 = 1 << 6;
+        // struct sctp_sndrcvinfo, struct sctp_sndinfo: where the flags and the association stand.
+        let (flags, association) = match self {
+            PlainOut::Raw {
+                level: SCTP, kind, ..
+            } => match *kind {
+                SNDRCV => (4, 28),
+                SNDINFO => (2, 12),
+                // SCTP_INIT, SCTP_PRINFO, SCTP_AUTHINFO; SCTP_DSTADDRV4 and its kin name more addresses.
+                0 | 5 | 6 => return Ok(false),
+                _ => return Ok(true),
+            },
+            _ => return Ok(false),
+        };
+        let PlainOut::Raw { data, .. } = self else {
+            return Ok(false);
+        };
+        let flags = data.get(flags..flags + 2).ok_or(Errno::INVAL)?;
+        let association = data.get(association..association + 4).ok_or(Errno::INVAL)?;
+        let all = flags
+            .try_into()
+            .is_ok_and(|flags| u16::from_ne_bytes(flags) & SENDALL != 0);
+        Ok(all || association.iter().any(|byte| *byte != 0))
+    }
+
     /// The source address that the message is to bear, if this names one: IP_PKTINFO and IPV6_PKTINFO, by
     /// name or by number. `inval` for a structure that is too short.
     fn source(&self) -> Result<Option<IpAddr>, Errno> {
@@ -267,6 +298,12 @@ impl Inner {
                         return Err(self.guest.withhold(
                             || self.event("send-msg").arguments(plain.kind()),
                             format_args!("these are the credentials of another process"),
+                        ));
+                    }
+                    if plain.strays()? {
+                        return Err(self.guest.withhold(
+                            || self.event("send-msg").arguments(plain.kind()),
+                            format_args!("it goes elsewhere than to the address of the message"),
                         ));
                     }
                     if let Some(source) = plain.source()? {

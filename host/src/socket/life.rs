@@ -187,8 +187,7 @@ impl Inner {
             // The kernel tells the socket's own number, whatever services it has.
             None if self.kind.family == Family::Tipc => permit.subject().address.clone(),
             None => match life::local_address(self.fd(), self.kind) {
-                // An algorithm's socket does not tell its name.
-                Err(Errno::OPNOTSUPP) => permit.subject().address.clone(),
+                Err(errno) if self.tells_no_name(errno) => permit.subject().address.clone(),
                 local => local?,
             },
         };
@@ -283,7 +282,35 @@ impl Inner {
         if let Some(bound @ Address::Unix(_)) = &self.state().facts.local {
             return Ok(bound.clone());
         }
-        Ok(life::local_address(self.fd(), self.kind)?)
+        match life::local_address(self.fd(), self.kind) {
+            Err(errno) if self.tells_no_name(errno) => {
+                self.state().facts.local.clone().ok_or(errno.into())
+            }
+            local => Ok(local?),
+        }
+    }
+
+    /// Whether getsockname(2) fails like this on sockets that have a name and do not tell it: those of
+    /// algorithms, and of the HCI channels that belong to no controller.
+    fn tells_no_name(&self, errno: Errno) -> bool {
+        matches!(
+            (self.kind.family, errno),
+            (Family::Alg, Errno::OPNOTSUPP) | (Family::Bluetooth, Errno::BADFD)
+        )
+    }
+
+    /// Refuses to name a socket that has no use here. An XDP socket is bound to a queue of an interface together
+    /// with memory and rings that its process shares with the kernel, af_xdp.rst; a guest has none of these.
+    pub(crate) fn check_nameable(&self) -> Outcome<()> {
+        if self.kind.family != Family::Xdp {
+            return Ok(());
+        }
+        self.guest.audit().note(|| {
+            self.event("bind").withheld(format_args!(
+                "an XDP socket is bound with rings in memory that it shares with the kernel, which no guest has"
+            ))
+        });
+        Err(Errno::OPNOTSUPP.into())
     }
 
     /// getpeername(2)

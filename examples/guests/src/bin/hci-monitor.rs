@@ -68,10 +68,10 @@ fn watch(mut arguments: Arguments) -> io::Result<()> {
         let Some(packet) = Packet::decode(&buffer[..length]) else {
             return Err(io::Error::other("the kernel gave a packet that was cut"));
         };
-        println!("{packet}");
         if let Some(trace) = &mut trace {
             trace.write(&packet).trying("write the trace")?;
         }
+        println!("{packet}");
     }
     Ok(())
 }

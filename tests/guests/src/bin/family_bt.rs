@@ -17,6 +17,7 @@ use sockgate_guest::{Errno, Family, Protocol, Socket, SocketAddress, SocketType}
 use sockgate_test_guests::{pattern, tell, word, words};
 
 fn main() {
+    println!("@guest");
     if let Err(error) = run() {
         match Errno::of(&error) {
             Some(errno) => println!("failed {}", errno.name()),
@@ -137,6 +138,8 @@ fn send(socket: &Socket, messages: u64, size: u64) -> io::Result<()> {
         whole.extend(message);
     }
     tell("sent", &whole);
+    // What was sent goes out before the connection ends.
+    std::thread::sleep(std::time::Duration::from_secs(1));
     Ok(())
 }
 
@@ -177,7 +180,9 @@ fn options(own: &str, device: &str, number: &str) -> io::Result<()> {
     socket.bind(name("l2cap", own, "0")?)?;
     socket.connect(name("l2cap", device, number)?)?;
     println!("connected");
-    println!("send mtu {}", socket.bluetooth_send_mtu()?);
-    println!("receive mtu {}", socket.bluetooth_receive_mtu()?);
-    call(&socket, 2, 40)
+    let socket = L2capSocket::from(socket);
+    let options = socket.options()?;
+    println!("send mtu {}", options.send_mtu);
+    println!("receive mtu {}", options.receive_mtu);
+    call(socket.as_ref(), 2, 40)
 }

@@ -17,6 +17,7 @@ const ROUNDS: u64 = 20;
 const SIZE: usize = 1000;
 
 fn main() {
+    println!("@guest");
     if let Err(error) = run() {
         match Errno::of(&error) {
             Some(errno) => println!("failed {}", errno.name()),

@@ -158,7 +158,7 @@ fn ipv4_header(bytes: &[u8]) -> Result<Header, &'static str> {
     if header[0] >> 4 != 4 || length > bytes.len() || length < 20 {
         return Err("it does not begin with an IPv4 header");
     }
-    if options.is_some_and(|options| routes_elsewhere(options)) {
+    if options.is_some_and(routes_elsewhere) {
         return Err("its header has a source route");
     }
     Ok(Header {

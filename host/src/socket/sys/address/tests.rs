@@ -336,7 +336,7 @@ fn any_can() -> impl Strategy<Value = (Kind, Address)> {
 fn any_bluetooth() -> impl Strategy<Value = (Kind, Address)> {
     let device = any::<[u8; 6]>();
     let address = prop_oneof![
-        (device.clone(), any::<u8>(), any::<u16>(), any::<u16>()).prop_map(
+        (device, any::<u8>(), any::<u16>(), any::<u16>()).prop_map(
             |(device, address_type, psm, cid)| {
                 let address = BluetoothAddress::L2cap {
                     device,
@@ -347,7 +347,7 @@ fn any_bluetooth() -> impl Strategy<Value = (Kind, Address)> {
                 (BT_L2CAP, address)
             }
         ),
-        (device.clone(), any::<u8>()).prop_map(|(device, channel)| {
+        (device, any::<u8>()).prop_map(|(device, channel)| {
             (BT_RFCOMM, BluetoothAddress::Rfcomm { device, channel })
         }),
         device.prop_map(|device| (BT_SCO, BluetoothAddress::Sco { device })),

@@ -11,7 +11,9 @@ use sockgate_policy::{MessageFlags, SocketType};
 
 use super::address::CAPACITY;
 use super::cmsg::{self, ControlIn};
-use super::message::{ReceivedFlags, control_length, empty_header, receiving, refuses_nosignal, sending};
+use super::message::{
+    ReceivedFlags, control_length, empty_header, receiving, refuses_nosignal, sending,
+};
 use super::{EncodedAddress, Errno, Result, check};
 
 /// Messages that one sendmmsg(2) takes; longer batches are several calls.

@@ -147,12 +147,7 @@ pub fn send(socket: BorrowedFd<'_>, data: &[u8], flags: MessageFlags) -> Result<
     send_quietly(socket, flags, |flags| {
         // SAFETY: the pointer and the length are of one live slice.
         check_count(unsafe {
-            libc::send(
-                socket.as_raw_fd(),
-                data.as_ptr().cast(),
-                data.len(),
-                flags,
-            )
+            libc::send(socket.as_raw_fd(), data.as_ptr().cast(), data.len(), flags)
         })
     })
 }

@@ -1,7 +1,6 @@
 //! Bytes to send, and their hash.
 
-use std::fmt::Write;
-
+use anyhow::Context;
 use sha2::{Digest, Sha256};
 
 /// So many bytes that a seed determines and in which no stretch repeats soon (xorshift64).
@@ -22,12 +21,27 @@ pub fn pattern(seed: u64, length: usize) -> Vec<u8> {
 
 /// SHA-256 in lower-case hexadecimal, as `sha256sum` prints it.
 pub fn sha256(data: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(data) {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    hex(&Sha256::digest(data))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes of hexadecimal digits, with or without a leading `x`.
+///
+/// # Errors
+/// They are not, or not in pairs.
+pub fn from_hex(text: &str) -> anyhow::Result<Vec<u8>> {
+    let digits = text.strip_prefix('x').unwrap_or(text);
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| {
+            let pair = digits.get(at..at + 2).unwrap_or_default();
+            u8::from_str_radix(pair, 16).with_context(|| format!("`{text}` is no bytes"))
+        })
+        .collect()
 }
 
 #[cfg(test)]

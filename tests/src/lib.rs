@@ -36,7 +36,7 @@ mod syscalls;
 mod witness;
 
 pub use audit::{Audit, Record};
-pub use bytes::{pattern, sha256};
+pub use bytes::{from_hex, hex, pattern, sha256};
 pub use guest::{Ended, Guest, GuestRun};
 pub use kernel::{Frames, Kernel, Need, Net};
 pub use native::{Native, agree, told};
@@ -46,6 +46,6 @@ pub use peer::{Peer, tcp_echo, udp_echo, unix_echo};
 pub use place::{TempDir, command_path, folder, guest_path, policy_path, root};
 pub use port::{free_port, has_ipv6};
 pub use skip::{long, patience, skip, timed};
-pub use steps::steps;
+pub use steps::{net_steps, steps};
 pub use syscalls::{Syscall, SyscallLog};
 pub use witness::{door, ear, heard, knocked, made_none, watched};

@@ -1,8 +1,9 @@
-//! Guests that do what a test spells out, step by step: the guest `denial_steps`.
+//! Guests that do what a test spells out, step by step: the guests `denial_steps` and `family_net`.
 
 use anyhow::{Context, Result};
 
 use crate::guest::{Ended, GuestRun};
+use crate::kernel::Net;
 
 /// A guest that takes these steps, one after the other, whatever comes of each. Its steps are described
 /// in `tests/guests/src/bin/denial_steps.rs`; it prints `STEP -> OUTCOME` for each.
@@ -12,6 +13,15 @@ pub fn steps<S: AsRef<str>>(steps: impl IntoIterator<Item = S>) -> GuestRun {
         .fold(GuestRun::new("denial_steps"), |run, step| {
             run.argument(step.as_ref())
         })
+}
+
+/// A guest that takes such steps on netlink, packet and raw IP sockets within the namespace. They are
+/// described in `tests/guests/src/bin/family_net.rs`.
+pub fn net_steps<S: AsRef<str>>(net: &Net, policy: &str, steps: &[S]) -> GuestRun {
+    let run = GuestRun::new("family_net").net(net).policy_text(policy);
+    steps
+        .iter()
+        .fold(run, |run, step| run.argument(step.as_ref()))
 }
 
 impl Ended {

@@ -1,5 +1,7 @@
 //! What the host knows of one socket when it asks for a verdict.
 
+use std::sync::Arc;
+
 use crate::address::Address;
 use crate::kind::Kind;
 use crate::option::OptionsSet;
@@ -42,6 +44,9 @@ pub struct SocketFacts {
     pub granted: bool,
     /// How the socket came to be.
     pub origin: Origin,
+    /// The names of the generic netlink families by their numbers, which the kernel gave out; empty where
+    /// nobody asked it.
+    pub generic_families: Arc<[(u16, String)]>,
 }
 
 impl SocketFacts {
@@ -59,6 +64,7 @@ impl SocketFacts {
             v6only: true,
             granted: false,
             origin: Origin::Socket,
+            generic_families: Arc::default(),
         }
     }
 

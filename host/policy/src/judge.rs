@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use crate::address::Address;
 use crate::denial::Reason;
 use crate::facts::{Origin, SocketFacts};
-use crate::family::{ALG_ANCILLARY, Content};
+use crate::family::{ALG_ANCILLARY, Content, Part, Value};
 use crate::kind::{Family, Kind, SocketType};
 use crate::message::{DescriptorKind, DescriptorKinds};
-use crate::model::{Clause, HostPattern, OpSet, Policy, Side};
-use crate::option::{ALWAYS_READABLE, OptionName, OptionsSet, REUSEADDR};
+use crate::model::{AddressPattern, Clause, HostPattern, OpSet, Policy, Side};
+use crate::option::{ALWAYS_READABLE, HEADER_OPTIONS, OptionName, OptionsSet, REUSEADDR};
 use crate::permit::{Cargo, GroupRequest, RuleId, UnixPlace};
 
 /// What an operation is about besides a socket and its addresses.
@@ -25,6 +25,8 @@ pub(crate) enum What {
     Host(Arc<str>),
     Ip(IpAddr),
     Group(GroupRequest),
+    /// A membership by option that keys of the socket's family speak of.
+    Membership(OptionName, Part),
     Ioctl(Arc<str>),
     Descriptor(DescriptorKind),
     Hostname(Vec<u8>),
@@ -241,6 +243,9 @@ fn forbids(clause: &Clause, ask: &Ask<'_>) -> bool {
         return false;
     }
     match ask.kind {
+        Some(kind) if let What::Membership(_, part) = &ask.what => {
+            denies_socket(clause, kind) && touches_membership(clause, part)
+        }
         Some(kind) => touches_socket(clause, kind, ask) && is_about(clause, ask, true),
         None => {
             let socket_keys = !clause.kind.is_any()
@@ -272,6 +277,37 @@ fn denies_option(clause: &Clause, ask: &Ask<'_>) -> bool {
     listed && touches_socket(clause, kind, ask)
 }
 
+/// Whether a deny rule is about sockets of the kind.
+fn denies_socket(clause: &Clause, kind: Kind) -> bool {
+    clause.kind.denies_family(kind.family) && clause.kind.denies(kind) && clause.keys_apply(kind)
+}
+
+/// Whether a deny rule touches what a membership would bring, under all of its keys.
+fn touches_membership(clause: &Clause, part: &Part) -> bool {
+    let ends = [&clause.either, &clause.local, &clause.peer];
+    ends.into_iter()
+        .flatten()
+        .flat_map(AddressPattern::family_keys)
+        .chain(&clause.messages)
+        .all(|pattern| {
+            part.value(pattern.key.name)
+                .is_some_and(|value| pattern.touches(value))
+        })
+}
+
+/// Whether an allow rule covers what a membership brings.
+fn covers_membership(clause: &Clause, part: &Part) -> bool {
+    clause
+        .local
+        .iter()
+        .flat_map(AddressPattern::family_keys)
+        .chain(&clause.messages)
+        .all(|pattern| {
+            part.value(pattern.key.name)
+                .is_none_or(|value| pattern.covers(value, Side::Local))
+        })
+}
+
 /// Whether a deny rule's kind and addresses touch the socket of the question. What is not known yet is
 /// not touched: it is judged once it is known.
 fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
@@ -297,8 +333,13 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
         Some(address) => pattern.touches(address, true),
         None => pattern.is_any(),
     });
+    let touches_peer = |pattern: &AddressPattern, address: &Address| {
+        let content = ask.content.as_deref();
+        pattern.touches(address, false)
+            || content.is_some_and(|content| pattern.touches_message(address, content))
+    };
     let peer_touched = clause.peer.as_ref().is_none_or(|pattern| match peer {
-        Some(address) => pattern.touches(address, false),
+        Some(address) => touches_peer(pattern, address),
         None => pattern.is_any(),
     });
     let either_touched = clause.either.as_ref().is_none_or(|pattern| {
@@ -308,7 +349,7 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
             let open = by_class || pattern.leaves_open(address);
             pattern.touches(address, explicit_local) && (explicit_local || !open)
         });
-        at_local || peer.is_some_and(|address| pattern.touches(address, false)) || pattern.is_any()
+        at_local || peer.is_some_and(|address| touches_peer(pattern, address)) || pattern.is_any()
     });
     local_touched && peer_touched && either_touched
 }
@@ -337,6 +378,7 @@ fn is_about(clause: &Clause, ask: &Ask<'_>, deny: bool) -> bool {
                 }
             }),
         What::Group(request) => clause.groups.covers(request, deny),
+        What::Membership(_, part) => covers_membership(clause, part),
         What::Ioctl(name) => {
             (deny && clause.ioctls.is_empty())
                 || clause.ioctls.iter().any(|known| **known == **name)
@@ -349,7 +391,17 @@ fn is_about(clause: &Clause, ask: &Ask<'_>, deny: bool) -> bool {
 fn lists_option(clause: &Clause, ask: &Ask<'_>, option: OptionName, value: Option<&[u8]>) -> bool {
     needs_no_listing(ask, option)
         || (option == REUSEADDR && clause.ops.contains(OpSet::LISTEN))
+        || (HEADER_OPTIONS.contains(&option) && includes_headers(clause))
         || clause.options.set.cover_set(option, value, false)
+}
+
+/// Whether the rule says `header-include = true`, which carries the options that switch it on.
+fn includes_headers(clause: &Clause) -> bool {
+    let included = Value::Number(1);
+    let mut patterns = clause.messages.iter();
+    patterns.any(|pattern| {
+        pattern.key.name == "header-include" && pattern.covers(&included, Side::Peer)
+    })
 }
 
 fn needs_no_listing(ask: &Ask<'_>, option: OptionName) -> bool {
@@ -367,7 +419,8 @@ pub(crate) fn unlisted_option(clause: &Clause, ask: &Ask<'_>) -> Option<OptionNa
     ask.options
         .iter()
         .find(|(option, value)| {
-            let carried = stream && *option == REUSEADDR && clause.ops.contains(OpSet::LISTEN);
+            let carried = (stream && *option == REUSEADDR && clause.ops.contains(OpSet::LISTEN))
+                || (HEADER_OPTIONS.contains(option) && includes_headers(clause));
             !needs_no_listing(ask, *option)
                 && !carried
                 && !clause.options.set.cover_set(*option, *value, false)
@@ -474,10 +527,15 @@ fn examine_addresses(
             return Err(Miss::Local);
         }
     }
-    if let Some(content) = &ask.content
-        && !content.covered_by(&clause.messages)
-    {
-        return Err(Miss::Message);
+    if let Some(content) = &ask.content {
+        // What a message says of itself has to be covered where an address says it as well.
+        let address_keys = clause
+            .peer
+            .as_ref()
+            .map_or(&[][..], |peer| peer.family_keys());
+        if !content.covered_by(&clause.messages) || !content.covered_by(address_keys) {
+            return Err(Miss::Message);
+        }
     }
     Ok(if ask.expired_pins { None } else { expires })
 }

@@ -40,8 +40,8 @@ pub use explain::{Candidate, Explanation, Question, QuestionError};
 pub use facts::{AdoptedState, Origin, SocketFacts};
 pub use family::{
     AlgAddress, BluetoothAddress, BluetoothDevice, CanAddress, CanEndpoint, CanId, Content,
-    NetlinkAddress, PacketAddress, QipcrtrAddress, TipcAddress, TipcEndpoint, VSOCK_ANY,
-    VsockAddress, unnamed_destination,
+    Membership, NetlinkAddress, PacketAddress, QipcrtrAddress, TipcAddress, TipcEndpoint,
+    VSOCK_ANY, VsockAddress, unnamed_destination,
 };
 pub use gate::{Adopted, BufferSlot, Gate, LimitReached, SocketSlot};
 pub use kind::{Family, Kind, SocketType};

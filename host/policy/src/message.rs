@@ -93,6 +93,8 @@ pub enum AncillaryKind {
     SegmentSize,
     /// SCM_TXTIME.
     TxTime,
+    /// PACKET_AUXDATA, packet(7).
+    PacketAuxdata,
     /// ALG_SET_OP, ALG_SET_IV and ALG_SET_AEAD_ASSOCLEN: the parameters of a cipher's operation, which an
     /// algorithm's socket always takes.
     Algorithm,
@@ -150,6 +152,7 @@ const ANCILLARY: &[NamedAncillary] = &[
         &[(17, 103), (17, 104)],
     ),
     ("txtime", AncillaryKind::TxTime, &[(1, 61)]),
+    ("packet-auxdata", AncillaryKind::PacketAuxdata, &[(263, 8)]),
     (
         "algorithm",
         AncillaryKind::Algorithm,

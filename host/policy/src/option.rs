@@ -10,6 +10,10 @@ const SOL_IP: i32 = 0;
 const SOL_TCP: i32 = 6;
 const SOL_UDP: i32 = 17;
 const SOL_IPV6: i32 = 41;
+const SOL_ICMPV6: i32 = 58;
+const SOL_RAW: i32 = 255;
+const SOL_PACKET: i32 = 263;
+const SOL_NETLINK: i32 = 270;
 const SOL_RFCOMM: i32 = 18;
 /// AF_VSOCK's options have the family's number for a level, vsock(7).
 const AF_VSOCK: i32 = 40;
@@ -248,6 +252,46 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     delicate("ipv6.unicast-if", SOL_IPV6, 76, Int),
     plain("ipv6.recvfragsize", SOL_IPV6, 77, Int),
     delicate("ipv6.freebind", SOL_IPV6, 78, Int),
+    // Raw IP sockets, raw(7), RFC 3542. IPV6_CHECKSUM writes into what was judged; under the level of raw
+    // sockets, where ICMPv6 has it too, it has no name.
+    delicate("ipv6.checksum", SOL_IPV6, 7, Int),
+    delicate("ipv6.hdrincl", SOL_IPV6, 36, Int),
+    plain("icmpv6.filter", SOL_ICMPV6, 1, Bytes),
+    plain("icmp.filter", SOL_RAW, 1, Bytes),
+    // Packet sockets, packet(7). Memberships go by the keys `interface` and `promiscuous`.
+    delicate("packet.add-membership", SOL_PACKET, 1, Bytes),
+    delicate("packet.drop-membership", SOL_PACKET, 2, Bytes),
+    delicate("packet.rx-ring", SOL_PACKET, 5, Bytes),
+    plain("packet.statistics", SOL_PACKET, 6, Bytes),
+    plain("packet.copy-thresh", SOL_PACKET, 7, Int),
+    plain("packet.auxdata", SOL_PACKET, 8, Int),
+    plain("packet.origdev", SOL_PACKET, 9, Int),
+    delicate("packet.version", SOL_PACKET, 10, Int),
+    delicate("packet.reserve", SOL_PACKET, 12, Int),
+    delicate("packet.tx-ring", SOL_PACKET, 13, Bytes),
+    delicate("packet.loss", SOL_PACKET, 14, Int),
+    delicate("packet.vnet-hdr", SOL_PACKET, 15, Int),
+    delicate("packet.tx-timestamp", SOL_PACKET, 16, Int),
+    plain("packet.timestamp", SOL_PACKET, 17, Int),
+    delicate("packet.fanout", SOL_PACKET, 18, Int),
+    delicate("packet.tx-has-off", SOL_PACKET, 19, Int),
+    delicate("packet.qdisc-bypass", SOL_PACKET, 20, Int),
+    delicate("packet.fanout-data", SOL_PACKET, 22, Bytes),
+    plain("packet.ignore-outgoing", SOL_PACKET, 23, Int),
+    delicate("packet.vnet-hdr-size", SOL_PACKET, 24, Int),
+    // Netlink, netlink(7). Memberships go by the key `groups`.
+    delicate("netlink.add-membership", SOL_NETLINK, 1, Int),
+    delicate("netlink.drop-membership", SOL_NETLINK, 2, Int),
+    plain("netlink.pktinfo", SOL_NETLINK, 3, Int),
+    plain("netlink.broadcast-error", SOL_NETLINK, 4, Int),
+    plain("netlink.no-enobufs", SOL_NETLINK, 5, Int),
+    delicate("netlink.rx-ring", SOL_NETLINK, 6, Bytes),
+    delicate("netlink.tx-ring", SOL_NETLINK, 7, Bytes),
+    delicate("netlink.listen-all-nsid", SOL_NETLINK, 8, Int),
+    plain("netlink.list-memberships", SOL_NETLINK, 9, Bytes),
+    plain("netlink.cap-ack", SOL_NETLINK, 10, Int),
+    plain("netlink.ext-ack", SOL_NETLINK, 11, Int),
+    plain("netlink.get-strict-check", SOL_NETLINK, 12, Int),
     // Bluetooth, BlueZ's lib/bluetooth.h; see `HOMONYMS` for the levels of its protocols.
     plain("bt.security", SOL_BLUETOOTH, 4, Bytes),
     plain("bt.defer-setup", SOL_BLUETOOTH, 7, Int),
@@ -427,6 +471,18 @@ pub(crate) const NODELAY: OptionName = OptionName::new(SOL_TCP, 1);
 /// IPV6_V6ONLY: its effect is judged with the local address, see `Gate::dual_stack`.
 pub(crate) const V6ONLY: OptionName = OptionName::new(SOL_IPV6, 26);
 
+/// IP_HDRINCL and IPV6_HDRINCL, which `header-include = true` carries.
+pub(crate) const IP_HDRINCL: OptionName = OptionName::new(SOL_IP, 3);
+pub(crate) const IPV6_HDRINCL: OptionName = OptionName::new(SOL_IPV6, 36);
+pub(crate) const HEADER_OPTIONS: &[OptionName] = &[IP_HDRINCL, IPV6_HDRINCL];
+
+/// Options that take up and give up memberships, judged by [`Gate::set_membership`](crate::Gate).
+pub(crate) const MEMBERSHIP_OPTIONS: &[OptionName] = &[
+    OptionName::new(SOL_NETLINK, 1),
+    OptionName::new(SOL_NETLINK, 2),
+    OptionName::new(SOL_PACKET, 1),
+    OptionName::new(SOL_PACKET, 2),
+];
 /// Options that belong to an algorithm's address as a password to a name: who may bind there may set them.
 const OF_ALGORITHMS: &[OptionName] = &[OptionName::new(SOL_ALG, 1), OptionName::new(SOL_ALG, 5)];
 

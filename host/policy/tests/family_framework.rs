@@ -628,6 +628,7 @@ fn keys_of(family: Family) -> &'static [(&'static str, &'static [&'static str])]
         ],
         Family::Packet => &[
             ("interface", &["['eth0']", "['eth*']", "['**']"]),
+            // `*` is not among them: it grants taps on everything, which no rule does that is silent.
             ("ethertype", &["['0x88cc']", "['0x0800-0x8fff']"]),
         ],
         Family::Tipc => &[

@@ -191,14 +191,14 @@ fn cases() -> Vec<Case> {
             kind: kind(Family::Netlink, SocketType::Raw, 0),
             address: Address::Netlink(NetlinkAddress { pid: 0, groups: 0 }),
             words: "pid=0",
-            message: Vec::new(),
+            message: dump(),
         },
         Case {
             // A subsystem that has no name here.
             kind: kind(Family::Netlink, SocketType::Raw, 30),
             address: Address::Netlink(NetlinkAddress { pid: 0, groups: 0 }),
             words: "pid=0",
-            message: Vec::new(),
+            message: dump(),
         },
         Case {
             kind: kind(Family::Rds, SocketType::SeqPacket, 0),
@@ -216,6 +216,15 @@ fn cases() -> Vec<Case> {
         ip(SocketType::Dccp, 33),
         ip(SocketType::Raw, 253),
     ]
+}
+
+/// A netlink message of 16 bytes: type 18 (RTM_GETLINK), NLM_F_REQUEST and NLM_F_DUMP.
+fn dump() -> Vec<u8> {
+    let mut bytes = 16u32.to_ne_bytes().to_vec();
+    bytes.extend(18u16.to_ne_bytes());
+    bytes.extend(0x301u16.to_ne_bytes());
+    bytes.resize(16, 0);
+    bytes
 }
 
 /// The line of a denial's hint.

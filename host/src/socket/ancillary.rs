@@ -369,17 +369,9 @@ impl Inner {
         let mut state = self.may_hear("recv-msg", flags)?;
         let start = buffer.len();
         let hearing = self.hearing(&state)?;
-        let socket_type = self.kind.socket_type;
         let room = self.room_to_judge(max);
-        let received = attempt::recv_message(
-            hearing,
-            self.fd(),
-            socket_type,
-            buffer,
-            room,
-            control,
-            flags,
-        );
+        let received =
+            attempt::recv_message(hearing, self.fd(), self.kind, buffer, room, control, flags);
         let mut incoming = match received {
             Ok(incoming) => incoming,
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
@@ -515,6 +507,7 @@ fn kind_of(message: &ControlIn) -> AncillaryKind {
         ControlIn::ExtendedError(_) => AncillaryKind::ExtendedError,
         ControlIn::DropCount(_) => AncillaryKind::DropCount,
         ControlIn::SegmentSize(_) => AncillaryKind::SegmentSize,
+        ControlIn::PacketAuxdata(_) => AncillaryKind::PacketAuxdata,
         // IP_RECVOPTS, SO_MARK
         ControlIn::IpOptions(_) => AncillaryKind::Raw { level: 0, kind: 6 },
         ControlIn::Mark(_) => AncillaryKind::Raw { level: 1, kind: 36 },

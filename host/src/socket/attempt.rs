@@ -246,12 +246,12 @@ pub(super) fn recv(
 pub(super) fn recv_from(
     _: &Permit<op::Receive>,
     fd: BorrowedFd<'_>,
-    socket_type: SocketType,
+    kind: Kind,
     buffer: &mut BytesMut,
     max: usize,
     flags: MessageFlags,
 ) -> Result<Datagram, Errno> {
-    message::recv_from(fd, socket_type, buffer, max, flags)
+    message::recv_from(fd, kind, buffer, max, flags)
 }
 
 /// TIPC receives nothing into no room.
@@ -261,12 +261,12 @@ const LEAST: usize = 1;
 pub(super) fn peek(
     _: Reception<'_>,
     fd: BorrowedFd<'_>,
-    socket_type: SocketType,
+    kind: Kind,
     head: usize,
 ) -> Result<(Datagram, BytesMut), Errno> {
     let mut bytes = BytesMut::new();
     let head = head.max(LEAST);
-    let next = message::recv_from(fd, socket_type, &mut bytes, head, MessageFlags::PEEK)?;
+    let next = message::recv_from(fd, kind, &mut bytes, head, MessageFlags::PEEK)?;
     Ok((next, bytes))
 }
 
@@ -282,13 +282,13 @@ pub(super) fn discard(_: &Permit<op::Receive>, fd: BorrowedFd<'_>) -> Result<(),
 pub(super) fn recv_message(
     _: Reception<'_>,
     fd: BorrowedFd<'_>,
-    socket_type: SocketType,
+    kind: Kind,
     buffer: &mut BytesMut,
     max: usize,
     control: usize,
     flags: MessageFlags,
 ) -> Result<Incoming, Errno> {
-    message::recv_message(fd, socket_type, buffer, max, control, flags)
+    message::recv_message(fd, kind, buffer, max, control, flags)
 }
 
 /// What a [`recv_batch`] takes: at most `count` messages of at most `max` bytes, with room for `control`
@@ -304,7 +304,7 @@ pub(super) struct BatchRoom {
 pub(super) fn recv_batch(
     _: Reception<'_>,
     fd: BorrowedFd<'_>,
-    socket_type: SocketType,
+    kind: Kind,
     slab: &mut BytesMut,
     scratch: &mut BatchScratch,
     room: &BatchRoom,
@@ -315,7 +315,7 @@ pub(super) fn recv_batch(
         control,
         flags,
     } = *room;
-    batch::recv_batch(fd, socket_type, slab, count, max, control, flags, scratch)
+    batch::recv_batch(fd, kind, slab, count, max, control, flags, scratch)
 }
 
 /// splice(2) out of a socket, into a pipe.

@@ -209,8 +209,7 @@ impl Inner {
         let _held = self.guest.hold(room.count * room.max)?;
         let mut state = self.may_hear("recv-many", wanted.flags)?;
         let hearing = self.hearing(&state)?;
-        let socket_type = self.kind.socket_type;
-        let received = attempt::recv_batch(hearing, self.fd(), socket_type, slab, scratch, &room);
+        let received = attempt::recv_batch(hearing, self.fd(), self.kind, slab, scratch, &room);
         let mut heads = match received {
             Ok(heads) => heads,
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),

@@ -251,7 +251,7 @@ impl Inner {
         to: &Address,
         data: &[u8],
     ) -> Outcome<Destination> {
-        let content = Content::sent(self.kind, data);
+        let content = Content::sent_by(&state.facts, data);
         let permit = self.may_send_to(state, to, &content)?;
         let destination = &permit.subject().address;
         if self.kind.family == Family::Inet6 && attempt::is_mapped(self.kind, destination) {
@@ -335,9 +335,8 @@ impl Inner {
             self.check_flags(permit, flags, operation)?;
         }
         let start = buffer.len();
-        let socket_type = self.kind.socket_type;
         let room = self.room_to_judge(max);
-        let received = attempt::recv_from(permit, self.fd(), socket_type, buffer, room, flags);
+        let received = attempt::recv_from(permit, self.fd(), self.kind, buffer, room, flags);
         let mut datagram = match received {
             Ok(datagram) => datagram,
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
@@ -464,7 +463,7 @@ impl Inner {
             return Ok(Some(max.min(TIPC_MESSAGE)));
         }
         let state = self.may_hear("recv", MessageFlags::empty())?;
-        match attempt::peek(self.hearing(&state)?, self.fd(), self.kind.socket_type, 0) {
+        match attempt::peek(self.hearing(&state)?, self.fd(), self.kind, 0) {
             Ok((next, _)) => Ok(Some(
                 max.min(next.true_length.clamp(MESSAGE_CHUNK, MESSAGE_LIMIT)),
             )),

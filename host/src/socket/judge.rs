@@ -7,8 +7,8 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use sockgate_policy::{
-    Address, Carries, Content, Denial, DescriptorKind, GroupRequest, MessageFlags, OnReload,
-    OptionName, Permit, op,
+    Address, Carries, Content, Denial, DescriptorKind, GroupRequest, Membership, MessageFlags,
+    OnReload, OptionName, Permit, op,
 };
 
 use super::{Errno, Failure, Inner, Outcome, State, now};
@@ -333,6 +333,20 @@ impl Inner {
         self.guest.decide(verdict, || {
             self.event("set-option").arguments(name.on(self.kind))
         })
+    }
+
+    pub(super) fn may_set_membership(
+        &self,
+        name: OptionName,
+        membership: &Membership,
+    ) -> Outcome<Permit<op::SetOption>> {
+        self.begin()?;
+        let verdict = self
+            .guest
+            .gate()
+            .set_membership(&self.state().facts, name, membership);
+        self.guest
+            .decide(verdict, || self.event("set-option").arguments(name))
     }
 
     pub(super) fn may_join(&self, group: &GroupRequest) -> Outcome<Permit<op::JoinGroup>> {

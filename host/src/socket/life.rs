@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering;
 use bytes::BytesMut;
 use sockgate_policy::{
     Address, AdoptedState, BluetoothAddress, DescriptorKind, Family, Kind, SocketFacts, SocketSlot,
-    UnixAddress, VSOCK_ANY,
+    SocketType, UnixAddress, VSOCK_ANY,
 };
 
+use super::sys::generic;
 use super::sys::life::{self, How};
 use super::sys::option::{self, IPPROTO_IPV6, IPV6_V6ONLY, SO_ACCEPTCONN, SOL_SOCKET};
 use super::{Errno, Guest, Inner, Opaque, Outcome, Socket, State, attempt};
@@ -30,7 +31,9 @@ impl Socket {
         guest
             .audit()
             .note(|| making("socket", kind).granted(&permit).outcome(&made));
-        let inner = Inner::new(guest, made?, SocketFacts::new(kind), slot);
+        let mut facts = SocketFacts::new(kind);
+        learn_families(&mut facts);
+        let inner = Inner::new(guest, made?, facts, slot);
         Ok(Socket::from_inner(inner))
     }
 
@@ -111,13 +114,26 @@ impl Socket {
     }
 }
 
+/// The families of generic netlink have numbers only while the kernel runs: rules name them. Where they
+/// cannot be asked for, rules by number still hold.
+fn learn_families(facts: &mut SocketFacts) {
+    if !generic::is_generic(facts.kind) {
+        return;
+    }
+    match generic::families() {
+        Ok(families) => facts.generic_families = families.into(),
+        Err(errno) => tracing::warn!(%errno, "the families of generic netlink cannot be listed"),
+    }
+}
+
 /// What the kernel says of a descriptor that came from outside, and what was done with it.
 pub(super) fn facts_of(fd: BorrowedFd<'_>) -> Result<(SocketFacts, AdoptedState), Errno> {
     let mut facts = SocketFacts::new(life::kind_of(fd)?);
     let local = life::local_address(fd, facts.kind)?;
+    learn_families(&mut facts);
     facts.local = (!chosen(&local)).then_some(local);
     facts.peer = life::peer_address(fd, facts.kind).ok();
-    if facts.kind.family == Family::Inet6 {
+    if facts.kind.family == Family::Inet6 && facts.kind.socket_type != SocketType::Raw {
         facts.v6only = option::get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY)? != 0;
     }
     let state = if facts.peer.is_some() {
@@ -242,7 +258,8 @@ impl Inner {
 
     /// Lets an IPv6 socket speak IPv4 as well, unless the guest asked for IPv6 alone or it has its name.
     pub(super) fn open_dual_stack(&self, state: &mut State) -> Outcome<()> {
-        if state.facts.v6only && !state.wants_v6only && state.facts.local.is_none() {
+        let raw = self.kind.socket_type == SocketType::Raw;
+        if state.facts.v6only && !state.wants_v6only && state.facts.local.is_none() && !raw {
             life::set_v6only(self.fd(), false)?;
             state.facts.v6only = false;
         }

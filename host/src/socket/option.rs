@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use sockgate_policy::{Family, GroupRequest, OptionName, SocketType};
+use sockgate_policy::{Family, GroupRequest, Membership, OptionName, SocketType};
 
+use super::sys::interface;
 use super::sys::option::{self, MAXIMUM_LENGTH};
 pub(crate) use super::sys::option::{
     IP_MULTICAST_IF, IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_PKTINFO, IP_RECVERR, IP_RECVTOS,
@@ -17,7 +18,7 @@ pub(crate) use super::sys::option::{
     TCP_QUICKACK, TCP_USER_TIMEOUT, UDP_GRO, UDP_SEGMENT,
 };
 use super::sys::vsock;
-use super::tipc::{self, Membership};
+use super::tipc::{self, GroupChange};
 use super::{Errno, Inner, Outcome, attempt};
 use crate::audit::Event;
 
@@ -45,7 +46,46 @@ pub(super) const WATCHED: &[OptionName] = &[
     named(option::IPPROTO_IPV6, 75),
     named(option::IPPROTO_IPV6, 78),
     named(option::IPPROTO_TCP, 19),
+    // IP_HDRINCL, IPV6_HDRINCL, PACKET_VNET_HDR: what a message begins with.
+    named(option::IPPROTO_IP, 3),
+    named(option::IPPROTO_IPV6, 36),
+    named(SOL_PACKET, 15),
 ];
+
+/// The level of packet sockets' options, packet(7), and of netlink's, netlink(7).
+const SOL_PACKET: i32 = 263;
+const SOL_NETLINK: i32 = 270;
+
+/// The memberships of packet and netlink sockets: what the value of such an option asks for. None for
+/// every other option.
+fn family_membership(
+    family: Family,
+    name: OptionName,
+    value: &[u8],
+) -> Result<Option<Membership>, Errno> {
+    let word = |at: usize| -> Result<u32, Errno> {
+        let bytes = value.get(at..).and_then(<[u8]>::first_chunk);
+        bytes
+            .map(|bytes| u32::from_ne_bytes(*bytes))
+            .ok_or(Errno::INVAL)
+    };
+    match (family, name.level, name.name) {
+        // NETLINK_ADD_MEMBERSHIP, NETLINK_DROP_MEMBERSHIP
+        (Family::Netlink, SOL_NETLINK, 1 | 2) => Ok(Some(Membership::NetlinkGroup(word(0)?))),
+        // PACKET_ADD_MEMBERSHIP, PACKET_DROP_MEMBERSHIP: struct packet_mreq.
+        (Family::Packet, SOL_PACKET, 1 | 2) => {
+            const MULTICAST: [u8; 2] = 0u16.to_ne_bytes();
+            const UNICAST: [u8; 2] = 3u16.to_ne_bytes();
+            let kind = value.get(4..6).ok_or(Errno::INVAL)?;
+            Ok(Some(Membership::Frames {
+                // Index 0 is none: only a rule for every interface covers it.
+                interface: interface::name_or_any(word(0)?).unwrap_or_default(),
+                promiscuous: kind != MULTICAST && kind != UNICAST,
+            }))
+        }
+        _ => Ok(None),
+    }
+}
 
 /// Memberships by number (IP_ADD_MEMBERSHIP to MCAST_MSFILTER, IPV6_JOIN_GROUP and its kin, ip(7)): they
 /// name groups, so they go through `join-group`, never through an option's grant.
@@ -75,6 +115,9 @@ impl Inner {
             return Err(Errno::INVAL.into());
         }
         self.refuse_membership(name)?;
+        if let Some(membership) = family_membership(self.kind.family, name, value)? {
+            return self.set_membership(name, value, &membership);
+        }
         self.refuse_addresses(name)?;
         let permit = self.may_set_option(name, value)?;
         let membership = tipc::membership(self.kind.family, name, value)?;
@@ -110,11 +153,28 @@ impl Inner {
         let permit = self.may_set_option(name, &[])?;
         let outcome = attempt::set_option_length(&permit, self.fd(), length).map_err(Into::into);
         if outcome.is_ok()
-            && let Some(membership @ Membership::Leave) =
+            && let Some(membership @ GroupChange::Leave) =
                 tipc::membership(self.kind.family, name, &[])?
         {
             membership.done(self);
         }
+        self.guest.audit().note(|| {
+            self.option_event("set-option", name)
+                .granted(&permit)
+                .outcome(&outcome)
+        });
+        outcome
+    }
+
+    /// A membership by option, judged by what it brings.
+    fn set_membership(
+        &self,
+        name: OptionName,
+        value: &[u8],
+        membership: &Membership,
+    ) -> Outcome<()> {
+        let permit = self.may_set_membership(name, membership)?;
+        let outcome = attempt::set_option(&permit, self.fd(), value).map_err(Into::into);
         self.guest.audit().note(|| {
             self.option_event("set-option", name)
                 .granted(&permit)

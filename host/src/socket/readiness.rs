@@ -69,12 +69,7 @@ impl Inner {
                 Err(stopped) => return Err(stopped),
             };
             let head = self.inspected.unwrap_or(0);
-            match attempt::peek(
-                self.hearing(&state)?,
-                self.fd(),
-                self.kind.socket_type,
-                head,
-            ) {
+            match attempt::peek(self.hearing(&state)?, self.fd(), self.kind, head) {
                 Ok((next, bytes)) => {
                     let source = next
                         .source

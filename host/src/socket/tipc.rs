@@ -14,7 +14,7 @@ const GROUP_LEAVE: OptionName = OptionName::new(SOL_TIPC, 136);
 const NAMES: usize = 64;
 
 /// What an option does to the socket's place in a group.
-pub(super) enum Membership {
+pub(super) enum GroupChange {
     /// It becomes the member that is named, as a bind to that name makes it a service.
     Join(Address),
     /// It leaves.
@@ -26,7 +26,7 @@ pub(super) fn membership(
     family: Family,
     name: OptionName,
     value: &[u8],
-) -> Result<Option<Membership>, Errno> {
+) -> Result<Option<GroupChange>, Errno> {
     if family != Family::Tipc {
         return Ok(None);
     }
@@ -40,12 +40,12 @@ pub(super) fn membership(
             };
             // The kernel knows no scope beyond the node's.
             let scope = i8::try_from(scope).map_err(|_| Errno::INVAL)?;
-            Ok(Some(Membership::Join(Address::Tipc(TipcAddress {
+            Ok(Some(GroupChange::Join(Address::Tipc(TipcAddress {
                 endpoint,
                 scope,
             }))))
         }
-        GROUP_LEAVE => Ok(Some(Membership::Leave)),
+        GROUP_LEAVE => Ok(Some(GroupChange::Leave)),
         _ => Ok(None),
     }
 }
@@ -60,15 +60,15 @@ fn words<const N: usize>(bytes: &[u8]) -> Option<[u32; N]> {
     Some(words)
 }
 
-impl Membership {
+impl GroupChange {
     /// Joining is judged as a bind to the member's name.
     pub(super) fn judge(&self, inner: &Inner) -> Outcome<()> {
         match self {
-            Membership::Join(name) => {
+            GroupChange::Join(name) => {
                 inner.check_names()?;
                 inner.may_bind(name).map(drop)
             }
-            Membership::Leave => Ok(()),
+            GroupChange::Leave => Ok(()),
         }
     }
 
@@ -76,7 +76,7 @@ impl Membership {
     pub(super) fn done(self, inner: &Inner) {
         let mut state = inner.state();
         match self {
-            Membership::Join(name) => {
+            GroupChange::Join(name) => {
                 if let Address::Tipc(TipcAddress {
                     endpoint: TipcEndpoint::Name { service, .. },
                     ..
@@ -86,7 +86,7 @@ impl Membership {
                 }
                 state.bound_to(name);
             }
-            Membership::Leave => state.facts.group = None,
+            GroupChange::Leave => state.facts.group = None,
         }
         state.forget_verdicts();
     }
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn joining_names_the_member() {
         let asked = membership(Family::Tipc, GROUP_JOIN, &request([4711, 7, 2, 1]));
-        let Ok(Some(Membership::Join(Address::Tipc(name)))) = asked else {
+        let Ok(Some(GroupChange::Join(Address::Tipc(name)))) = asked else {
             panic!("a request to join is one");
         };
         let wanted = TipcEndpoint::Name {
@@ -152,6 +152,6 @@ mod tests {
             Ok(None)
         ));
         let leave = membership(Family::Tipc, GROUP_LEAVE, &[]);
-        assert!(matches!(leave, Ok(Some(Membership::Leave))));
+        assert!(matches!(leave, Ok(Some(GroupChange::Leave))));
     }
 }

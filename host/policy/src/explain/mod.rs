@@ -44,6 +44,7 @@ impl Query {
             What::Host(host) => printable(host.as_bytes()),
             What::Ip(ip) => ip.to_string(),
             What::Group(request) => request.group.to_string(),
+            What::Membership(option, part) => format!("{option} {part}"),
             What::Ioctl(name) => printable(name.as_bytes()),
             What::Descriptor(kind) => kind.to_string(),
             What::Hostname(name) => printable(name),
@@ -183,6 +184,16 @@ fn rule_line(query: &Query) -> Option<String> {
                     .interface
                     .as_ref()
                     .map(|name| format!("interface={}", printable(name.as_bytes()))),
+            );
+        }
+        What::Membership(_, part) => {
+            words.push(main_operation(query.ops).to_owned());
+            let parts = std::slice::from_ref(part);
+            words.extend(
+                query
+                    .kind
+                    .into_iter()
+                    .flat_map(|kind| family::part_words(kind, parts)),
             );
         }
         What::Host(_) | What::Ip(_) => {

@@ -239,7 +239,7 @@ fn blocks(first: u32, last: u32, all: u32) -> Vec<(u32, u32)> {
     let mut at = first;
     loop {
         let mut size = 1;
-        while at % (size * 2) == 0 && at + (size * 2 - 1) <= last {
+        while at.is_multiple_of(size * 2) && at + (size * 2 - 1) <= last {
             size *= 2;
         }
         blocks.push((at, all & !(size - 1)));

@@ -1,9 +1,13 @@
 //! What is in a message, as far as rules look at it.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 
 use super::key::{Key, KeyPattern, Value};
-use super::{Direction, Family, Kind, group_of};
+use super::{Direction, Family, Kind, group_of, netlink, packet, raw};
+use crate::address::Address;
+use crate::facts::SocketFacts;
 use crate::model::Side;
 
 /// The most keys that one part of a message has values for.
@@ -44,6 +48,17 @@ impl Part {
     }
 }
 
+impl fmt::Display for Part {
+    /// `can-id=0x123 fd=1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (key, value)) in self.values().enumerate() {
+            let lead = if place == 0 { "" } else { " " };
+            write!(f, "{lead}{key}={value}")?;
+        }
+        Ok(())
+    }
+}
+
 /// The parts of a message, or why it cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Parts {
@@ -58,6 +73,8 @@ pub(crate) enum Parts {
 pub struct Content {
     kind: Kind,
     parts: Option<Parts>,
+    /// The message begins with its own IP header, for this address.
+    header: Option<IpAddr>,
 }
 
 impl Content {
@@ -65,6 +82,29 @@ impl Content {
     #[must_use]
     pub fn sent(kind: Kind, bytes: &[u8]) -> Content {
         Content::inspect(kind, Direction::Sent, bytes)
+    }
+
+    /// What a guest sends on this very socket, whose options may say how its messages begin.
+    #[must_use]
+    pub fn sent_by(s: &SocketFacts, bytes: &[u8]) -> Content {
+        let (parts, header) = if raw::includes_header(s) {
+            raw::read_with_header(s.kind, bytes)
+        } else if packet::prepends_header(s) {
+            (packet::UNREADABLE, None)
+        } else if s.kind.family == Family::Netlink {
+            return Content {
+                parts: netlink::read_request(s, bytes),
+                kind: s.kind,
+                header: None,
+            };
+        } else {
+            return Content::sent(s.kind, bytes);
+        };
+        Content {
+            kind: s.kind,
+            parts: Some(parts),
+            header,
+        }
     }
 
     /// What was received, whole, or at least [`Content::head`] bytes of it.
@@ -77,7 +117,11 @@ impl Content {
         let parts = group_of(kind)
             .and_then(|group| group.inspector(kind))
             .map(|inspector| (inspector.read)(kind, direction, bytes));
-        Content { kind, parts }
+        Content {
+            kind,
+            parts,
+            header: None,
+        }
     }
 
     /// What a question says of a message.
@@ -85,6 +129,7 @@ impl Content {
         Content {
             kind,
             parts: Some(parts),
+            header: None,
         }
     }
 
@@ -100,6 +145,46 @@ impl Content {
     /// Whether this was read from a message of such a socket.
     pub(crate) fn is_of(&self, kind: Kind) -> bool {
         self.kind == kind
+    }
+
+    /// Whether this was read as what such a socket sends to `to`: with its options as they are, and with
+    /// the same destination in its own header.
+    pub(crate) fn is_sent_by(&self, s: &SocketFacts, to: &Address) -> bool {
+        let header = match self.header {
+            Some(inside) => raw::includes_header(s) && to.ip() == Some(inside),
+            // One that could not be read is granted by nothing anyway.
+            None => !raw::includes_header(s) || self.malformed().is_some(),
+        };
+        let readable = !packet::prepends_header(s) || self.malformed().is_some();
+        self.is_of(s.kind) && header && readable
+    }
+
+    /// Where the message goes by what the kernel makes of the address: it reads the protocol of a frame
+    /// from the frame itself where the address names none.
+    pub(crate) fn destination<'a>(&self, to: &'a Address) -> Cow<'a, Address> {
+        let own = self
+            .parts()
+            .first()
+            .and_then(|part| part.value("ethertype"));
+        packet::destination(to, own)
+    }
+
+    /// With what the sender's address says of the message.
+    pub(crate) fn heard_from(&self, sender: &Address) -> Cow<'_, Content> {
+        let Address::Packet(sender) = sender else {
+            return Cow::Borrowed(self);
+        };
+        let mut content = self.clone();
+        if self.malformed().is_none() {
+            let mut parts = vec![packet::heard(sender)];
+            parts.extend(self.parts().iter().cloned());
+            content.parts = Some(Parts::Many(parts));
+        }
+        Cow::Owned(content)
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     pub(crate) fn parts(&self) -> &[Part] {
@@ -161,10 +246,7 @@ impl fmt::Display for Content {
         let Some(first) = self.parts().first() else {
             return Ok(());
         };
-        for (place, (key, value)) in first.values().enumerate() {
-            let lead = if place == 0 { "" } else { " " };
-            write!(f, "{lead}{key}={value}")?;
-        }
+        first.fmt(f)?;
         match self.parts().len() {
             1 => Ok(()),
             parts => write!(f, " and {} more", parts - 1),

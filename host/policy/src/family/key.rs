@@ -52,6 +52,8 @@ pub(crate) struct Key {
     pub(crate) protocols: &'static [u32],
     /// The number that asks the kernel to choose one (in bind).
     pub(crate) chosen: Option<u64>,
+    /// What an allow rule means that does not write the key: these ranges alone. None: any.
+    pub(crate) unwritten: Option<&'static [(u64, u64)]>,
     /// A local address may leave it open: it does not say what the socket can do, and what comes is judged
     /// message by message.
     pub(crate) open_when_bound: bool,
@@ -67,6 +69,10 @@ impl Key {
             shape,
             protocols: &[],
             chosen: None,
+            unwritten: match shape {
+                Shape::Permits => Some(&[(0, 0)]),
+                _ => None,
+            },
             open_when_bound: false,
             example,
         }
@@ -86,6 +92,14 @@ impl Key {
     pub(crate) const fn chosen(self, number: u64) -> Key {
         Key {
             chosen: Some(number),
+            ..self
+        }
+    }
+
+    /// What an allow rule means that does not write the key.
+    pub(crate) const fn unwritten(self, ranges: &'static [(u64, u64)]) -> Key {
+        Key {
+            unwritten: Some(ranges),
             ..self
         }
     }
@@ -171,6 +185,10 @@ pub(crate) enum Value {
     Every(Option<u64>),
     /// A range, all of which must be covered.
     Range(u64, u64),
+    /// Several numbers (or none), all of which must be covered.
+    Each(Vec<u64>),
+    /// What has several names, the usual one first: a rule may write any of them.
+    Named(Vec<String>),
 }
 
 impl fmt::Display for Value {
@@ -182,6 +200,11 @@ impl fmt::Display for Value {
             Value::Pair(rx, tx) => Pair { rx: *rx, tx: *tx }.fmt(f),
             Value::Every(None) => f.write_str("*"),
             Value::Range(first, last) => write!(f, "{first}-{last}"),
+            Value::Each(numbers) => {
+                let words: Vec<String> = numbers.iter().map(u64::to_string).collect();
+                f.write_str(&words.join(","))
+            }
+            Value::Named(names) => f.write_str(names.first().map_or("", String::as_str)),
         }
     }
 }
@@ -206,10 +229,10 @@ enum Matcher {
 impl KeyPattern {
     /// What an allow rule says that does not write the key, if that is not "any".
     pub(crate) fn unwritten(key: &'static Key) -> Option<KeyPattern> {
-        matches!(key.shape, Shape::Permits).then(|| KeyPattern {
+        key.unwritten.map(|ranges| KeyPattern {
             key,
             unwritten: true,
-            matcher: Matcher::Numbers(vec![0..=0]),
+            matcher: Matcher::Numbers(ranges.iter().map(|(first, last)| *first..=*last).collect()),
         })
     }
 
@@ -336,6 +359,12 @@ impl KeyPattern {
             (Matcher::Names(names), Value::Text(text)) => {
                 names.iter().any(|name| name.matches(text))
             }
+            (Matcher::Names(names), Value::Named(aliases)) => aliases
+                .iter()
+                .any(|alias| names.iter().any(|name| name.matches(alias.as_bytes()))),
+            (Matcher::Numbers(ranges), Value::Each(numbers)) => numbers
+                .iter()
+                .all(|number| ranges.iter().any(|range| range.contains(number))),
             // A range that happens to hold its number does not mean all there are.
             (Matcher::Numbers(ranges), Value::Every(Some(number))) => {
                 self.is_any() || ranges.contains(&(*number..=*number))
@@ -367,6 +396,9 @@ impl KeyPattern {
             (Matcher::Numbers(ranges), Value::Range(one, other)) => ranges
                 .iter()
                 .any(|range| range.start() <= one.max(other) && one.min(other) <= range.end()),
+            (Matcher::Numbers(ranges), Value::Each(numbers)) => numbers
+                .iter()
+                .any(|number| ranges.iter().any(|range| range.contains(number))),
             (Matcher::Frames(frames), Value::Frame(frame)) => frames.touches(*frame),
             _ => self.covers(value, Side::Peer),
         }
@@ -392,6 +424,9 @@ fn parse_range(word: &str, words: &[(&str, u64)], max: u64) -> Option<RangeInclu
     }
     if let Some((_, number)) = words.iter().find(|(known, _)| *known == word) {
         return Some(*number..=*number);
+    }
+    if word == "all" {
+        return Some(0..=max);
     }
     let (first, last) = word.split_once('-').unwrap_or((word, word));
     let (first, last) = (parse_number(first.trim())?, parse_number(last.trim())?);

@@ -142,6 +142,32 @@ impl FamilyPattern {
         })
     }
 
+    /// Whether a deny rule touches the address, or what a message for it says of itself under the same
+    /// keys.
+    pub(crate) fn touches_message(&self, address: &Address, content: &Content) -> bool {
+        self.keys.iter().all(|pattern| {
+            let said = content
+                .parts()
+                .iter()
+                .filter_map(|part| part.value(pattern.key.name))
+                .any(|value| pattern.touches(value));
+            said || (self.group.value)(address, pattern.key.name)
+                .is_some_and(|value| pattern.touches(&value))
+        })
+    }
+
+    /// Leaves to one end what the top of the rule does not write and the end does (`any`: everything).
+    pub(crate) fn give_way(&mut self, any: bool, end: Option<&FamilyPattern>) {
+        self.keys.retain(|own| {
+            let written = end.is_some_and(|end| {
+                end.keys
+                    .iter()
+                    .any(|pattern| std::ptr::eq(pattern.key, own.key))
+            });
+            !own.is_unwritten() || !(any || written)
+        });
+    }
+
     /// Whether the address leaves something open that the pattern names, which a local address may.
     pub(crate) fn leaves_open(&self, local: &Address) -> bool {
         self.keys.iter().any(|pattern| {
@@ -177,6 +203,38 @@ pub fn unnamed_destination(s: &SocketFacts) -> Option<Address> {
     }
 }
 
+/// A membership that a socket takes up or gives up by option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// NETLINK_ADD_MEMBERSHIP: the events of this group, netlink(7).
+    NetlinkGroup(u32),
+    /// PACKET_ADD_MEMBERSHIP: frames that the interface would drop otherwise, packet(7).
+    Frames {
+        /// The interface by name.
+        interface: String,
+        /// Those for others as well (PACKET_MR_PROMISC, PACKET_MR_ALLMULTI), instead of one more address.
+        promiscuous: bool,
+    },
+}
+
+impl Membership {
+    /// What keys say of it.
+    pub(crate) fn part(&self) -> Part {
+        match self {
+            Membership::NetlinkGroup(group) => {
+                Part::new([("groups", Value::Number(u64::from(*group)))])
+            }
+            Membership::Frames {
+                interface,
+                promiscuous,
+            } => Part::new([
+                ("interface", interface_value(Some(interface))),
+                ("promiscuous", Value::Number(u64::from(*promiscuous))),
+            ]),
+        }
+    }
+}
+
 /// Where a message really goes that is sent with this name: some sockets do not look at it.
 pub(crate) fn destination<'a>(s: &'a SocketFacts, named: &'a Address) -> Cow<'a, Address> {
     match s.kind.family {
@@ -205,7 +263,8 @@ pub(crate) fn address_words(kind: Kind, address: &Address) -> Vec<String> {
         .filter(|key| key.about == About::Address && key.applies_to(kind.protocol))
         .filter_map(|key| {
             let value = (group.value)(address, key.name)?;
-            Some(format!("{}={}", key.name, key.word(&value)))
+            let nothing = matches!(&value, Value::Each(numbers) if numbers.is_empty());
+            (!nothing).then(|| format!("{}={}", key.name, key.word(&value)))
         })
         .collect()
 }
@@ -225,10 +284,15 @@ const HINTED_PARTS: usize = 32;
 
 /// The words of `--allow` that let a message through, such as `can-id=0x123 fd=true`.
 pub(crate) fn message_words(content: &Content) -> Vec<String> {
+    part_words(content.kind(), content.parts())
+}
+
+/// The same for parts of messages of a kind of socket.
+pub(crate) fn part_words(kind: Kind, parts: &[Part]) -> Vec<String> {
     let mut words: Vec<(&'static str, Vec<String>)> = Vec::new();
-    let parts = content.parts().iter().take(HINTED_PARTS);
+    let parts = parts.iter().take(HINTED_PARTS);
     for (key, value) in parts.flat_map(Part::values) {
-        let Some(key) = keys().find(|known| known.name == key) else {
+        let Some(key) = group_of(kind).and_then(|group| group.key(key)) else {
             continue;
         };
         let word = match (key.shape, value) {

@@ -6,7 +6,7 @@ use super::{Gate, Verdict};
 use crate::address::{Address, UnixAddress};
 use crate::denial::Denial;
 use crate::facts::{AdoptedState, Origin, SocketFacts};
-use crate::family::{self, Content};
+use crate::family::{self, Content, PacketAddress};
 use crate::judge::{Ask, End, What};
 use crate::kind::{Family, Kind, SocketType};
 use crate::model::{OpSet, Side, unbound, whole_place};
@@ -30,15 +30,27 @@ fn is_placeless(address: &Address) -> bool {
     matches!(address, Address::Unix(UnixAddress::Pathname(path)) if whole_place(path).is_none())
 }
 
+/// A frame without a protocol of its own, to an address without one: no key says what it is.
+fn is_nothing(destination: &Address) -> bool {
+    matches!(destination, Address::Packet(packet) if matches!(packet.protocol, 0 | 3))
+}
+
 /// The abstract name without a byte: rules mean by it a name that the kernel is to choose, and grant the
 /// real one to nobody.
 fn is_empty_name(address: &Address) -> bool {
     matches!(address, Address::Unix(UnixAddress::Abstract(name)) if name.is_empty())
 }
 
-/// What a bind asks for, in the words of rules: one without a name asks for autobind, unix(7).
-fn asked_name(local: &Address, side: Side) -> Cow<'_, Address> {
+/// What a bind asks for, in the words of rules: one without a name asks for autobind, unix(7); without a
+/// protocol a packet socket keeps the one that it was made with, packet(7).
+fn asked_name(kind: Kind, local: &Address, side: Side) -> Cow<'_, Address> {
     match (local, side) {
+        (Address::Packet(packet), _) if packet.protocol == 0 => {
+            Cow::Owned(Address::Packet(PacketAddress {
+                protocol: u16::try_from(kind.protocol).unwrap_or(0),
+                ..packet.clone()
+            }))
+        }
         (Address::Unix(UnixAddress::Unnamed), Side::Local) => {
             Cow::Owned(Address::Unix(UnixAddress::Abstract(Vec::new())))
         }
@@ -169,7 +181,7 @@ impl Gate {
         local: &Address,
         side: Side,
     ) -> Result<Permit<op::Bind>, Denial> {
-        let asked = asked_name(local, side);
+        let asked = asked_name(s.kind, local, side);
         let ask = || Ask {
             denied_by: OpSet::BIND,
             peer: End::Open,
@@ -343,12 +355,15 @@ impl Gate {
             .as_ref()
             .is_some_and(|own| own.canonical_destination() == peer.canonical_destination());
         let ops = OpSet::SEND_TO | own(s, own_peer);
+        let judged = content.destination(peer);
         let ask = Ask {
             denied_by: ops,
             granted: false,
-            ..Ask::socket(ops, s).with_destination(peer).holding(content)
+            ..Ask::socket(ops, s)
+                .with_destination(&judged)
+                .holding(content)
         };
-        if !content.is_of(s.kind) {
+        if !content.is_sent_by(s, peer) {
             return Err(self.refuse(op::SendTo::NAME, ask));
         }
         self.judge_target(op::SendTo::NAME, ask, peer)
@@ -367,10 +382,11 @@ impl Gate {
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
         let peer = &*family::destination(s, peer);
+        let judged = content.destination(peer);
         let ask = Ask::socket(OpSet::REPLY | OpSet::SEND_TO, s)
-            .with_destination(peer)
+            .with_destination(&judged)
             .holding(content);
-        if !content.is_of(s.kind) {
+        if !content.is_sent_by(s, peer) {
             return Err(self.refuse("reply", ask));
         }
         self.judge_target("reply", ask, peer)
@@ -383,7 +399,7 @@ impl Gate {
         ask: Ask<'_>,
         peer: &Address,
     ) -> Result<(Verdict, ConnectTarget), Denial> {
-        if is_placeless(peer) {
+        if is_placeless(peer) || ask.peer.address().is_some_and(is_nothing) {
             return Err(self.refuse(operation, ask));
         }
         let verdict = self.judge(operation, ask)?;
@@ -434,10 +450,11 @@ impl Gate {
             .as_ref()
             .is_some_and(|own| own.canonical() == sender.canonical());
         let ops = OpSet::RECEIVE | own(s, own_peer);
+        let heard = content.heard_from(sender);
         let ask = Ask {
             denied_by: ops,
             expired_pins: own_peer,
-            ..Ask::socket(ops, s).with_peer(sender).holding(content)
+            ..Ask::socket(ops, s).with_peer(sender).holding(&heard)
         };
         if !content.is_of(s.kind) {
             return Err(self.refuse(op::ReceiveFrom::NAME, ask));

@@ -5,10 +5,11 @@ use std::time::Instant;
 use super::{Gate, Verdict};
 use crate::denial::{Denial, Reason};
 use crate::facts::{Origin, SocketFacts};
+use crate::family::Membership;
 use crate::judge::{self, Ask, End, Grant, What};
 use crate::message::{DescriptorKind, DescriptorKinds};
 use crate::model::{OpSet, Policy};
-use crate::option::{ALWAYS_READABLE, OptionName};
+use crate::option::{ALWAYS_READABLE, MEMBERSHIP_OPTIONS, OptionName};
 use crate::permit::{GroupRequest, IoctlName, Operation, Permit, op};
 
 /// The operations that can have made the socket what it is: a rule for others has no say in it.
@@ -70,12 +71,43 @@ impl Gate {
         value: &[u8],
     ) -> Result<Permit<op::SetOption>, Denial> {
         let ask = option_ask(s, What::SetOption(option, Some(value.to_vec())));
+        if MEMBERSHIP_OPTIONS.contains(&option) {
+            return Err(self.refuse(op::SetOption::NAME, ask));
+        }
         let verdict = if option.needs_no_listing(s.kind) {
             self.always(op::SetOption::NAME, ask)?
         } else {
             self.judge(op::SetOption::NAME, ask)?
         };
         Ok(verdict.bare_permit(option))
+    }
+
+    /// setsockopt(2) with an option that takes up or gives up a membership: what it brings must be covered
+    /// by a rule that grants the socket its place (`bind`, `receive` for packet sockets, or `join-group`).
+    /// It needs no listing in `options`, and later verdicts do not depend on it.
+    ///
+    /// # Errors
+    /// No such rule covers it, or a deny rule forbids it or the option.
+    pub fn set_membership(
+        &self,
+        s: &SocketFacts,
+        option: OptionName,
+        membership: &Membership,
+    ) -> Result<Permit<op::SetOption>, Denial> {
+        self.always(
+            op::SetOption::NAME,
+            option_ask(s, What::SetOption(option, None)),
+        )?;
+        let place = match membership {
+            Membership::NetlinkGroup(_) => OpSet::BIND | OpSet::JOIN_GROUP,
+            Membership::Frames { .. } => OpSet::BIND | OpSet::RECEIVE | OpSet::JOIN_GROUP,
+        };
+        let ask = Ask {
+            ops: place,
+            denied_by: place,
+            ..option_ask(s, What::Membership(option, membership.part()))
+        };
+        Ok(self.judge(op::SetOption::NAME, ask)?.bare_permit(option))
     }
 
     /// Granted unless a deny rule forbids it.

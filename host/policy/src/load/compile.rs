@@ -243,6 +243,15 @@ impl Compiler<'_> {
         if self.ops.contains(OpSet::JOIN_GROUP) && self.only_family(Family::Unix) {
             self.fault(None, "Unix sockets join no groups", "take `join-group` out");
         }
+        if self.families.as_ref().is_some_and(|families| {
+            families.contains(&Family::Netlink) && families.len() > 1 && !self.rule.deny
+        }) {
+            self.fault(
+                self.rule.family.as_ref().and_then(|list| list.at.clone()),
+                "family `netlink` beside others",
+                "write a rule of its own for it: its protocols and keys mean nothing elsewhere",
+            );
+        }
         let unix_ops = OpSet::DESCRIPTOR_SEND | OpSet::DESCRIPTOR_RECEIVE | OpSet::SOCKETPAIR;
         if self.ops.intersects(unix_ops) && !self.may_be(Family::Unix) {
             let names: Vec<&str> = (self.ops & unix_ops).names().collect();
@@ -639,7 +648,13 @@ impl Compiler<'_> {
             .group
             .as_ref()
             .map(|list| ends::multicast_groups(list, rule, self.faults));
-        if group.is_none() && !rule.deny {
+        // What the family's own keys speak of is judged by them.
+        let own = self.families.as_ref().is_some_and(|families| {
+            families
+                .iter()
+                .all(|family| matches!(family, Family::Netlink | Family::Packet))
+        });
+        if group.is_none() && !rule.deny && !own {
             self.fault(
                 None,
                 "`join-group` without `group`",

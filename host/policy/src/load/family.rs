@@ -78,10 +78,17 @@ pub(crate) fn address(
     top: bool,
     faults: &mut Vec<Fault>,
 ) -> Option<FamilyPattern> {
-    let keys: Vec<KeyPattern> = written(group, ends, rule, top)
+    let mut keys: Vec<KeyPattern> = written(group, ends, rule, top)
         .filter(|(key, _)| key.about == About::Address)
         .map(|(key, word)| read(key, &word, rule.deny, faults))
         .collect();
+    if top && !rule.deny {
+        let missing = group.keys.iter().filter(|key| {
+            key.about == About::Address && !keys.iter().any(|known| std::ptr::eq(known.key, *key))
+        });
+        let unwritten: Vec<KeyPattern> = missing.filter_map(KeyPattern::unwritten).collect();
+        keys.extend(unwritten);
+    }
     (!keys.is_empty()).then_some(FamilyPattern { group, keys })
 }
 
@@ -96,7 +103,10 @@ pub(crate) fn messages(rule: &Rule, scope: Scope<'_>, faults: &mut Vec<Fault>) -
     if rule.deny {
         return patterns;
     }
-    let keys = scope.groups().flat_map(|group| group.keys);
+    let keys = scope
+        .groups()
+        .flat_map(|group| group.keys)
+        .filter(|key| key.about == About::Message);
     let unwritten: Vec<KeyPattern> = keys
         .filter(|key| !patterns.iter().any(|known| std::ptr::eq(known.key, *key)))
         .filter_map(KeyPattern::unwritten)

@@ -9,7 +9,7 @@ use super::host::HostPattern;
 use super::place::{UnixPattern, clean_components, whole_place};
 use crate::address::{Address, UnixAddress};
 use crate::class::{ClassSet, classes, embedded};
-use crate::family::FamilyPattern;
+use crate::family::{Content, FamilyPattern, KeyPattern};
 
 /// A range of ports; `"0"` is the range from 0 to 0.
 pub(crate) type PortRange = RangeInclusive<u16>;
@@ -102,6 +102,13 @@ impl AddressPattern {
     /// Covers what both cover: the keys at the top of a rule and those of one end.
     pub(crate) fn narrowed(mut self, end: Option<AddressPattern>) -> AddressPattern {
         let Some(end) = end else { return self };
+        if let Some(own) = &mut self.family {
+            own.give_way(end.any, end.family.as_ref());
+            // The top wrote nothing.
+            if end.any && own.keys.is_empty() {
+                return end;
+            }
+        }
         match (&mut self.family, end.family) {
             (Some(own), Some(end)) => own.keys.extend(end.keys),
             (own, end) => *own = own.take().or(end),
@@ -216,6 +223,18 @@ impl AddressPattern {
                 .ports
                 .as_ref()
                 .is_none_or(|ports| ports.iter().any(|range| range.contains(&port)))
+    }
+
+    /// Whether a deny rule touches what a message says of itself where addresses say it as well.
+    pub(crate) fn touches_message(&self, address: &Address, content: &Content) -> bool {
+        self.family
+            .as_ref()
+            .is_some_and(|family| family.touches_message(address, content))
+    }
+
+    /// What the keys of a family say; nothing where the rule has none.
+    pub(crate) fn family_keys(&self) -> &[KeyPattern] {
+        self.family.as_ref().map_or(&[], |family| &family.keys)
     }
 
     /// Whether a local address leaves something open that is named here, so that it counts where it shows.

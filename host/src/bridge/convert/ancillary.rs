@@ -155,6 +155,13 @@ fn plain_to_wit(message: ControlIn) -> wit::AncillaryIn {
         ControlIn::DropCount(count) => wit::AncillaryIn::DropCount(count),
         ControlIn::SegmentSize(size) => wit::AncillaryIn::SegmentSize(size),
         ControlIn::Mark(mark) => wit::AncillaryIn::Mark(mark),
+        ControlIn::PacketAuxdata(auxdata) => wit::AncillaryIn::PacketAuxdata(wit::PacketAuxdata {
+            status: auxdata.status,
+            length: auxdata.length,
+            captured: auxdata.captured,
+            vlan_tag: auxdata.vlan_tag,
+            vlan_protocol: auxdata.vlan_protocol,
+        }),
         ControlIn::Raw { level, kind, data } => wit::AncillaryIn::Raw(types::RawAncillary {
             level,
             type_: kind,

@@ -7,7 +7,7 @@ use std::ptr;
 
 use bytes::BytesMut;
 use libc::{c_int, c_uint, iovec, mmsghdr, socklen_t};
-use sockgate_policy::{MessageFlags, SocketType};
+use sockgate_policy::{Kind, MessageFlags};
 
 use super::address::CAPACITY;
 use super::cmsg::{self, ControlIn};
@@ -129,7 +129,7 @@ unsafe impl Send for BatchScratch {}
 // SAFETY: likewise, and a shared reference reads none of them.
 unsafe impl Sync for BatchScratch {}
 
-/// recvmmsg(2), for a socket of the type `socket_type`: takes what is there, up to `count` messages
+/// recvmmsg(2), for a socket of the type `kind`: takes what is there, up to `count` messages
 /// ([`MAXIMUM_COUNT`] at most) of at most `max_each` bytes, and appends their bytes to `slab`, one after
 /// the other. It reserves `count * max_each` bytes, which the caller has bounded. Control data has
 /// `control_capacity` bytes for each message, and 1 MiB in all.
@@ -142,7 +142,7 @@ unsafe impl Sync for BatchScratch {}
 )]
 pub fn recv_batch(
     socket: BorrowedFd<'_>,
-    socket_type: SocketType,
+    kind: Kind,
     slab: &mut BytesMut,
     count: usize,
     max_each: usize,
@@ -174,7 +174,7 @@ pub fn recv_batch(
             socket.as_raw_fd(),
             scratch.headers.as_mut_ptr(),
             count as c_uint,
-            receiving(socket_type, flags) as _,
+            receiving(kind, flags) as _,
             ptr::null_mut(),
         )
     })? as usize;

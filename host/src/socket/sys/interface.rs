@@ -135,7 +135,7 @@ pub(super) fn index_or_any(name: Option<&str>) -> Result<u32> {
 
 /// The name in an address: none for index 0. An interface that is gone by now is called by its index
 /// (`:17`), which is no interface's name, so that of all patterns only those that take anything match it.
-pub(super) fn name_or_any(index: u32) -> Option<String> {
+pub fn name_or_any(index: u32) -> Option<String> {
     (index != 0).then(|| name(index).unwrap_or_else(|_| format!("{NAMELESS}{index}")))
 }
 

@@ -47,10 +47,11 @@ fn restrict(socket: &OwnedFd, kind: Kind) -> Result<()> {
     if !v6 && kind.family != Family::Inet {
         return Ok(());
     }
-    if v6 {
+    let raw = kind.socket_type == SocketType::Raw;
+    // Raw sockets have no IPv4 side, and their protocol counts as a port, after which it cannot be set.
+    if v6 && !raw {
         set_v6only(socket, true)?;
     }
-    let raw = kind.socket_type == SocketType::Raw;
     if raw || kind.socket_type == SocketType::Datagram {
         if v6 {
             option::set_int(socket, libc::IPPROTO_IPV6, option::IPV6_MULTICAST_ALL, 0)?;

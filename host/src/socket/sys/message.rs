@@ -9,7 +9,7 @@ use std::ptr;
 
 use bytes::BytesMut;
 use libc::{c_int, msghdr, socklen_t};
-use sockgate_policy::{MessageFlags, SocketType};
+use sockgate_policy::{Family, Kind, MessageFlags};
 
 use super::address::CAPACITY;
 use super::cmsg::{self, Control, ControlIn};
@@ -18,7 +18,7 @@ use super::{EncodedAddress, Errno, Result, check_count, kind, option, qipcrtr};
 /// Flags of every send.
 const SENDING: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 /// Flags of every receive.
-const RECEIVING: c_int = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+const RECEIVING: c_int = libc::MSG_DONTWAIT;
 
 /// MSG_PROXY, which libc does not name.
 const MSG_PROXY: c_int = 0x10;
@@ -76,14 +76,22 @@ fn send_quietly(
     }
 }
 
-/// The flags of a receive. Where messages have boundaries the kernel is asked for their true length.
-pub(super) fn receiving(socket_type: SocketType, flags: MessageFlags) -> c_int {
-    let length = if kind::has_messages(socket_type) {
-        libc::MSG_TRUNC
-    } else {
-        0
+/// The flags of a receive. Where messages have boundaries the kernel is asked for their true length, and
+/// where descriptors come with them for those that are closed on exec. Packet sockets, ISO-TP and J1939
+/// refuse flags that they do not know.
+pub(super) fn receiving(kind: Kind, flags: MessageFlags) -> c_int {
+    const J1939: u32 = 7;
+    let length = match kind.family {
+        // Its receives answer the true length anyway.
+        Family::Can if kind.protocol == J1939 => 0,
+        _ if kind::has_messages(kind.socket_type) => libc::MSG_TRUNC,
+        _ => 0,
     };
-    numbers(flags) | RECEIVING | length
+    let descriptors = match kind.family {
+        Family::Unix => libc::MSG_CMSG_CLOEXEC,
+        _ => 0,
+    };
+    numbers(flags) | RECEIVING | length | descriptors
 }
 
 bitflags::bitflags! {
@@ -265,10 +273,10 @@ pub fn recv(
     Ok(length)
 }
 
-/// recvfrom(2), for a socket of the type `socket_type`.
+/// recvfrom(2), for a socket of this kind.
 pub fn recv_from(
     socket: BorrowedFd<'_>,
-    socket_type: SocketType,
+    kind: Kind,
     buffer: &mut BytesMut,
     max: usize,
     flags: MessageFlags,
@@ -282,7 +290,7 @@ pub fn recv_from(
             socket.as_raw_fd(),
             pointer.cast(),
             room,
-            receiving(socket_type, flags),
+            receiving(kind, flags),
             source.pointer_mut(),
             &mut source_length,
         )
@@ -302,12 +310,12 @@ pub fn recv_from(
 /// Words of control data that fit the stack.
 const STACK_WORDS: usize = 64;
 
-/// recvmsg(2), for a socket of the type `socket_type`, with room for `control_capacity` bytes of control
+/// recvmsg(2), for a socket of this kind, with room for `control_capacity` bytes of control
 /// data (CMSG_SPACE; [`cmsg::MAXIMUM_LENGTH`] at most). What does not fit is closed or forgotten by the
 /// kernel, which says [`ReceivedFlags::CTRUNC`].
 pub fn recv_message(
     socket: BorrowedFd<'_>,
-    socket_type: SocketType,
+    kind: Kind,
     buffer: &mut BytesMut,
     max: usize,
     control_capacity: usize,
@@ -343,11 +351,7 @@ pub fn recv_message(
     header.msg_controllen = control_capacity as _;
     // SAFETY: every pointer in the header has the room that the length beside it says.
     let true_length = check_count(unsafe {
-        libc::recvmsg(
-            socket.as_raw_fd(),
-            &mut header,
-            receiving(socket_type, flags),
-        )
+        libc::recvmsg(socket.as_raw_fd(), &mut header, receiving(kind, flags))
     })?;
     source.set_length(header.msg_namelen);
     let stored = control_length(&header, control_capacity);

@@ -19,6 +19,7 @@ mod can;
 pub mod cmsg;
 pub mod diag;
 pub mod errno;
+pub mod generic;
 pub mod host;
 mod inet;
 pub mod inherited;

@@ -77,6 +77,9 @@ pub fn get(socket: BorrowedFd<'_>, level: c_int, name: c_int, max: usize) -> Res
 /// # Errors
 /// `inval` for a value longer than any; `opnotsupp` for what [`is_unsafe_option`] names.
 pub fn set(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8]) -> Result<()> {
+    if (level, name) == (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) {
+        return attach_filter(socket, value);
+    }
     if is_unsafe_option(level, name) {
         return Err(Errno::OPNOTSUPP);
     }
@@ -92,6 +95,46 @@ pub fn set(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8]) -> R
             name,
             value.as_ptr().cast(),
             value.len() as socklen_t,
+        )
+    })?;
+    Ok(())
+}
+
+/// SO_ATTACH_FILTER with the instructions of a classic BPF program one after the other (struct
+/// sock_filter, 8 bytes each), instead of their address. socket(7), bpf(2)
+///
+/// # Errors
+/// `inval` for no whole instructions, none, or more than BPF_MAXINSNS, and for a program that the kernel
+/// refuses.
+fn attach_filter(socket: BorrowedFd<'_>, program: &[u8]) -> Result<()> {
+    const INSTRUCTION: usize = size_of::<libc::sock_filter>();
+    const MOST_INSTRUCTIONS: usize = 4096;
+    let (instructions, rest) = program.as_chunks::<INSTRUCTION>();
+    if !rest.is_empty() || !(1..=MOST_INSTRUCTIONS).contains(&instructions.len()) {
+        return Err(Errno::INVAL);
+    }
+    let mut instructions: Vec<libc::sock_filter> = instructions
+        .iter()
+        .map(|[c0, c1, jt, jf, k @ ..]| libc::sock_filter {
+            code: u16::from_ne_bytes([*c0, *c1]),
+            jt: *jt,
+            jf: *jf,
+            k: u32::from_ne_bytes(*k),
+        })
+        .collect();
+    let program = libc::sock_fprog {
+        len: instructions.len() as libc::c_ushort,
+        filter: instructions.as_mut_ptr(),
+    };
+    // SAFETY: `program` is what the option reads, and its pointer and length are of one live vector, from
+    // which the kernel copies.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const program).cast(),
+            size_of::<libc::sock_fprog>() as socklen_t,
         )
     })?;
     Ok(())
@@ -125,7 +168,8 @@ pub fn is_unsafe_option(level: c_int, name: c_int) -> bool {
     const SOL_RDS: c_int = 276;
     const SOL_MPTCP: c_int = 284;
     match level {
-        // GET_FILTER has ATTACH_FILTER's number, and its length counts instructions.
+        // GET_FILTER has ATTACH_FILTER's number, and its length counts instructions; setting it takes
+        // another way.
         libc::SOL_SOCKET => matches!(
             name,
             libc::SO_ATTACH_FILTER

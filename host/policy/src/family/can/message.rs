@@ -1,6 +1,6 @@
 //! What the messages of CAN_RAW and CAN_BCM hold, linux/can.h, linux/can/bcm.h.
 
-use super::{ERROR, EXTENDED, FrameId, REMOTE, STANDARD_IDS};
+use super::{FrameId, REMOTE, STANDARD_IDS};
 use crate::family::{Direction, Inspector, Part, Parts, Value};
 use crate::kind::Kind;
 
@@ -56,7 +56,6 @@ const JOB_MOST_FRAMES: usize = 257;
 const TX_SETUP: u32 = 1;
 const TX_DELETE: u32 = 2;
 const TX_READ: u32 = 3;
-const TX_SEND: u32 = 4;
 const RX_SETUP: u32 = 5;
 const RX_READ: u32 = 7;
 const TX_STATUS: u32 = 8;

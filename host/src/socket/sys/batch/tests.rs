@@ -2,7 +2,7 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 
 use bytes::BytesMut;
-use sockgate_policy::{Address, Family};
+use sockgate_policy::{Address, Family, SocketType};
 
 use super::super::cmsg::{Control, ControlOut};
 use super::super::testing::{datagram_pair, kind};
@@ -11,6 +11,11 @@ use super::*;
 
 const NONE: MessageFlags = MessageFlags::empty();
 const STYLE: SocketType = SocketType::Datagram;
+const DATAGRAMS: Kind = Kind {
+    family: Family::Unix,
+    socket_type: STYLE,
+    protocol: 0,
+};
 
 /// A batch with room for `count` messages of `max` bytes: its bytes and heads.
 fn batch(socket: &OwnedFd, count: usize, max: usize, control: usize) -> (Vec<u8>, Vec<BatchHead>) {
@@ -18,7 +23,7 @@ fn batch(socket: &OwnedFd, count: usize, max: usize, control: usize) -> (Vec<u8>
     let mut scratch = BatchScratch::default();
     let heads = recv_batch(
         socket.as_fd(),
-        STYLE,
+        DATAGRAMS,
         &mut slab,
         count,
         max,
@@ -77,7 +82,7 @@ fn batches_append_and_scratch_is_reused() {
         );
         let heads = recv_batch(
             far.as_fd(),
-            STYLE,
+            DATAGRAMS,
             &mut slab,
             room,
             100,
@@ -89,14 +94,32 @@ fn batches_append_and_scratch_is_reused() {
         assert_eq!(heads.len(), room);
     }
     assert_eq!(&slab[..], b"before:abcdefghijkl");
-    let empty = recv_batch(far.as_fd(), STYLE, &mut slab, 4, 100, 0, NONE, &mut scratch);
+    let empty = recv_batch(
+        far.as_fd(),
+        DATAGRAMS,
+        &mut slab,
+        4,
+        100,
+        0,
+        NONE,
+        &mut scratch,
+    );
     assert_eq!(empty.unwrap_err(), Errno::AGAIN);
     assert_eq!(&slab[..], b"before:abcdefghijkl");
-    let none = recv_batch(far.as_fd(), STYLE, &mut slab, 0, 100, 0, NONE, &mut scratch);
+    let none = recv_batch(
+        far.as_fd(),
+        DATAGRAMS,
+        &mut slab,
+        0,
+        100,
+        0,
+        NONE,
+        &mut scratch,
+    );
     assert!(none.unwrap().is_empty());
     let much = recv_batch(
         far.as_fd(),
-        STYLE,
+        DATAGRAMS,
         &mut slab,
         9,
         usize::MAX,
@@ -227,8 +250,17 @@ fn descriptors_in_a_batch_are_owned_or_closed_by_the_kernel() {
     for (pass, expected) in [(1, 1), (0, 0)] {
         option::set_int(far.as_fd(), libc::SOL_SOCKET, libc::SO_PASSCRED, pass).unwrap();
         message::send(near.as_fd(), b"y", NONE).unwrap();
-        let heads =
-            recv_batch(far.as_fd(), STYLE, &mut slab, 1, 9, 64, NONE, &mut scratch).unwrap();
+        let heads = recv_batch(
+            far.as_fd(),
+            DATAGRAMS,
+            &mut slab,
+            1,
+            9,
+            64,
+            NONE,
+            &mut scratch,
+        )
+        .unwrap();
         assert_eq!(heads[0].control.len(), expected);
     }
 }

@@ -111,12 +111,29 @@ pub enum ControlIn {
     SegmentSize(u16),
     /// SO_MARK of the packet (SO_RCVMARK).
     Mark(u32),
+    /// PACKET_AUXDATA
+    PacketAuxdata(PacketAuxdata),
     /// Any other, or one whose data does not have the form of its type, by Linux's numbers.
     Raw {
         level: c_int,
         kind: c_int,
         data: Vec<u8>,
     },
+}
+
+/// What is told about a frame: `tpacket_auxdata`, packet(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketAuxdata {
+    /// TP_STATUS_*
+    pub status: u32,
+    /// The frame's own length in bytes.
+    pub length: u32,
+    /// How many bytes of it were captured.
+    pub captured: u32,
+    /// VLAN tag control information, where the frame was tagged.
+    pub vlan_tag: Option<u16>,
+    /// The tag's Ethernet protocol.
+    pub vlan_protocol: Option<u16>,
 }
 
 /// A point in time since the epoch.
@@ -332,6 +349,7 @@ impl ControlIn {
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
                 error::decode(data)
             }
+            (datagram::SOL_PACKET, datagram::PACKET_AUXDATA) => datagram::decode_auxdata(data),
             (SOL_UDP, UDP_GRO) => datagram::decode_segment_size(data),
             _ => None,
         }

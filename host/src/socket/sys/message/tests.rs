@@ -2,7 +2,7 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 
 use bytes::BytesMut;
-use sockgate_policy::{Address, Family, MessageFlags, SocketType, UnixAddress};
+use sockgate_policy::{Address, SocketType, UnixAddress};
 
 use super::super::cmsg::ControlOut;
 use super::super::testing::*;
@@ -32,7 +32,8 @@ fn udp_pair(family: Family) -> (OwnedFd, OwnedFd, Address) {
 /// One message with everything that came with it.
 fn message(socket: &OwnedFd, style: SocketType, room: usize) -> (Vec<u8>, Incoming) {
     let mut buffer = BytesMut::new();
-    let incoming = recv_message(socket.as_fd(), style, &mut buffer, 4096, room, NONE).unwrap();
+    let kind = kind(Family::Unix, style);
+    let incoming = recv_message(socket.as_fd(), kind, &mut buffer, 4096, room, NONE).unwrap();
     (buffer.to_vec(), incoming)
 }
 
@@ -114,14 +115,21 @@ fn datagrams_tell_sender_and_true_length() {
         let peek = MessageFlags::PEEK;
         let next = recv_from(
             receiver.as_fd(),
-            SocketType::Datagram,
+            kind(Family::Unix, SocketType::Datagram),
             &mut nothing,
             0,
             peek,
         );
         assert_eq!(next.unwrap().true_length, 10);
         let mut buffer = BytesMut::new();
-        let got = recv_from(receiver.as_fd(), SocketType::Datagram, &mut buffer, 4, NONE).unwrap();
+        let got = recv_from(
+            receiver.as_fd(),
+            kind(Family::Unix, SocketType::Datagram),
+            &mut buffer,
+            4,
+            NONE,
+        )
+        .unwrap();
         assert_eq!((got.length, got.true_length), (4, 10));
         assert_eq!(&buffer[..], b"0123");
         assert_eq!(
@@ -141,7 +149,14 @@ fn an_unnamed_sender_has_no_source() {
     let (near, far) = datagram_pair();
     send(near.as_fd(), b"x", NONE).unwrap();
     let mut buffer = BytesMut::new();
-    let got = recv_from(far.as_fd(), SocketType::Datagram, &mut buffer, 9, NONE).unwrap();
+    let got = recv_from(
+        far.as_fd(),
+        kind(Family::Unix, SocketType::Datagram),
+        &mut buffer,
+        9,
+        NONE,
+    )
+    .unwrap();
     assert!(got.source.is_none());
 }
 
@@ -300,7 +315,14 @@ fn descriptors_that_nobody_asked_for_leak_nothing() {
     assert_eq!(received(far.as_fd()), b"x");
     send_rights(&near, 5).unwrap();
     let mut buffer = BytesMut::new();
-    recv_from(far.as_fd(), SocketType::Stream, &mut buffer, 9, NONE).unwrap();
+    recv_from(
+        far.as_fd(),
+        kind(Family::Unix, SocketType::Stream),
+        &mut buffer,
+        9,
+        NONE,
+    )
+    .unwrap();
     assert_eq!(descriptors_of(&near), 1);
 }
 
@@ -309,11 +331,11 @@ fn peeking_gives_duplicates_that_are_owned_too() {
     let (near, far) = stream_pair();
     send_rights(&near, 2).unwrap();
     let mut buffer = BytesMut::new();
-    let style = SocketType::Stream;
+    let style = kind(Family::Unix, SocketType::Stream);
     let peek = MessageFlags::PEEK;
     let peeked = recv_message(far.as_fd(), style, &mut buffer, 9, 256, peek).unwrap();
     assert_eq!((rights_of(&peeked), descriptors_of(&near)), (2, 3));
-    let (_, taken) = message(&far, style, 256);
+    let (_, taken) = message(&far, SocketType::Stream, 256);
     assert_eq!((rights_of(&taken), descriptors_of(&near)), (2, 5));
     drop((peeked, taken));
     assert_eq!(descriptors_of(&near), 1);
@@ -400,7 +422,7 @@ fn the_error_queue_names_the_refusal() {
     option::set_int(sender.as_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, 1).unwrap();
     send(sender.as_fd(), b"lost", NONE).unwrap();
     let mut buffer = BytesMut::new();
-    let style = SocketType::Datagram;
+    let style = kind(Family::Inet, SocketType::Datagram);
     let flags = MessageFlags::ERRQUEUE;
     let incoming = recv_message(sender.as_fd(), style, &mut buffer, 64, 512, flags).unwrap();
     assert_eq!(&buffer[..], b"lost");

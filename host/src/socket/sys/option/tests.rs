@@ -76,14 +76,17 @@ fn a_missing_value_is_not_zero_for_ipv6() {
 fn options_with_addresses_or_descriptors_inside_are_refused_before_the_kernel() {
     let socket = tcp();
     let socket = socket.as_fd();
-    // ATTACH_FILTER reads a filter from an address in the value: here from a page that is not there.
+    // ATTACH_REUSEPORT_CBPF reads a filter from an address in the value: here from a page that is not there.
     let filter = [0xff; 16];
     for name in [26, 50, 51, 52, 77] {
-        assert_eq!(
-            set(socket, SOL_SOCKET, name, &filter),
-            Err(Errno::OPNOTSUPP),
-            "{name}"
-        );
+        let set = set(socket, SOL_SOCKET, name, &filter);
+        // ATTACH_FILTER takes the instructions themselves: these are none.
+        let refusal = if name == 26 {
+            Errno::INVAL
+        } else {
+            Errno::OPNOTSUPP
+        };
+        assert_eq!(set, Err(refusal), "{name}");
         assert_eq!(
             get(socket, SOL_SOCKET, name, 64),
             Err(Errno::OPNOTSUPP),
@@ -198,4 +201,39 @@ fn memberships_with_and_without_a_source() {
         group_v4(v4.as_fd(), Membership::Join, no_group, None, lo),
         Err(Errno::INVAL)
     );
+}
+
+#[test]
+fn a_filter_is_its_instructions() {
+    let (one, other) = datagram_pair();
+    // ldb [0]; jeq #'y', accept, drop; ret #65535; ret #0, Documentation/networking/filter.rst
+    let program: [(u16, u8, u8, u32); 4] = [
+        (0x30, 0, 0, 0),
+        (0x15, 0, 1, u32::from(b'y')),
+        (0x06, 0, 0, 0xffff),
+        (0x06, 0, 0, 0),
+    ];
+    let bytes: Vec<u8> = program
+        .iter()
+        .flat_map(|(code, jt, jf, k)| {
+            [&code.to_ne_bytes()[..], &[*jt, *jf], &k.to_ne_bytes()].concat()
+        })
+        .collect();
+    let attach = |bytes: &[u8]| set(other.as_fd(), SOL_SOCKET, libc::SO_ATTACH_FILTER, bytes);
+    for length in [0, 7, 9, 31] {
+        assert_eq!(attach(&bytes[..length]), Err(Errno::INVAL), "{length}");
+    }
+    assert_eq!(attach(&bytes[8..16].repeat(4097)), Err(Errno::INVAL));
+    attach(&bytes).unwrap();
+    for text in [b"no", b"ye", b"na"] {
+        let flags = MessageFlags::empty();
+        message::send(one.as_fd(), text, flags).unwrap();
+    }
+    let mut buffer = bytes::BytesMut::new();
+    let kind = kind(Family::Unix, SocketType::Datagram);
+    let received =
+        message::recv_from(other.as_fd(), kind, &mut buffer, 64, MessageFlags::empty()).unwrap();
+    assert_eq!((received.length, &buffer[..]), (2, &b"ye"[..]));
+    let next = message::recv_from(other.as_fd(), kind, &mut buffer, 64, MessageFlags::empty());
+    assert_eq!(next.map(|next| next.length), Err(Errno::AGAIN));
 }

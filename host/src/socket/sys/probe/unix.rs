@@ -163,8 +163,8 @@ fn labels(look: &Look<'_>) -> Result<Finding> {
 fn label(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<Option<String>> {
     message::send(from, b"!", MessageFlags::empty())?;
     let mut buffer = BytesMut::new();
-    let style = SocketType::Datagram;
-    let got = message::recv_message(to, style, &mut buffer, 1, CONTROL, MessageFlags::empty())?;
+    let kind = sockgate_policy::Kind::new(Family::Unix, SocketType::Datagram);
+    let got = message::recv_message(to, kind, &mut buffer, 1, CONTROL, MessageFlags::empty())?;
     if got.true_length != 1 {
         return Err(Errno::BADMSG);
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use sockgate_policy::{Address, MessageFlags, SocketType, UnixAddress};
+use sockgate_policy::{Address, Family, Kind, MessageFlags, SocketType, UnixAddress};
 
 use super::super::testing::{received, unix};
 use super::super::{message, testing};
@@ -89,7 +89,14 @@ fn datagrams_reach_the_inode_and_can_be_answered() {
     let place = root.socket_at(Path::new("srv")).unwrap();
     message::send_to(client.as_fd(), b"ask", NONE, &address_of(place.as_fd())).unwrap();
     let mut buffer = BytesMut::new();
-    let got = message::recv_from(server.as_fd(), DATAGRAM, &mut buffer, 10, NONE).unwrap();
+    let got = message::recv_from(
+        server.as_fd(),
+        Kind::new(Family::Unix, DATAGRAM),
+        &mut buffer,
+        10,
+        NONE,
+    )
+    .unwrap();
     let source = got.source.unwrap();
     let name = directory.join("cli").into_os_string().into_encoded_bytes();
     assert_eq!(

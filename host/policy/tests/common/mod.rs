@@ -1,6 +1,8 @@
 //! Facts and gates that the tests of verdicts share.
 #![allow(dead_code, reason = "each test file uses some of these")]
 
+pub mod families;
+
 use sockgate_policy::{
     Address, Content, Family, Gate, Kind, OptionName, Policy, SocketFacts, SocketType, Source,
     UnixAddress,

@@ -209,7 +209,8 @@ impl CanFrame {
     }
 }
 
-/// As cansend takes it and candump -L prints it: `123#DEAD`, `123#R2`.
+/// As cansend takes it and candump -L prints it: `123#DEAD`, `123#R2`, and `123#1122334455667788_9` with a raw
+/// length code.
 impl fmt::Display for CanFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
@@ -217,7 +218,11 @@ impl fmt::Display for CanFrame {
             Kind::Remote(id) => return write!(f, "{id}#R{}", self.length),
             Kind::Error(classes) => write!(f, "{:08X}#", classes | CAN_ERR_FLAG)?,
         }
-        write_data(f, self.data())
+        write_data(f, self.data())?;
+        match self.raw_dlc {
+            0 => Ok(()),
+            code => write!(f, "_{code:X}"),
+        }
     }
 }
 
@@ -278,6 +283,17 @@ impl AnyCanFrame {
             (CANXL_XLF, _) => CanXlFrame::decode(bytes).map(Self::Xl),
             (_, CLASSIC_SIZE) => CanFrame::decode(bytes).map(Self::Classic),
             _ => CanFdFrame::decode(bytes).map(Self::Fd),
+        }
+    }
+}
+
+/// As cansend takes it.
+impl fmt::Display for AnyCanFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Classic(frame) => frame.fmt(f),
+            Self::Fd(frame) => frame.fmt(f),
+            Self::Xl(frame) => frame.fmt(f),
         }
     }
 }

@@ -53,6 +53,12 @@ impl CanFdFrame {
         self
     }
 
+    /// As of a sender that is error-passive (CANFD_ESI): controllers set it themselves, gateways hand it on.
+    pub fn with_error_state(mut self) -> Self {
+        self.flags |= CANFD_ESI;
+        self
+    }
+
     /// The identifier.
     pub fn id(&self) -> CanId {
         self.id
@@ -211,5 +217,18 @@ impl CanXlFrame {
             acceptance,
             data: data.to_vec(),
         })
+    }
+}
+
+/// As candump -L prints it: virtual network and priority, flags, type and acceptance field, data.
+impl fmt::Display for CanXlFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02X}{:03X}#", self.network, self.priority)?;
+        write!(
+            f,
+            "{:02X}:{:02X}:{:08X}#",
+            self.flags, self.sdu_type, self.acceptance
+        )?;
+        write_data(f, &self.data)
     }
 }

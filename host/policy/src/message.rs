@@ -85,7 +85,7 @@ pub enum AncillaryKind {
     Security,
     /// IP_ORIGDSTADDR and IPV6_ORIGDSTADDR.
     OriginalDestination,
-    /// IP_RECVERR and IPV6_RECVERR: reports what a router or peer said, and who.
+    /// IP_RECVERR, IPV6_RECVERR and SCM_J1939_ERRQUEUE: reports what a router or peer said, and who.
     ExtendedError,
     /// SO_RXQ_OVFL.
     DropCount,
@@ -101,6 +101,8 @@ pub enum AncillaryKind {
     /// SCTP_SNDINFO and SCTP_SNDRCV when sent, SCTP_RCVINFO, SCTP_SNDRCV and SCTP_NXTINFO when received, see
     /// sctp(7): the stream of a message, and how it goes.
     SctpInfo,
+    /// SCM_J1939_DEST_ADDR, SCM_J1939_DEST_NAME and SCM_J1939_PRIO: to whom a message went, and how urgent.
+    J1939Info,
     /// Any other control message, by Linux's numbers.
     Raw {
         /// cmsg_level.
@@ -146,7 +148,7 @@ const ANCILLARY: &[NamedAncillary] = &[
     (
         "extended-error",
         AncillaryKind::ExtendedError,
-        &[(0, 11), (41, 25)],
+        &[(0, 11), (41, 25), (107, 4)],
     ),
     ("drop-count", AncillaryKind::DropCount, &[(1, 40)]),
     (
@@ -165,6 +167,11 @@ const ANCILLARY: &[NamedAncillary] = &[
         "sctp-info",
         AncillaryKind::SctpInfo,
         &[(132, 1), (132, 2), (132, 3), (132, 4)],
+    ),
+    (
+        "j1939-info",
+        AncillaryKind::J1939Info,
+        &[(107, 1), (107, 2), (107, 3)],
     ),
 ];
 

@@ -137,11 +137,12 @@ impl Event {
 
     pub(crate) fn denied(mut self, denial: &sockgate_policy::Denial) -> Event {
         self.verdict = Verdict::Deny;
-        if let sockgate_policy::Reason::Rule(rule) = denial.reason() {
-            self.rule = Some(rule.to_string());
+        match denial.reason() {
+            // Deny beats allow: no grant would help.
+            sockgate_policy::Reason::Rule(rule) => self.rule = Some(rule.to_string()),
+            sockgate_policy::Reason::NoRule => self.grant = Some(denial.grant_hint()),
         }
         self.reason = Some(denial.to_string());
-        self.grant = Some(denial.grant_hint());
         self.errno = Some(Errno::ACCES.to_string());
         self
     }

@@ -545,6 +545,9 @@ fn kind_of(message: &ControlIn) -> AncillaryKind {
         ControlIn::DropCount(_) => AncillaryKind::DropCount,
         ControlIn::SegmentSize(_) => AncillaryKind::SegmentSize,
         ControlIn::PacketAuxdata(_) => AncillaryKind::PacketAuxdata,
+        ControlIn::J1939DestinationAddress(_)
+        | ControlIn::J1939DestinationName(_)
+        | ControlIn::J1939Priority(_) => AncillaryKind::J1939Info,
         // IP_RECVOPTS, SO_MARK
         ControlIn::IpOptions(_) => AncillaryKind::Raw { level: 0, kind: 6 },
         ControlIn::Mark(_) => AncillaryKind::Raw { level: 1, kind: 36 },

@@ -215,9 +215,10 @@ impl Inner {
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
             Err(errno) => return Err(errno.into()),
         };
+        // The error queue holds what this socket sent itself.
+        let own = wanted.flags.contains(MessageFlags::ERRQUEUE);
         let heard = match hearing {
-            Reception::Peer(_) => vec![Some(hearing.ancillary()); heads.len()],
-            Reception::Anyone(_) => {
+            Reception::Anyone(_) if !own => {
                 let mut at = 0;
                 let heard = heads.iter().map(|head| {
                     let message = &slab[at..at + head.length];
@@ -226,10 +227,11 @@ impl Inner {
                 });
                 heard.collect::<Outcome<_>>()?
             }
+            hearing => vec![Some(hearing.ancillary()); heads.len()],
         };
         // What was looked at and not taken would hide what comes behind it for ever.
-        let looked = wanted.flags & (MessageFlags::PEEK | MessageFlags::ERRQUEUE);
-        if looked == MessageFlags::PEEK && heard.iter().all(Option::is_none) && !heard.is_empty() {
+        let looked = wanted.flags.contains(MessageFlags::PEEK);
+        if looked && heard.iter().all(Option::is_none) && !heard.is_empty() {
             attempt::discard(reception(&state)?, self.fd())?;
         }
         drop(state);

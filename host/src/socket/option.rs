@@ -152,6 +152,11 @@ impl Inner {
         self.refuse_addresses(name)?;
         let permit = self.may_set_option(name, &[])?;
         let outcome = attempt::set_option_length(&permit, self.fd(), length).map_err(Into::into);
+        if outcome.is_ok() {
+            let mut state = self.state();
+            state.facts.options.remember(name, &[]);
+            state.forget_verdicts();
+        }
         if outcome.is_ok()
             && let Some(membership @ GroupChange::Leave) =
                 tipc::membership(self.kind.family, name, &[])?

@@ -51,7 +51,7 @@ impl Query {
         }
     }
 
-    /// `connect to 10.1.2.3:22`, `bind to [::]:80`, `set-option so.mark`.
+    /// `connect to 10.1.2.3:22`, `bind to [::]:80`, `set-option so.mark`, `send-to can0 (can-id=0x123)`.
     pub(crate) fn phrase(&self, operation: &str) -> String {
         let subject = self.subject();
         if subject.is_empty() {
@@ -64,7 +64,22 @@ impl Query {
             ("listen" | "receive" | "disconnect" | "splice", What::Nothing) => " on",
             _ => "",
         };
-        format!("{operation}{joint} {subject}")
+        let mut message = self.message_words();
+        if !message.is_empty() {
+            message = format!(" ({message})");
+        }
+        format!("{operation}{joint} {subject}{message}")
+    }
+
+    /// What is in the message that the question is about, as rules write it; why it cannot be read.
+    fn message_words(&self) -> String {
+        let Some(content) = &self.content else {
+            return String::new();
+        };
+        match content.malformed() {
+            Some(why) => why.to_owned(),
+            None => family::message_words(content).join(" "),
+        }
     }
 }
 

@@ -162,6 +162,11 @@ fn plain_to_wit(message: ControlIn) -> wit::AncillaryIn {
             vlan_tag: auxdata.vlan_tag,
             vlan_protocol: auxdata.vlan_protocol,
         }),
+        ControlIn::J1939DestinationAddress(address) => {
+            wit::AncillaryIn::J1939DestinationAddress(address)
+        }
+        ControlIn::J1939DestinationName(name) => wit::AncillaryIn::J1939DestinationName(name),
+        ControlIn::J1939Priority(priority) => wit::AncillaryIn::J1939Priority(priority),
         ControlIn::Raw { level, kind, data } => wit::AncillaryIn::Raw(types::RawAncillary {
             level,
             type_: kind,
@@ -182,6 +187,7 @@ fn extended_error(error: ExtendedError) -> types::ExtendedError {
         4 => types::ErrorOrigin::TxStatus,
         5 => types::ErrorOrigin::ZeroCopy,
         6 => types::ErrorOrigin::TxTime,
+        7 => types::ErrorOrigin::J1939,
         other => types::ErrorOrigin::Other(other),
     };
     types::ExtendedError {

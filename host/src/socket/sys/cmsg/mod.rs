@@ -9,6 +9,7 @@ mod credentials;
 mod datagram;
 mod error;
 mod hop;
+mod j1939;
 mod packet_info;
 mod rights;
 mod timestamp;
@@ -103,7 +104,7 @@ pub enum ControlIn {
     OriginalDestination(Address),
     /// IP_RECVOPTS or IP_RETOPTS
     IpOptions(Vec<u8>),
-    /// IP_RECVERR or IPV6_RECVERR
+    /// IP_RECVERR, IPV6_RECVERR or SCM_J1939_ERRQUEUE
     ExtendedError(ExtendedError),
     /// SO_RXQ_OVFL: messages dropped since the socket was made.
     DropCount(u32),
@@ -113,6 +114,12 @@ pub enum ControlIn {
     Mark(u32),
     /// PACKET_AUXDATA
     PacketAuxdata(PacketAuxdata),
+    /// SCM_J1939_DEST_ADDR
+    J1939DestinationAddress(u8),
+    /// SCM_J1939_DEST_NAME
+    J1939DestinationName(u64),
+    /// SCM_J1939_PRIO
+    J1939Priority(u8),
     /// Any other, or one whose data does not have the form of its type, by Linux's numbers.
     Raw {
         level: c_int,
@@ -351,6 +358,7 @@ impl ControlIn {
             }
             (datagram::SOL_PACKET, datagram::PACKET_AUXDATA) => datagram::decode_auxdata(data),
             (SOL_UDP, UDP_GRO) => datagram::decode_segment_size(data),
+            (j1939::SOL_CAN_J1939, kind) => j1939::decode(kind, data),
             _ => None,
         }
     }

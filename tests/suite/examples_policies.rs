@@ -380,10 +380,12 @@ fn socket_activation_hands_a_guest_its_listener() -> Result<()> {
     let native = activated(&python, &policy, &audit, port)?;
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(patience()))?;
-    // Reset by the host before or after this is written.
-    let _ = stream.write_all(b"hello");
-    let error = stream.read(&mut answer).err().map(|error| error.kind());
-    assert_eq!(error, Some(std::io::ErrorKind::ConnectionReset));
+    // Reset by the host before this is written, or after.
+    let ended = stream
+        .write_all(b"hello")
+        .and_then(|()| stream.read(&mut answer));
+    let error = ended.map_err(|error| error.kind());
+    assert_eq!(error, Err(std::io::ErrorKind::ConnectionReset));
     let records = Audit::read(&audit)?;
     let record = records.records().iter().find(|record| record.is_denied());
     let record = record.context("no denial in the audit")?;

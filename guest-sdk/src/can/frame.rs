@@ -215,6 +215,7 @@ impl fmt::Display for CanFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             Kind::Data(id) => write!(f, "{id}#")?,
+            Kind::Remote(id) if self.length == 0 => return write!(f, "{id}#R"),
             Kind::Remote(id) => return write!(f, "{id}#R{}", self.length),
             Kind::Error(classes) => write!(f, "{:08X}#", classes | CAN_ERR_FLAG)?,
         }

@@ -1,0 +1,345 @@
+//! What carries CAN's frames for a guest: the broadcast manager and ISO-TP, against native peers, and
+//! which of it the policy lets through.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use sockgate_tests::{
+    Ended, GuestRun, Native, Need, Net, Tool, agree, kernel, oracle, patience, root, told,
+};
+
+/// A namespace with vcan0 and vcan1, and Python.
+fn bench(need: Need, name: &str) -> Result<Option<(Net, PathBuf)>> {
+    if kernel::has(need, name).is_none() {
+        return Ok(None);
+    }
+    let Some(python) = oracle(Tool::Python, name) else {
+        return Ok(None);
+    };
+    let Some(net) = Net::new(name)? else {
+        return Ok(None);
+    };
+    net.vcan("vcan0")?;
+    net.vcan("vcan1")?;
+    Ok(Some((net, python)))
+}
+
+fn native(net: &Net, python: &Path, words: &[&str]) -> Result<Native> {
+    let script = root().join("tests/native/can_transport.py");
+    let native = Native::start(net.command(python).arg(script).args(words))?;
+    if !words[0].ends_with("send") {
+        native.wait_for_line("listening", patience())?;
+    }
+    Ok(native)
+}
+
+fn send(net: &Net, python: &Path, words: &[&str]) -> Result<()> {
+    let words: Vec<&str> = ["send", "vcan0"]
+        .into_iter()
+        .chain(words.iter().copied())
+        .collect();
+    native(net, python, &words)?.finish(patience())?;
+    Ok(())
+}
+
+fn policy(protocol: &str, rules: &[&str]) -> String {
+    let rules = rules.iter().enumerate().map(|(number, keys)| {
+        format!(
+            "[[allow]]\nid = \"r{number}\"\nfamily = [\"can\"]\nprotocol = [\"{protocol}\"]\n{keys}\n"
+        )
+    });
+    format!("version = 1\n{}", rules.collect::<String>())
+}
+
+fn guest(net: &Net, policy: &str, steps: &[&str]) -> GuestRun {
+    let run = GuestRun::new("family_can_transport")
+        .net(net)
+        .policy_text(policy);
+    steps.iter().fold(run, |run, step| run.argument(*step))
+}
+
+fn lines(ended: &Ended) -> Vec<&str> {
+    ended.stdout.lines().collect()
+}
+
+/// The frames that a native listener heard, and when, in milliseconds.
+fn frames(heard: &[String]) -> Result<Vec<(String, f64)>> {
+    let frames = told(heard, "frame").into_iter().map(|line| {
+        let (frame, when) = line.split_once(' ').context("a frame without its time")?;
+        Ok((frame.to_owned(), when.parse()?))
+    });
+    frames.collect()
+}
+
+const MANAGER: &str = "ops = [\"connect\"]\ninterface = [\"vcan0\"]\ncan-id = [\"0x100-0x10f\"]";
+
+#[test]
+fn frames_go_out_in_turn_until_their_job_or_socket_ends() -> Result<()> {
+    let name = "frames_go_out_in_turn_until_their_job_or_socket_ends";
+    let Some((net, python)) = bench(Need::CanBcm, name)? else {
+        return Ok(());
+    };
+    let hearer = native(&net, &python, &["hear", "vcan0"])?;
+    let words = [
+        "b = bcm vcan0",
+        "cycle b 100 50 100#01 101#02",
+        "sleep 1000",
+        "end-cycle b 100",
+        "end-cycle b 100",
+        "once b 102#03",
+        "sleep 300",
+        "once b 103#04",
+        "cycle b 104 50 104#05",
+        "sleep 200",
+        "close b",
+        "sleep 400",
+    ];
+    let ended = guest(&net, &policy("bcm", &[MANAGER]), &words)
+        .finish(patience())?
+        .success()?;
+    assert_eq!(ended.step("end-cycle b 100")?, "ok");
+    ensure!(
+        ended.stdout.contains("end-cycle b 100 -> inval"),
+        "no job is left: {}",
+        ended.stdout
+    );
+    // A frame of another sender stands behind everything that the guest could have sent.
+    send(&net, &python, &["7ff#"])?;
+    hearer.wait_for_line("frame 7FF#", patience())?;
+    let frames = frames(&hearer.stop()?)?;
+    let count = |wanted: &str| frames.iter().filter(|(frame, _)| frame == wanted).count();
+    let first: Vec<_> = frames
+        .iter()
+        .filter(|(frame, _)| frame.starts_with("10") && !frame.starts_with("104"))
+        .collect();
+    let turns = count("100#01") + count("101#02");
+    ensure!((10..=24).contains(&turns), "{turns} in a second");
+    for (at, (frame, _)) in first[..turns].iter().enumerate() {
+        assert_eq!(frame, ["100#01", "101#02"][at % 2]);
+    }
+    let mean = (first[turns - 1].1 - first[0].1) / (turns - 1) as f64;
+    ensure!((40.0..75.0).contains(&mean), "every {mean} ms");
+    // Nothing of the job comes behind the frame that followed its end.
+    assert_eq!(first[turns].0, "102#03");
+    assert_eq!(count("103#04"), 1);
+    // The second job ended with its socket: not one for the 400 ms before the last frame.
+    let last = frames.iter().rposition(|(frame, _)| frame == "104#05");
+    let last = last.context("the second job sent nothing")?;
+    ensure!(count("104#05") <= 7, "{frames:?}");
+    assert_eq!(last, frames.len() - 2, "{frames:?}");
+    ensure!(frames[last + 1].1 - frames[last].1 > 300.0, "{frames:?}");
+    println!("every {mean:.1} ms");
+    Ok(())
+}
+
+#[test]
+fn a_watch_tells_changes_and_silence_alone() -> Result<()> {
+    let name = "a_watch_tells_changes_and_silence_alone";
+    let Some((net, python)) = bench(Need::CanBcm, name)? else {
+        return Ok(());
+    };
+    // The first byte alone counts.
+    let words = [
+        "b = bcm vcan0",
+        "changes b 100#FF00 0 0",
+        "say watching",
+        "hear b",
+        "hear b",
+        "end-watch b 100",
+        "timeout b 300",
+        "watch b 101 200 0",
+        "say first",
+        "hear b",
+    ];
+    let run = guest(&net, &policy("bcm", &[MANAGER]), &words).start()?;
+    run.wait_for_line("say watching", patience())?;
+    send(
+        &net,
+        &python,
+        &["100#0101", "100#0102", "102#0202", "100#0203", "100#0204"],
+    )?;
+    let ended = run.wait(patience())?.success()?;
+    let heard: Vec<_> = told(&lines(&ended), "hear b ->");
+    assert_eq!(
+        heard,
+        ["RxChanged 100#0101", "RxChanged 100#0203", "RxTimeout"]
+    );
+
+    // Of many frames in a second one comes each 400 ms.
+    let mut words = vec![
+        "b = bcm vcan0",
+        "watch b 103 0 400",
+        "timeout b 900",
+        "say watching",
+    ];
+    words.extend(["hear b"; 12]);
+    let run = guest(&net, &policy("bcm", &[MANAGER]), &words).start()?;
+    run.wait_for_line("say watching", patience())?;
+    let burst: Vec<String> = (0..40)
+        .flat_map(|number| [format!("103#{number:02X}"), "20".to_owned()])
+        .collect();
+    let burst: Vec<&str> = burst.iter().map(String::as_str).collect();
+    send(&net, &python, &burst)?;
+    let ended = run.wait(patience())?.success()?;
+    let heard = told(&lines(&ended), "hear b ->");
+    let changes = heard.iter().filter(|line| line.starts_with("RxChanged"));
+    let changes = changes.count();
+    ensure!((2..=6).contains(&changes), "{heard:?}");
+    Ok(())
+}
+
+#[test]
+fn a_job_outside_of_its_grant_sends_nothing() -> Result<()> {
+    let name = "a_job_outside_of_its_grant_sends_nothing";
+    let Some((net, python)) = bench(Need::CanBcm, name)? else {
+        return Ok(());
+    };
+    let words = [
+        "b = bcm vcan0",
+        // A frame's own id, the job's, and a format that was not granted.
+        "cycle b 100 20 100#01 110#02",
+        "cycle b 110 20 100#03",
+        "once b 100##004",
+        "watch b 110 0 0",
+        "c = bcm vcan1",
+        "d = bcm any",
+        "sleep 100",
+        "once b 10f#05",
+    ];
+    let hearer = native(&net, &python, &["hear", "vcan0"])?;
+    let ended = guest(&net, &policy("bcm", &[MANAGER]), &words)
+        .finish(patience())?
+        .success()?;
+    for step in &words[1..7] {
+        assert_eq!(ended.step(step)?, "acces", "{step}");
+    }
+    assert_eq!(ended.step("once b 10f#05")?, "ok");
+    hearer.wait_for_line("frame 10F#05", patience())?;
+    let heard: Vec<_> = frames(&hearer.stop()?)?;
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    ended.audit.denied("send-to")?;
+    ended.audit.denied("connect")?;
+
+    // Another operation than the one that was granted, and the format with its word.
+    let hearer = native(&net, &python, &["hear", "vcan0"])?;
+    let keys = format!("{MANAGER}\nfd = true\nbcm-ops = [\"tx-send\"]");
+    let words = [
+        "b = bcm vcan0",
+        "cycle b 100 20 100#01",
+        "once b 100##002",
+        "once b 100#03",
+    ];
+    let ended = guest(&net, &policy("bcm", &[&keys]), &words)
+        .finish(patience())?
+        .success()?;
+    assert_eq!(ended.step(words[1])?, "acces");
+    ended.audit.denied("send-to")?;
+    hearer.wait_for_line("frame 100#03", patience())?;
+    assert_eq!(frames(&hearer.stop()?)?.len(), 1);
+    Ok(())
+}
+
+const CHANNEL: &str = "ops = [\"bind\", \"send-to\", \"receive\"]\ninterface = [\"vcan0\"]\n\
+                       isotp = [{ rx = \"0x7E8\", tx = \"0x7E0\" }]\n\
+                       options = { set = [\"can-isotp.opts\", \"can-isotp.recv-fc\"] }";
+
+/// One message each way, and a last short one.
+fn swapped(net: &Net, python: &Path, length: &str, ours: &str, theirs: &[&str]) -> Result<Ended> {
+    let mut words = vec!["isotp-swap", "vcan0", "7e0", "7e8", length];
+    words.extend(theirs);
+    let peer = native(net, python, &words)?;
+    let make = format!("i = isotp vcan0 7e8 7e0{ours}");
+    let push = format!("push i 1 {length}");
+    let words = [make.as_str(), &push, "pull i 100000", "push i 2 3"];
+    let ended = guest(net, &policy("isotp", &[CHANNEL]), &words)
+        .finish(patience())?
+        .success()?;
+    agree(&lines(&ended), &peer.finish(patience())?)?;
+    assert_eq!(ended.step("pull i 100000")?, format!("ok {length}"));
+    Ok(ended)
+}
+
+#[test]
+fn segmented_messages_keep_every_byte() -> Result<()> {
+    let name = "segmented_messages_keep_every_byte";
+    let Some((net, python)) = bench(Need::CanIsotp, name)? else {
+        return Ok(());
+    };
+    for length in ["7", "8", "4095", "8000"] {
+        swapped(&net, &python, length, "", &[])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_channel_s_options_shape_its_frames() -> Result<()> {
+    let name = "a_channel_s_options_shape_its_frames";
+    let Some((net, python)) = bench(Need::CanIsotp, name)? else {
+        return Ok(());
+    };
+    let hearer = native(&net, &python, &["hear", "vcan0"])?;
+    swapped(
+        &net,
+        &python,
+        "40",
+        " pad=55 address=f1 block=2 stmin=14",
+        &["pad=AA", "address=f1"],
+    )?;
+    let words = [
+        "i = isotp vcan0 7e8 7e0 broadcast",
+        "push i 3 4",
+        "push i 3 20",
+    ];
+    let ended = guest(&net, &policy("isotp", &[CHANNEL]), &words)
+        .finish(patience())?
+        .success()?;
+    assert_eq!(ended.step(words[1])?, "ok 4");
+    assert_eq!(ended.step(words[2])?, "inval", "more than one frame");
+    send(&net, &python, &["7ff#"])?;
+    hearer.wait_for_line("frame 7FF#", patience())?;
+    let frames = frames(&hearer.stop()?)?;
+    let has = |lead: &str| frames.iter().any(|(frame, _)| frame.starts_with(lead));
+    // The guest's flow control asks for two frames at a time, 20 ms apart, and is padded.
+    ensure!(has("7E0#F130021455555555"), "{frames:?}");
+    ensure!(has("7E0#F11028"), "a first frame of 40 bytes: {frames:?}");
+    ensure!(has("7E8#F11028"), "the peer's: {frames:?}");
+    ensure!(has("7E0#04"), "a broadcast: {frames:?}");
+    let consecutive: Vec<f64> = frames
+        .iter()
+        .filter(|(frame, _)| frame.starts_with("7E8#F12"))
+        .map(|(_, when)| *when)
+        .collect();
+    assert_eq!(consecutive.len(), 6, "{frames:?}");
+    let time = consecutive[5] - consecutive[0];
+    ensure!(time >= 50.0, "six frames within {time} ms");
+    Ok(())
+}
+
+#[test]
+fn a_channel_outside_of_its_grant_is_not_bound() -> Result<()> {
+    let name = "a_channel_outside_of_its_grant_is_not_bound";
+    let Some((net, python)) = bench(Need::CanIsotp, name)? else {
+        return Ok(());
+    };
+    let words = [
+        "a = isotp vcan0 7e8 7e1",
+        "a = isotp vcan0 7e9 7e0",
+        "a = isotp vcan0 7e0 7e8",
+        "a = isotp vcan0 000007e8 000007e0",
+        "a = isotp vcan1 7e8 7e0",
+        "a = isotp vcan0 7e8 7e0",
+        "push a 1 3",
+    ];
+    let hearer = native(&net, &python, &["hear", "vcan0"])?;
+    let ended = guest(&net, &policy("isotp", &[CHANNEL]), &words)
+        .finish(patience())?
+        .success()?;
+    for step in &words[..5] {
+        assert_eq!(ended.step(step)?, "acces", "{step}");
+    }
+    assert_eq!(ended.step(words[6])?, "ok 3");
+    ended.audit.denied("bind")?;
+    hearer.wait_for_line("frame 7E0#03", patience())?;
+    assert_eq!(frames(&hearer.stop()?)?.len(), 1);
+    Ok(())
+}

@@ -301,6 +301,33 @@ fn extended_errors_with_and_without_an_offender() {
 }
 
 #[test]
+fn what_comes_beside_a_j1939_message() {
+    let at = |kind, data: &[u8]| one(107, kind, data);
+    assert!(matches!(
+        at(1, &[0x20]),
+        ControlIn::J1939DestinationAddress(0x20)
+    ));
+    let name = 0x0123_4567_89ab_cdef_u64;
+    assert!(matches!(
+        at(2, &name.to_ne_bytes()),
+        ControlIn::J1939DestinationName(told) if told == name
+    ));
+    assert!(matches!(at(3, &[6]), ControlIn::J1939Priority(6)));
+    let mut data = libc::ENOMSG.to_ne_bytes().to_vec();
+    data.extend([7, 1, 0, 0, 2, 0, 0, 0, 9, 0, 0, 0]);
+    let ControlIn::ExtendedError(error) = at(4, &data) else {
+        panic!("no report")
+    };
+    assert_eq!(
+        (error.origin, error.kind, error.info, error.data),
+        (7, 1, 2, 9)
+    );
+    for (kind, length) in [(1, 2), (2, 4), (3, 0), (4, 15)] {
+        assert!(is_raw(at(kind, &vec![0; length]), length));
+    }
+}
+
+#[test]
 fn numbers_of_this_process_never_come_from_outside() {
     let raw = |level, kind| {
         Control::encode(

@@ -119,6 +119,11 @@ pub fn ready(workspace: &Workspace, install: bool) -> Result<Result<Boot, String
     })
 }
 
+/// Where kernels are kept, as `SOCKGATE_KERNEL_CACHE`: tests have another `XDG_CACHE_HOME`.
+pub fn cache(workspace: &Workspace) -> PathBuf {
+    Cache::locate(&workspace.target).folder().to_path_buf()
+}
+
 /// Where compiled guests are kept, as `XDG_CACHE_HOME`: beneath the folder that can be written inside.
 pub fn compiled(workspace: &Workspace) -> PathBuf {
     workspace.target.join("cache")

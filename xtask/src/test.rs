@@ -336,6 +336,7 @@ impl Place {
             .env("SOCKGATE_ORACLES", workspace.oracles())
             // Compiled guests are kept where User Mode Linux may write as well.
             .env("XDG_CACHE_HOME", kernel::compiled(workspace))
+            .env("SOCKGATE_KERNEL_CACHE", kernel::cache(workspace))
             // The toolchain is pinned, and only so does libtest tell what each test took.
             .env("RUSTC_BOOTSTRAP", "1");
         if self.long {

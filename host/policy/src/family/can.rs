@@ -2,6 +2,7 @@
 
 mod message;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::{Given, Group, Inspector, Key, Shape, Value, interface_or_any, interface_value};
@@ -469,14 +470,24 @@ pub(super) fn unnamed_destination(s: &SocketFacts) -> Option<Address> {
 }
 
 /// Whose a message is. ISO-TP's say only from which interface they are, and some of a broadcast manager's
-/// not even that: they are of the one channel or interface that the socket has.
-pub(super) fn sender<'a>(s: &'a SocketFacts, named: &'a Address) -> &'a Address {
+/// not even that: they are of the one channel or interface that the socket has. So are J1939's that came in
+/// several frames: the kernel names their sender without its interface.
+pub(super) fn sender<'a>(s: &'a SocketFacts, named: &'a Address) -> Cow<'a, Address> {
+    if let (J1939, Address::Can(can), Some(Address::Can(local))) =
+        (s.kind.protocol, named, &s.local)
+        && can.interface.is_none()
+    {
+        return Cow::Owned(Address::Can(CanAddress {
+            interface: local.interface.clone(),
+            endpoint: can.endpoint,
+        }));
+    }
     let own = match s.kind.protocol {
         BCM if is_any_interface(named) => s.peer.as_ref(),
         ISOTP => s.local.as_ref(),
         _ => None,
     };
-    own.unwrap_or(named)
+    Cow::Borrowed(own.unwrap_or(named))
 }
 
 fn is_any_interface(address: &Address) -> bool {

@@ -245,10 +245,10 @@ pub(crate) fn destination<'a>(s: &'a SocketFacts, named: &'a Address) -> Cow<'a,
 }
 
 /// Whose a message is that came with this name: some sockets' names leave out what their one peer is.
-pub(crate) fn sender<'a>(s: &'a SocketFacts, named: &'a Address) -> &'a Address {
+pub(crate) fn sender<'a>(s: &'a SocketFacts, named: &'a Address) -> Cow<'a, Address> {
     match s.kind.family {
         Family::Can => can::sender(s, named),
-        _ => named,
+        _ => Cow::Borrowed(named),
     }
 }
 

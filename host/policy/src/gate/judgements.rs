@@ -445,6 +445,7 @@ impl Gate {
         content: &Content,
     ) -> Result<Permit<op::ReceiveFrom>, Denial> {
         let sender = family::sender(s, sender);
+        let sender = sender.as_ref();
         let own_peer = s
             .peer
             .as_ref()

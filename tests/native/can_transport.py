@@ -133,7 +133,7 @@ def j1939_send(interface, address, to, pgn, *lengths):
         peer.sendto(data, (interface, socket.J1939_NO_NAME, int(pgn, 16), to))
         tell("sent", data)
         # The next is another session.
-        time.sleep(0.3)
+        time.sleep(0.3 if to != socket.J1939_NO_ADDR else length / 7 * 0.06 + 1)
 
 
 ROLES = {

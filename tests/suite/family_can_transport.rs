@@ -1,11 +1,12 @@
-//! What carries CAN's frames for a guest: the broadcast manager and ISO-TP, against native peers, and
+//! What carries CAN's frames for a guest: the broadcast manager, ISO-TP and J1939, against native peers, and
 //! which of it the policy lets through.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Ended, GuestRun, Native, Need, Net, Tool, agree, kernel, oracle, patience, root, told,
+    Ended, GuestRun, Native, Need, Net, Tool, agree, kernel, oracle, patience, policy_path, root,
+    told,
 };
 
 /// A namespace with vcan0 and vcan1, and Python.
@@ -265,7 +266,7 @@ fn segmented_messages_keep_every_byte() -> Result<()> {
     let Some((net, python)) = bench(Need::CanIsotp, name)? else {
         return Ok(());
     };
-    for length in ["7", "8", "4095", "8000"] {
+    for length in ["7", "8", "4095", "8000", "65536"] {
         swapped(&net, &python, length, "", &[])?;
     }
     Ok(())
@@ -341,5 +342,157 @@ fn a_channel_outside_of_its_grant_is_not_bound() -> Result<()> {
     ended.audit.denied("bind")?;
     hearer.wait_for_line("frame 7E0#03", patience())?;
     assert_eq!(frames(&hearer.stop()?)?.len(), 1);
+    Ok(())
+}
+
+const NODE: &str = "ops = [\"bind\", \"send-to\", \"receive\"]\n\
+                    local = { interface = [\"vcan0\"], j1939-address = [\"0x20\"] }\n\
+                    peer = { interface = [\"vcan0\"], pgn = [\"0x12300\"], \
+                    j1939-address = [\"0x30\", \"broadcast\"] }\n\
+                    options = { set = [\"so.broadcast\", \"can-j1939.errqueue\", \"so.timestamping\"] }\n\
+                    flags = [\"errqueue\"]\n\
+                    ancillary = { receive = [\"j1939-info\", \"extended-error\"] }";
+
+#[test]
+fn parameter_groups_reach_a_node_and_everybody() -> Result<()> {
+    let name = "parameter_groups_reach_a_node_and_everybody";
+    let Some((net, python)) = bench(Need::CanJ1939, name)? else {
+        return Ok(());
+    };
+    let hearer = native(&net, &python, &["j1939-hear", "vcan0", "30"])?;
+    let words = [
+        "j = j1939 vcan0 20",
+        "broadcasts j",
+        "reports j",
+        "push j 30 12300 1 8",
+        "push j 30 12300 2 1785",
+        "report j",
+        "push j any 12300 3 5",
+        // Outside: another group, another node.
+        "push j 30 12400 4 6",
+        "push j 31 12300 4 6",
+        "say listening",
+        "pull j 2000",
+        "pull j 2000",
+        "pull j 2000",
+    ];
+    let run = guest(&net, &policy("j1939", &[NODE]), &words).start()?;
+    run.wait_for_line("say listening", patience())?;
+    for to in ["20", "any"] {
+        let lengths: &[&str] = if to == "20" { &["8", "1000"] } else { &["300"] };
+        let mut words = vec!["j1939-send", "vcan0", "30", to, "12300"];
+        words.extend(lengths);
+        native(&net, &python, &words)?.finish(patience())?;
+    }
+    let ended = run.wait(patience())?.success()?;
+    assert_eq!(ended.step("push j 30 12300 2 1785")?, "ok 1785");
+    assert_eq!(ended.step("push j 30 12400 4 6")?, "acces");
+    assert_eq!(ended.step("push j 31 12300 4 6")?, "acces");
+    // What was acknowledged is told as a time stamp would be.
+    assert_eq!(ended.step("report j")?, "ErrorOrigin::TxStatus nomsg");
+    ended.audit.denied("send-to")?;
+    let pulled = told(&lines(&ended), "pull j 2000 ->");
+    assert_eq!(
+        pulled,
+        [
+            "from 30 pgn 12300 to 20 priority 06",
+            "from 30 pgn 12300 to 20 priority 06",
+            "from 30 pgn 12300 to - priority 06",
+        ]
+    );
+    let heard = hearer.stop()?;
+    // The last is what the other native node sent to everybody.
+    let from: Vec<_> = told(&heard, "from");
+    ensure!(
+        from.iter().filter(|it| it.starts_with("20 ")).count() == 3,
+        "{heard:?}"
+    );
+    let received = told(&heard, "received");
+    assert_eq!(received[..3], told(&lines(&ended), "sent"), "{heard:?}");
+    let lengths: Vec<String> = told(&lines(&ended), "received")
+        .iter()
+        .filter_map(|line| Some(line.split_once(' ')?.0.to_owned()))
+        .collect();
+    assert_eq!(lengths, ["8", "1000", "300"]);
+    Ok(())
+}
+
+#[test]
+fn a_control_unit_tells_its_vehicle() -> Result<()> {
+    let name = "a_control_unit_tells_its_vehicle";
+    let Some((net, python)) = bench(Need::CanIsotp, name)? else {
+        return Ok(());
+    };
+    let vin = "WDB9634031L123456";
+    let unit = native(&net, &python, &["uds", "vcan0", "7e0", "7e8", vin])?;
+    let ask = |tx: &str| {
+        let run = GuestRun::new("uds-vin").policy(policy_path("uds-vin"));
+        ["vcan0", "7e8", tx]
+            .iter()
+            .fold(run.net(&net), |run, word| run.argument(*word))
+            .finish(patience())
+    };
+    assert_eq!(ask("7e0")?.success()?.stdout, format!("vin {vin}"));
+    let denied = ask("7e1")?;
+    ensure!(!denied.status.success(), "{denied:?}");
+    denied.audit.denied("bind")?;
+    assert_eq!(told(&unit.stop()?, "asked"), ["22f190"]);
+    Ok(())
+}
+
+#[test]
+fn a_listener_hears_one_parameter_group() -> Result<()> {
+    let name = "a_listener_hears_one_parameter_group";
+    let Some((net, python)) = bench(Need::CanJ1939, name)? else {
+        return Ok(());
+    };
+    let run = GuestRun::new("j1939-listener")
+        .policy(policy_path("j1939-listener"))
+        .net(&net);
+    let run = ["vcan0", "feca", "--clients", "2"]
+        .iter()
+        .fold(run, |run, word| run.argument(*word))
+        .start()?;
+    run.wait_for_line("listening on ", patience())?;
+    for (pgn, length) in [("feca", "8"), ("fecb", "8"), ("feca", "20")] {
+        let words = ["j1939-send", "vcan0", "30", "any", pgn, length];
+        native(&net, &python, &words)?.finish(patience())?;
+    }
+    let ended = run.wait(patience())?.success()?;
+    let heard = told(&lines(&ended), "from");
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    ensure!(heard[0].starts_with("30: 8 bytes "), "{heard:?}");
+    ensure!(heard[1].starts_with("30: 20 bytes "), "{heard:?}");
+    Ok(())
+}
+
+#[test]
+fn a_heartbeat_goes_out_while_its_guest_runs() -> Result<()> {
+    let name = "a_heartbeat_goes_out_while_its_guest_runs";
+    let Some((net, python)) = bench(Need::CanBcm, name)? else {
+        return Ok(());
+    };
+    let hearer = native(&net, &python, &["hear", "vcan0"])?;
+    let beat = |id: &str| {
+        let run = GuestRun::new("can-cyclic").policy(policy_path("can-cyclic"));
+        ["vcan0", id, "50", "2"]
+            .iter()
+            .fold(run.net(&net), |run, word| run.argument(*word))
+            .finish(patience())
+    };
+    beat("100")?.success()?;
+    let denied = beat("101")?;
+    ensure!(!denied.status.success(), "{denied:?}");
+    denied.audit.denied("send-to")?;
+    send(&net, &python, &["7ff#"])?;
+    hearer.wait_for_line("frame 7FF#", patience())?;
+    let frames = frames(&hearer.stop()?)?;
+    let count = |wanted: &str| frames.iter().filter(|(frame, _)| frame == wanted).count();
+    ensure!((10..=24).contains(&count("100#00000000")), "{frames:?}");
+    ensure!((10..=24).contains(&count("100#00000001")), "{frames:?}");
+    ensure!(
+        !frames.iter().any(|(frame, _)| frame.starts_with("101")),
+        "{frames:?}"
+    );
     Ok(())
 }

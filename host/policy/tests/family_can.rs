@@ -561,3 +561,23 @@ fn nothing_is_there_without_a_rule() {
     );
     assert!(by_family.create(RAW).is_err(), "granted by name only");
 }
+
+#[test]
+fn a_message_of_several_frames_is_of_the_interface_that_its_node_is_on() {
+    let gate = gate(
+        "[[allow]]\nid = \"r\"\nfamily = [\"can\"]\nprotocol = [\"j1939\"]\nops = [\"bind\", \"receive\"]\n\
+         local = { interface = [\"can0\"] }\npeer = { interface = [\"can0\"], j1939-address = [\"0x30\"] }",
+    );
+    let socket = bound(J1939, node(0x20, None));
+    // The kernel names its sender without the interface.
+    let sender = |address: u8| {
+        let endpoint = CanEndpoint::J1939 {
+            name: None,
+            pgn: Some(0x12300),
+            address: Some(address),
+        };
+        at(None, endpoint)
+    };
+    assert!(hears(&gate, &socket, &sender(0x30), b"many frames"));
+    assert!(!hears(&gate, &socket, &sender(0x31), b"many frames"));
+}

@@ -19,6 +19,9 @@ use sockgate_test_guests::{pattern, tell};
 
 /// CAN_ISOTP_SF_BROADCAST: single frames to everybody, without flow control.
 const SINGLE_FRAME_BROADCAST: u32 = 0x800;
+const SOL_SOCKET: i32 = 1;
+const SO_TIMESTAMPING: i32 = 37;
+const TIMESTAMPING_TX_ACK: u32 = 1 << 9;
 
 enum Transport {
     Bcm(BcmSocket),
@@ -247,7 +250,14 @@ fn on_isotp(channel: &IsoTpSocket, verb: &str, words: &[&str]) -> io::Result<Str
 fn on_j1939(socket: &J1939Socket, verb: &str, words: &[&str]) -> io::Result<String> {
     match (verb, words) {
         ("broadcasts", []) => socket.set_broadcast(true)?,
-        ("reports", []) => socket.set_error_queue(true)?,
+        // What was acknowledged is reported where SOF_TIMESTAMPING_TX_ACK asks for it.
+        ("reports", []) => {
+            socket.set_error_queue(true)?;
+            let asked = TIMESTAMPING_TX_ACK.to_le_bytes();
+            socket
+                .as_ref()
+                .set_raw_option(SOL_SOCKET, SO_TIMESTAMPING, &asked)?;
+        }
         ("push", [to, pgn, seed, length]) => {
             let data = pattern(hex(seed)?, length.parse().map_err(|_| wrong(length))?);
             let sent = socket.send_to(&data, node(to)?.pgn(narrow(pgn)?))?;

@@ -122,7 +122,8 @@ fn check_warns_of_what_never_matches() -> Result<()> {
 }
 
 /// What the policies of examples leave open.
-const VARIABLES: [&str; 5] = [
+const VARIABLES: [&str; 6] = [
+    "address=127.0.0.1",
     "port=7007",
     "dir=/tmp",
     "interface=can0",

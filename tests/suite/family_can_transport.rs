@@ -496,3 +496,50 @@ fn a_heartbeat_goes_out_while_its_guest_runs() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_monitor_tells_changes_silence_and_return() -> Result<()> {
+    let name = "a_monitor_tells_changes_silence_and_return";
+    let Some((net, python)) = bench(Need::CanBcm, name)? else {
+        return Ok(());
+    };
+    let monitor = |id: &str| {
+        let run = GuestRun::new("can-watch").policy(policy_path("can-watch"));
+        let run = run.variable("interface", "vcan0").net(&net);
+        ["vcan0", id, "ff00", "500", "--clients", "5"]
+            .iter()
+            .fold(run, |run, word| run.argument(*word))
+            .start()
+    };
+    let denied = monitor("101")?.wait(patience())?;
+    ensure!(!denied.status.success(), "{denied:?}");
+    assert_eq!(denied.stdout, "", "it watches nothing");
+    ensure!(
+        denied.stderr.contains("watch 101 on vcan0") && denied.stderr.contains("EACCES"),
+        "{denied:?}"
+    );
+    denied.audit.granted("connect")?;
+    denied.audit.denied("send-to")?;
+
+    let run = monitor("100")?;
+    // Nobody has sent anything yet.
+    run.wait_for_line("RX_TIMEOUT 100", patience())?;
+    // The second byte does not count, unless the frame comes after a silence.
+    let frames = [
+        "100#0101", "100#0102", "101#0303", "100#0203", "100#0204", "1500", "100#0205",
+    ];
+    send(&net, &python, &frames)?;
+    let ended = run.wait(patience())?.success()?;
+    assert_eq!(
+        lines(&ended),
+        [
+            "listening on vcan0 for 100",
+            "RX_TIMEOUT 100",
+            "RX_CHANGED 100#0101",
+            "RX_CHANGED 100#0203",
+            "RX_TIMEOUT 100",
+            "RX_CHANGED 100#0205",
+        ]
+    );
+    Ok(())
+}

@@ -240,12 +240,11 @@ fn random_bytes_come_and_differ() -> Result<()> {
 #[test]
 fn the_example_seals_files_as_openssl_opens_them() -> Result<()> {
     let name = "the_example_seals_files_as_openssl_opens_them";
-    let (Some(_), Some(_), Some(python), Some(tool)) = (
-        kernel::has(Need::AlgAead, name),
-        kernel::has(Need::AlgHash, name),
-        oracle(Tool::Python, name),
-        oracle(Tool::Openssl, name),
-    ) else {
+    if kernel::has(Need::AlgAead, name).is_none() || kernel::has(Need::AlgHash, name).is_none() {
+        return Ok(());
+    }
+    let (Some(python), Some(tool)) = (oracle(Tool::Python, name), oracle(Tool::Openssl, name))
+    else {
         return Ok(());
     };
     let place = folder()?;

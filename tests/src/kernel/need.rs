@@ -68,7 +68,7 @@ macro_rules! needs {
 needs! {
     CanRaw, "can", "raw", Probe::Can(RAW, 1, 16), "modules can-raw and vcan";
     CanFd, "can", "fd", Probe::Can(RAW, 1, 72), "modules can-raw and vcan";
-    CanXl, "can", "xl", Probe::Can(RAW, 1, 2060), "modules can-raw and vcan of Linux 6.2 or newer";
+    CanXl, "can", "xl", Probe::Can(RAW, 1, 2060), "modules can-raw and vcan of Linux 6.1 or newer";
     CanBcm, "can", "bcm", Probe::Can(DGRAM, 2, 16), "modules can-bcm and vcan";
     CanIsotp, "can", "isotp", Probe::Can(DGRAM, 6, 16), "modules can-isotp and vcan";
     CanJ1939, "can", "j1939", Probe::Can(DGRAM, 7, 16), "modules can-j1939 and vcan";

@@ -4,9 +4,7 @@ use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 
 use bytes::{Bytes, BytesMut};
-use sockgate_policy::{
-    Address, AncillaryKind, AncillarySet, Carries, Family, MessageFlags, Permit,
-};
+use sockgate_policy::{Address, AncillaryKind, AncillarySet, Carries, MessageFlags, Permit};
 
 use super::attempt::{self, Addressee, Destination, Reception};
 use super::data::{Attempt, MESSAGE_LIMIT, conversation, filled, interest, reception};
@@ -221,9 +219,7 @@ impl Inner {
     ) -> Outcome<Attempt<u64>> {
         self.may_pass_along(ancillary)?;
         let Some(to) = to.filter(|to| !self.is_own_peer(to)) else {
-            if self.sends_unnamed
-                && let Some(to) = self.unnamed_destination()
-            {
+            if let Some(to) = self.unnamed_destination() {
                 return self.send_judged(&to, pieces, |to, pieces| {
                     self.send_message(
                         to.permit(),
@@ -381,9 +377,7 @@ impl Inner {
     }
 
     fn check_ancillary<O: Carries>(&self, permit: &Permit<O>, kind: AncillaryKind) -> Outcome<()> {
-        // They have no meaning but on an algorithm's socket, which does nothing without them.
-        let own = kind == AncillaryKind::Algorithm && self.kind.family == Family::Alg;
-        if own || permit.ancillary_out().contains(kind) {
+        if permit.ancillary_out().contains(kind) {
             return Ok(());
         }
         Err(self.guest.withhold(

@@ -115,10 +115,7 @@ impl Inner {
             named: addresses.iter().map(|_| None).collect(),
             each: Vec::new(),
         };
-        let unnamed = match self.sends_unnamed {
-            true => self.unnamed_destination(),
-            false => None,
-        };
+        let unnamed = self.unnamed_destination();
         let one_by_one = self.inspected.is_some() || unnamed.is_some();
         for (place, message) in messages.iter().enumerate() {
             let to = match message.to {

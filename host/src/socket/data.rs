@@ -113,9 +113,7 @@ impl Inner {
     /// One send(2) to the peer.
     #[inline]
     pub(crate) fn attempt_send(&self, data: &[u8], flags: MessageFlags) -> Outcome<Attempt<u64>> {
-        if self.sends_unnamed
-            && let Some(to) = self.unnamed_destination()
-        {
+        if let Some(to) = self.unnamed_destination() {
             return self.attempt_send_unnamed(data, flags, &to);
         }
         let state = self.converse("send")?;
@@ -128,7 +126,12 @@ impl Inner {
     }
 
     /// Where a send without a name goes on a socket without a conversation.
+    #[inline]
     pub(super) fn unnamed_destination(&self) -> Option<Address> {
+        // Told without the lock for those that have none: this is the way of every send.
+        if !self.sends_unnamed {
+            return None;
+        }
         sockgate_policy::unnamed_destination(&self.state().facts)
     }
 

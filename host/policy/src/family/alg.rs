@@ -31,20 +31,7 @@ impl fmt::Display for AlgAddress {
 
 /// ALG_SET_IV, ALG_SET_OP and ALG_SET_AEAD_ASSOCLEN at SOL_ALG: what an operation consists of, and so carried
 /// by the algorithm's grant.
-pub(crate) const ANCILLARY: [AncillaryKind; 3] = [
-    AncillaryKind::Raw {
-        level: 279,
-        kind: 2,
-    },
-    AncillaryKind::Raw {
-        level: 279,
-        kind: 3,
-    },
-    AncillaryKind::Raw {
-        level: 279,
-        kind: 4,
-    },
-];
+pub(crate) const ANCILLARY: AncillaryKind = AncillaryKind::Algorithm;
 
 pub(crate) static GROUP: Group = Group {
     families: &[Family::Alg],

@@ -404,9 +404,7 @@ fn judge_at_one(
     };
     if ask.kind.is_some() && matches!(ask.what, What::Nothing) {
         if family == Some(Family::Alg) {
-            for kind in ALG_ANCILLARY {
-                grant.cargo.ancillary_out.insert(kind);
-            }
+            grant.cargo.ancillary_out.insert(ALG_ANCILLARY);
         }
         add_descriptors(policy, ask, pins, now, &mut grant.cargo);
         take_denied_uses(policy, ask, &mut grant.cargo);

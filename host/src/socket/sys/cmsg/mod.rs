@@ -223,13 +223,8 @@ impl<'a> Control<'a> {
     fn push_raw(&mut self, level: c_int, kind: c_int, data: &[u8]) -> Result<()> {
         // RDS describes memory of the sending process in its messages.
         const SOL_RDS: c_int = 276;
-        // SCTP_DSTADDRV4 and SCTP_DSTADDRV6 name further destinations, which nobody has judged.
-        const SCTP_DESTINATIONS: [c_int; 2] = [7, 8];
         match (level, kind) {
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => Err(Errno::INVAL),
-            (libc::IPPROTO_SCTP, kind) if SCTP_DESTINATIONS.contains(&kind) => {
-                Err(Errno::OPNOTSUPP)
-            }
             (SOL_RDS, _) => Err(Errno::OPNOTSUPP),
             _ => self.push(level, kind, data),
         }

@@ -1,10 +1,11 @@
 //! What the test guests share.
 
+use std::fmt::{Display, Write as _};
 use std::io;
 use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
-use sockgate_guest::{Family, Protocol, Socket, SocketAddress, SocketType, UnixAddress};
+use sockgate_guest::{Errno, Family, Protocol, Socket, SocketAddress, SocketType, UnixAddress};
 
 /// An address as the tests write it: `127.0.0.1:80`, `[::1]:80`, `/path`, `@abstract`, or `auto`, which asks
 /// the kernel for an abstract name of its choice.
@@ -73,6 +74,38 @@ pub fn tell_names(socket: &Socket) -> io::Result<()> {
     println!("local {}", socket.local_address()?);
     println!("peer {}", socket.peer_address()?);
     Ok(())
+}
+
+/// The errno's name as audit records have it; other errors in their own words.
+pub fn named(error: &io::Error) -> String {
+    match Errno::of(error) {
+        Some(errno) => errno.name().trim_start_matches('E').to_lowercase(),
+        None => error.to_string(),
+    }
+}
+
+/// A step that cannot be taken as it is written.
+pub fn wrong(text: impl Display) -> io::Error {
+    io::Error::other(format!("the step is wrong: {text}"))
+}
+
+/// Bytes in hexadecimal digits, which may stand behind an `x`; `x` alone is nothing.
+pub fn from_hex(word: &str) -> io::Result<Vec<u8>> {
+    let digits = word.trim_start_matches('x');
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(digits.get(at..at + 2).unwrap_or_default(), 16))
+        .collect::<Result<_, _>>()
+        .map_err(wrong)
+}
+
+/// Bytes as [`from_hex`] reads them, behind an `x`.
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold("x".to_owned(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The guest's words, one after the other.

@@ -12,20 +12,15 @@ use std::time::{Duration, Instant};
 
 use sockgate_guest::addresses::{CanAddress, NetlinkAddress, PacketAddress};
 use sockgate_guest::{
-    Errno, Family, Interest, MessageFlags, Protocol, Socket, SocketAddress, SocketType, poll,
+    Family, Interest, MessageFlags, Protocol, Socket, SocketAddress, SocketType, poll,
 };
+use sockgate_test_guests::{named, wrong};
 
 fn main() {
     println!("@guest");
     let mut sockets = HashMap::new();
     for step in std::env::args().skip(1) {
-        let outcome = match take(&mut sockets, &step) {
-            Ok(text) => text,
-            Err(error) => match Errno::of(&error) {
-                Some(errno) => errno.name().trim_start_matches('E').to_lowercase(),
-                None => error.to_string(),
-            },
-        };
+        let outcome = take(&mut sockets, &step).unwrap_or_else(|error| named(&error));
         println!("{step} -> {outcome}");
         // Tests wait for lines.
         let _ = io::stdout().flush();
@@ -34,11 +29,7 @@ fn main() {
 
 type Sockets = HashMap<String, Socket>;
 
-fn wrong(text: impl std::fmt::Display) -> io::Error {
-    io::Error::other(format!("the step is wrong: {text}"))
-}
-
-fn named<'a>(sockets: &'a Sockets, name: &str) -> io::Result<&'a Socket> {
+fn called<'a>(sockets: &'a Sockets, name: &str) -> io::Result<&'a Socket> {
     let missing = || wrong(format_args!("no socket is called {name}"));
     sockets.get(name).ok_or_else(missing)
 }
@@ -51,7 +42,7 @@ fn take(sockets: &mut Sockets, step: &str) -> io::Result<String> {
     match words[..] {
         ["say", ..] => done(),
         ["until", file] => until(Path::new(file)),
-        [verb, name, ref arguments @ ..] => on_socket(named(sockets, name)?, verb, arguments),
+        [verb, name, ref arguments @ ..] => on_socket(called(sockets, name)?, verb, arguments),
         _ => Err(wrong(step)),
     }
 }
@@ -70,7 +61,7 @@ fn make(sockets: &mut Sockets, name: &str, call: &str) -> io::Result<String> {
             sockets.insert(format!("{name}'"), other);
         }
         ["accept", listener] => {
-            let (socket, _) = named(sockets, listener)?.accept()?;
+            let (socket, _) = called(sockets, listener)?.accept()?;
             sockets.insert(name.to_owned(), socket);
         }
         _ => return Err(wrong(call)),

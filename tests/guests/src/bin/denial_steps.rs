@@ -15,10 +15,11 @@ use sockgate_guest::ancillary::{
     PacketInfoV6, RawAncillary,
 };
 use sockgate_guest::{
-    Batch, Descriptor, Errno, Family, Group, Interest, IoctlRequest, MessageFlags, MessageOut,
-    Poller, Protocol, Shutdown, Socket, SocketAddress, SocketType, Timeout, UnixAddress,
-    last_denial, names, poll,
+    Batch, Descriptor, Family, Group, Interest, IoctlRequest, MessageFlags, MessageOut, Poller,
+    Protocol, Shutdown, Socket, SocketAddress, SocketType, Timeout, UnixAddress, last_denial,
+    names, poll,
 };
+use sockgate_test_guests::{from_hex, named, wrong};
 
 fn main() {
     println!("@guest");
@@ -32,18 +33,6 @@ fn main() {
         // Tests wait for lines.
         let _ = io::stdout().flush();
     }
-}
-
-/// The errno's name as audit records have it; other errors in their own words.
-fn named(error: &io::Error) -> String {
-    match Errno::of(error) {
-        Some(errno) => errno.name().trim_start_matches('E').to_lowercase(),
-        None => error.to_string(),
-    }
-}
-
-fn wrong(text: impl std::fmt::Display) -> io::Error {
-    io::Error::other(format!("the step is wrong: {text}"))
 }
 
 /// What the steps made so far, by name.
@@ -302,17 +291,6 @@ fn text(data: &[u8]) -> String {
 fn number<T: std::str::FromStr>(word: &str) -> io::Result<T> {
     word.parse()
         .map_err(|_| wrong(format_args!("{word} is no number that fits here")))
-}
-
-fn from_hex(word: &str) -> io::Result<Vec<u8>> {
-    let digits = word.trim_start_matches('x');
-    (0..digits.len())
-        .step_by(2)
-        .map(|at| {
-            let byte = digits.get(at..at + 2).unwrap_or_default();
-            u8::from_str_radix(byte, 16).map_err(wrong)
-        })
-        .collect()
 }
 
 /// Waits until the test makes this file (`--dir`).

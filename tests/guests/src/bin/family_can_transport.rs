@@ -14,8 +14,8 @@ use sockgate_guest::can::{
     AnyCanFrame, BcmFlags, BcmMessage, BcmOperation, BcmSocket, CanFdFrame, CanFrame,
     IsoTpFlowControl, IsoTpOptions, IsoTpSocket, J1939Socket,
 };
-use sockgate_guest::{Errno, Family, Protocol, Socket, SocketType};
-use sockgate_test_guests::{pattern, tell};
+use sockgate_guest::{Family, Protocol, Socket, SocketType};
+use sockgate_test_guests::{named, pattern, tell, wrong};
 
 /// CAN_ISOTP_SF_BROADCAST: single frames to everybody, without flow control.
 const SINGLE_FRAME_BROADCAST: u32 = 0x800;
@@ -48,17 +48,6 @@ fn main() {
         // Tests wait for lines.
         let _ = io::stdout().flush();
     }
-}
-
-fn named(error: &io::Error) -> String {
-    match Errno::of(error) {
-        Some(errno) => errno.name().trim_start_matches('E').to_lowercase(),
-        None => error.to_string(),
-    }
-}
-
-fn wrong(text: impl std::fmt::Display) -> io::Error {
-    io::Error::other(format!("the step is wrong: {text}"))
 }
 
 fn hex(word: &str) -> io::Result<u64> {

@@ -12,10 +12,10 @@ use std::time::Duration;
 use sockgate_guest::addresses::{AlgAddress, QipcrtrAddress, TipcAddress, VsockAddress};
 use sockgate_guest::ancillary::{AncillaryIn, AncillaryOut, RawAncillary};
 use sockgate_guest::{
-    Errno, Family, IoctlRequest, MessageFlags, MessageOut, Protocol, Shutdown, Socket,
-    SocketAddress, SocketType,
+    Family, IoctlRequest, MessageFlags, MessageOut, Protocol, Shutdown, Socket, SocketAddress,
+    SocketType,
 };
-use sockgate_test_guests::{pattern, sha256};
+use sockgate_test_guests::{from_hex, named, pattern, sha256, wrong};
 
 fn main() {
     println!("@guest");
@@ -26,18 +26,6 @@ fn main() {
         // Tests wait for lines.
         let _ = io::stdout().flush();
     }
-}
-
-/// The errno's name as audit records have it; other errors in their own words.
-fn named(error: &io::Error) -> String {
-    match Errno::of(error) {
-        Some(errno) => errno.name().trim_start_matches('E').to_lowercase(),
-        None => error.to_string(),
-    }
-}
-
-fn wrong(text: impl std::fmt::Display) -> io::Error {
-    io::Error::other(format!("the step is wrong: {text}"))
 }
 
 /// What the steps made so far, and who was heard last.
@@ -272,15 +260,4 @@ fn number<T: TryFrom<i64>>(word: &str) -> io::Result<T> {
         .ok()
         .and_then(|number| T::try_from(number).ok())
         .ok_or_else(|| wrong(format_args!("{word} is no number that fits here")))
-}
-
-fn from_hex(word: &str) -> io::Result<Vec<u8>> {
-    let digits = word.trim_start_matches('x');
-    (0..digits.len())
-        .step_by(2)
-        .map(|at| {
-            let byte = digits.get(at..at + 2).unwrap_or_default();
-            u8::from_str_radix(byte, 16).map_err(wrong)
-        })
-        .collect()
 }

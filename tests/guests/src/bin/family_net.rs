@@ -7,14 +7,14 @@
 //! after an error. Its first line is `@guest`, where a log of system calls is cut.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sockgate_guest::addresses::{NetlinkAddress, PacketAddress};
-use sockgate_guest::{Errno, Family, Protocol, Socket, SocketAddress, SocketType};
+use sockgate_guest::{Family, Protocol, Socket, SocketAddress, SocketType};
+use sockgate_test_guests::{from_hex, named, to_hex, wrong};
 
 fn main() {
     println!("@guest");
@@ -25,18 +25,6 @@ fn main() {
         // Tests wait for lines.
         let _ = io::stdout().flush();
     }
-}
-
-/// The errno's name as audit records have it; other errors in their own words.
-fn named(error: &io::Error) -> String {
-    match Errno::of(error) {
-        Some(errno) => errno.name().trim_start_matches('E').to_lowercase(),
-        None => error.to_string(),
-    }
-}
-
-fn wrong(text: impl std::fmt::Display) -> io::Error {
-    io::Error::other(format!("the step is wrong: {text}"))
 }
 
 fn take(sockets: &mut HashMap<String, Socket>, step: &str) -> io::Result<String> {
@@ -162,22 +150,4 @@ fn done() -> io::Result<String> {
 
 fn sent(length: usize) -> io::Result<String> {
     Ok(format!("ok {length}"))
-}
-
-fn from_hex(word: &str) -> io::Result<Vec<u8>> {
-    // `x` alone is nothing.
-    let digits = word.trim_start_matches('x');
-    (0..digits.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(digits.get(at..at + 2).unwrap_or_default(), 16))
-        .collect::<Result<_, _>>()
-        .map_err(wrong)
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold("x".to_owned(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -153,3 +153,18 @@ fn nothing_and_lines() {
             .is_err()
     );
 }
+
+#[test]
+fn a_deny_rule_takes_an_operation_s_parameters_away() {
+    let granted = "[[allow]]\nid = \"cipher\"\nfamily = [\"alg\"]\nops = [\"bind\"]\nalg-type = [\"skcipher\"]\n";
+    let denied =
+        "[[deny]]\nid = \"bare\"\nfamily = [\"alg\"]\nancillary = { send = [\"algorithm\"] }\n";
+    let carries = |text: &str| {
+        let permit = gate(text)
+            .converse(&operation("skcipher", "cbc(aes)"))
+            .unwrap();
+        permit.ancillary_out().contains(AncillaryKind::Algorithm)
+    };
+    assert!(carries(granted));
+    assert!(!carries(&format!("{granted}{denied}")));
+}

@@ -11,6 +11,12 @@ pub fn skip(name: &str, reason: impl Display) {
     println!("@skip {name}: {reason}");
 }
 
+/// Says which names of Python's modules the assertions before this line are about, for `cargo xtask parity`:
+/// `setsockopt`, `SO_LINGER`, `BaseServer.handle_timeout`. A name counts where the test passes.
+pub fn covers(names: &[&str]) {
+    println!("@covers {}", names.join(" "));
+}
+
 /// Runs `work` and reports its wall time under `name`, for parts of a test worth watching.
 pub fn timed<T>(name: &str, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();

@@ -25,6 +25,8 @@ pub struct Case {
     pub output: String,
     /// The families and protocols that it is a test of.
     pub families: Vec<(String, String)>,
+    /// The names of Python's modules that it is a test of.
+    pub covers: Vec<String>,
     /// The kernel that it ran on.
     pub kernel: Kernel,
     /// Whether it asks to be run on another kernel, since this one lacks something.
@@ -40,6 +42,7 @@ impl Case {
             seconds: None,
             output: String::new(),
             families: Vec::new(),
+            covers: Vec::new(),
             kernel: Kernel::Host,
             elsewhere: false,
         }
@@ -49,7 +52,7 @@ impl Case {
 /// Reads libtest's lines one by one.
 ///
 /// Tests talk to us with lines of their own on stdout: `@skip NAME: REASON`, `@time NAME SECONDS`,
-/// `@family FAMILY PROTOCOL`, and `@elsewhere NAME` where another kernel may run what this one cannot.
+/// `@family FAMILY PROTOCOL`, `@covers NAME NAME ...`, and `@elsewhere NAME` where another kernel may run what this one cannot.
 pub struct Reader {
     binary: String,
     kernel: Kernel,
@@ -131,6 +134,9 @@ impl Reader {
                 .and_then(|l| l.split_once(' '))
             {
                 case.families.push((family.to_owned(), protocol.to_owned()));
+            }
+            if let Some(names) = line.strip_prefix("@covers ") {
+                case.covers.extend(names.split(' ').map(str::to_owned));
             }
             case.elsewhere |= line.starts_with("@elsewhere ");
             case.output.push_str(line);
@@ -318,7 +324,7 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
         let run = read(
             "test a ... ok\ntest b ... ok\n\
              ---- a stdout ----\n@family can raw\n@elsewhere a\n@skip a: no CAN\n\
-             ---- b stdout ----\n@family can raw\n@family vsock stream\n\
+             ---- b stdout ----\n@family can raw\n@family vsock stream\n@covers AF_CAN bind\n\
              test result: ok. 2 passed; 0 failed; 0 ignored\n",
             true,
         );
@@ -327,6 +333,7 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
         assert_eq!(a.outcome, Outcome::Skipped("no CAN".to_owned()));
         assert_eq!(a.families, [("can".to_owned(), "raw".to_owned())]);
         assert_eq!(b.families.len(), 2);
+        assert_eq!(b.covers, ["AF_CAN", "bind"]);
     }
 
     #[test]

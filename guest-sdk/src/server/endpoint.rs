@@ -146,7 +146,9 @@ impl Endpoint {
     /// Binds the socket, with the options of the settings: what
     /// [`Service::server_bind`](super::Service::server_bind) does unless it is overridden.
     pub fn bind(&mut self) -> io::Result<()> {
-        if self.settings.allow_reuse_address {
+        // It means nothing to paths.
+        let is_path = matches!(self.address, SocketAddress::Unix(_));
+        if self.settings.allow_reuse_address && !is_path {
             self.socket.set_reuse_address(true)?;
         }
         if self.settings.allow_reuse_port {

@@ -1,5 +1,6 @@
 """Servers of Python's socketserver, and clients of any: `servers.py ROLE ARGUMENTS...`."""
 
+import errno
 import itertools
 import os
 import socket
@@ -131,10 +132,17 @@ def ask(kind, address, *texts):
     datagram = kind in ("udp", "unix-datagram")
     for text in texts:
         with connect(kind, address) as s:
-            s.sendall(text.encode() + b"\n")
-            if not datagram:
-                s.shutdown(socket.SHUT_WR)
-            say("answer", answer_of(s, datagram).decode().strip())
+            try:
+                s.sendall(text.encode() + b"\n")
+                if not datagram:
+                    s.shutdown(socket.SHUT_WR)
+                answer = answer_of(s, datagram)
+            except OSError as error:
+                if error.errno not in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN):
+                    raise
+                # It was closed with something of ours unread.
+                answer = b""
+            say("answer", answer.decode().strip())
 
 
 def many(kind, address, count):

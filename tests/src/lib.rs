@@ -23,6 +23,7 @@
 mod audit;
 mod bytes;
 mod guest;
+mod isolated;
 pub mod kernel;
 mod native;
 mod oracle;
@@ -38,6 +39,7 @@ mod witness;
 pub use audit::{Audit, Record};
 pub use bytes::{from_hex, hex, pattern, sha256};
 pub use guest::{Ended, Guest, GuestRun};
+pub use isolated::{instead_of, isolated};
 pub use kernel::{Frames, Kernel, Need, Net};
 pub use native::{Native, agree, told};
 pub use oracle::{Tool, oracle};

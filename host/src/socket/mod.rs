@@ -48,7 +48,7 @@ pub(crate) use data::Attempt;
 pub use descriptors::Opaque;
 pub(crate) use descriptors::{Handle, Passed};
 pub(crate) use guest::{Granted, Guest};
-pub(crate) use names::{HostEntry, Lookup, LookupError};
+pub(crate) use names::{Host, Lookup, LookupError};
 pub(crate) use option::Queue;
 pub use readiness::Poller;
 pub(crate) use readiness::{POLL_LIMIT, Watched, poll};

@@ -144,7 +144,7 @@ pub use convenience::{
     ServerOptions, create_connection, create_server, has_dualstack_ipv6, socketpair,
 };
 pub use error::{Errno, Error, HostError, NameError, Result};
-pub use message::{Batch, Message, MessageOut, Received, ReceivedBatch, Sent};
+pub use message::{Batch, Message, MessageOut, Received, ReceivedBatch, ReceivedInto, Sent};
 pub use net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 pub use option::Group;
 pub use poller::{Event, Pollable, Poller, poll};

@@ -48,6 +48,6 @@ pub use peer::{Peer, tcp_echo, udp_echo, unix_echo};
 pub use place::{TempDir, command_path, folder, guest_path, policy_path, root};
 pub use port::{free_port, has_ipv6};
 pub use skip::{covers, long, patience, skip, timed};
-pub use steps::{net_steps, steps};
+pub use steps::{carried, message_steps, net_steps, outcome, python_steps, steps};
 pub use syscalls::{Syscall, SyscallLog};
 pub use witness::{door, ear, heard, knocked, made_none, watched};

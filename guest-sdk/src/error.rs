@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 
 use crate::bindings::sockgate::sockets::errors::Errno as Raw;
 use crate::bindings::sockgate::sockets::names::NameError as RawNameError;
+use crate::connect::ConnectError;
 use crate::netlink::NetlinkError;
 
 /// What every operation answers: [`std::io::Error`]. [`Errno::of`] tells which error number it carries.
@@ -212,7 +213,10 @@ impl Errno {
                 Some(errno) => Some(*errno),
                 None => match inner.downcast_ref::<NetlinkError>() {
                     Some(error) => Some(error.errno),
-                    None => inner.downcast_ref::<NameError>().and_then(NameError::errno),
+                    None => match inner.downcast_ref::<ConnectError>() {
+                        Some(error) => error.errno(),
+                        None => inner.downcast_ref::<NameError>().and_then(NameError::errno),
+                    },
                 },
             },
             // `again` is passed on without a box: non-blocking code sees it all the time.

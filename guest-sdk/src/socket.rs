@@ -44,6 +44,7 @@ pub struct Socket {
     applied: AtomicU64,
     /// std's non-blocking mode, which leaves the time-outs as they are.
     non_blocking: AtomicBool,
+    closed: AtomicBool,
 }
 
 /// Nobody asked for the time-out yet: the host's default holds.
@@ -93,9 +94,39 @@ impl Socket {
         Ok(raw::Socket::granted(name)?.into())
     }
 
-    /// Closes at once, and says whether that went well; close(2). Dropping closes too, silently.
+    /// close(2): closes at once, and says whether that went well; [`Errno::BADF`] the second time. Dropping
+    /// closes too, silently. Another handle on the socket ([`try_clone`](Self::try_clone)) goes on. Needs no
+    /// grant.
     pub fn close(&self) -> io::Result<()> {
-        Ok(self.raw.close()?)
+        self.raw.close()?;
+        self.closed.store(true, Relaxed);
+        Ok(())
+    }
+
+    /// The number of this handle: its own among all that the guest has open, and the same for as long as
+    /// it lives. None after [`close`](Self::close). Python's `fileno`; it serves as a key or as a
+    /// [`Poller`](crate::Poller)'s token, and is no descriptor: neither the host's nor one that std or
+    /// wasi-libc know.
+    pub fn fileno(&self) -> Option<u32> {
+        (!self.closed.load(Relaxed)).then(|| self.raw.handle())
+    }
+
+    /// Whether a program that the host starts inherits the descriptor: never. Python's `get_inheritable`.
+    /// [`Errno::BADF`] after [`close`](Self::close).
+    pub fn inheritable(&self) -> io::Result<bool> {
+        self.raw.family()?;
+        Ok(false)
+    }
+
+    /// `false` is how it is. `true` is refused with [`Errno::OPNOTSUPP`]: guests start no programs, and a
+    /// program that the host starts must not get hold of a guest's socket. To give a socket to another
+    /// program, pass it on: [`send_handles`](Self::send_handles). Python's `set_inheritable`.
+    pub fn set_inheritable(&self, inheritable: bool) -> io::Result<()> {
+        self.raw.family()?;
+        match inheritable {
+            true => Err(Errno::OPNOTSUPP.into()),
+            false => Ok(()),
+        }
     }
 
     /// Makes the socket an opaque descriptor that can only be passed on
@@ -114,6 +145,7 @@ impl Socket {
             write: AtomicU64::new(self.write.load(Relaxed)),
             applied: AtomicU64::new(self.applied.load(Relaxed)),
             non_blocking: AtomicBool::new(self.non_blocking.load(Relaxed)),
+            closed: AtomicBool::new(false),
         })
     }
 
@@ -165,11 +197,25 @@ impl Socket {
         Ok(self.raw.connect(&address)?)
     }
 
-    /// [`connect`](Self::connect) to an address that needs no look-up, with a bare [`Errno`] for those
-    /// who tell [`Errno::INPROGRESS`] from others: Python's `connect_ex`.
-    pub fn connect_ex(&self, address: impl Into<SocketAddress>) -> Result<(), Errno> {
+    /// [`connect`](Self::connect) with the bare [`Errno`] of connect(2), for those who tell
+    /// [`Errno::INPROGRESS`] from others: Python's `connect_ex`. A name that cannot be looked up is
+    /// the outer error, as Python raises it here too.
+    ///
+    /// ```no_run
+    /// use sockgate_guest::{Errno, Family, Protocol, Socket, SocketType, Timeout};
+    ///
+    /// let socket = Socket::new(Family::Inet, SocketType::Stream, Protocol::Default)?;
+    /// socket.set_timeout(Timeout::NonBlocking);
+    /// match socket.connect_ex("127.0.0.1:80")? {
+    ///     Ok(()) | Err(Errno::INPROGRESS) => println!("under way"),
+    ///     Err(errno) => println!("{errno}"),
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn connect_ex(&self, address: impl ToAddress) -> io::Result<Result<(), Errno>> {
+        let address = address.to_address(self)?;
         self.before_write();
-        Ok(self.raw.connect(&address.into())?)
+        Ok(self.raw.connect(&address).map_err(Errno::from))
     }
 
     /// Drops the peer of a datagram socket: connect(2) with AF_UNSPEC. Policy: `disconnect`.
@@ -251,6 +297,11 @@ impl Socket {
         } else {
             Timeout::NonBlocking
         });
+    }
+
+    /// Whether operations may wait at all: Python's `getblocking`.
+    pub fn blocking(&self) -> bool {
+        self.timeout() != Timeout::NonBlocking
     }
 
     /// std's non-blocking mode: while it is on, nothing waits and the time-outs rest.
@@ -358,6 +409,7 @@ impl From<raw::Socket> for Socket {
             write: unknown(),
             applied: unknown(),
             non_blocking: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         }
     }
 }

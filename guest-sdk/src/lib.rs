@@ -105,7 +105,7 @@ mod data;
 mod deadline;
 mod error;
 mod message;
-mod numbers;
+mod number;
 mod option;
 mod poller;
 mod shape;

@@ -8,6 +8,7 @@ use crate::address::{SocketAddress, ToAddress};
 use crate::bindings::sockgate::sockets::options;
 use crate::bindings::sockgate::sockets::socket as raw;
 use crate::bindings::sockgate::sockets::types::ShutdownHow;
+use crate::consts;
 use crate::error::Errno;
 use crate::types::{Family, Protocol, SocketType, Timeout};
 
@@ -76,6 +77,41 @@ impl Socket {
     /// policy's limit.
     pub fn new(family: Family, socket_type: SocketType, protocol: Protocol) -> io::Result<Self> {
         Ok(raw::Socket::create(family, socket_type, protocol)?.into())
+    }
+
+    /// socket(2) with Linux's numbers ([`consts`]): `AF_INET`, `SOCK_STREAM`, 0. SOCK_NONBLOCK in the type makes
+    /// it non-blocking, SOCK_CLOEXEC changes nothing (a host's descriptor is always closed on exec); neither
+    /// is part of [`socket_type`](Self::socket_type) then. A packet socket's protocol is in network order, as in C.
+    ///
+    /// Errors and policy are those of [`new`](Self::new); [`Errno::AFNOSUPPORT`], [`Errno::INVAL`] and
+    /// [`Errno::PROTONOSUPPORT`] for numbers below 0.
+    ///
+    /// ```no_run
+    /// use sockgate_guest::consts::{AF_INET, SOCK_NONBLOCK, SOCK_STREAM};
+    /// use sockgate_guest::{Socket, SocketType, Timeout};
+    ///
+    /// let socket = Socket::from_numbers(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)?;
+    /// assert_eq!(socket.socket_type()?, SocketType::Stream);
+    /// assert_eq!(socket.timeout(), Timeout::NonBlocking);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn from_numbers(family: i32, socket_type: i32, protocol: i32) -> io::Result<Self> {
+        for (number, errno) in [
+            (family, Errno::AFNOSUPPORT),
+            (socket_type, Errno::INVAL),
+            (protocol, Errno::PROTONOSUPPORT),
+        ] {
+            if number < 0 {
+                return Err(errno.into());
+            }
+        }
+        let family = Family::from_number(family);
+        let protocol = Protocol::from_number(family, protocol);
+        let socket = Self::new(family, SocketType::from_number(socket_type), protocol)?;
+        if socket_type & consts::SOCK_NONBLOCK != 0 {
+            socket.set_timeout(Timeout::NonBlocking);
+        }
+        Ok(socket)
     }
 
     /// socketpair(2): two connected sockets. Policy: `socketpair`.

@@ -1,10 +1,16 @@
 //! Thousands of connections on one guest: events for exactly those that talk, and an event that costs the same
 //! however many do not.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use sockgate_tests::{Busy, GuestRun, descriptors, native_events, patience};
+use socket2::SockRef;
+use sockgate_tests::{Busy, GuestRun, descriptors, free_port, native_events, patience, pattern};
 
 const FEW: usize = 50;
 const MANY: usize = 5_000;
@@ -118,4 +124,161 @@ fn an_event_costs_the_same_with_thousands_idle_in_park() -> Result<()> {
 fn an_event_costs_the_same_with_thousands_idle_in_ready() -> Result<()> {
     let name = "an_event_costs_the_same_with_thousands_idle_in_ready";
     costs_the_same(name, "poller_idle", "ready")
+}
+
+/// A native client of the crowd.
+trait Client: Read + Write + AsFd {}
+
+impl<T: Read + Write + AsFd> Client for T {}
+
+/// The way of a kind of connection: where it listens, the rule for it, and how a client comes.
+struct Way {
+    address: String,
+    rule: String,
+    connect: Box<dyn Fn() -> Result<Box<dyn Client>>>,
+}
+
+fn over_tcp() -> Result<Way> {
+    let port = free_port()?;
+    Ok(Way {
+        address: format!("127.0.0.1:{port}"),
+        rule: format!(
+            "family = [\"inet\"]\ntype = [\"stream\"]\nops = [\"listen\"]\n\
+             local = {{ cidr = [\"127.0.0.1\"], port = [\"{port}\"] }}\npeer = {{ class = [\"loopback\"] }}\n"
+        ),
+        connect: Box::new(move || {
+            let stream = TcpStream::connect(("127.0.0.1", port))?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(patience()))?;
+            Ok(Box::new(stream))
+        }),
+    })
+}
+
+fn over_unix(folder: &Path) -> Result<Way> {
+    let path = folder.join("crowd");
+    Ok(Way {
+        address: path.display().to_string(),
+        rule: format!(
+            "family = [\"unix\"]\ntype = [\"stream\"]\nops = [\"listen\"]\nlocal = {{ path = [\"{}\"] }}\n\
+             peer = {{ unnamed = true }}\n",
+            path.display()
+        ),
+        connect: Box::new(move || {
+            let stream = UnixStream::connect(&path)?;
+            stream.set_read_timeout(Some(patience()))?;
+            Ok(Box::new(stream))
+        }),
+    })
+}
+
+/// A message of this client in this round, of another length than its neighbours'.
+fn message(client: usize, round: usize) -> Vec<u8> {
+    pattern(
+        (client * 1000 + round) as u64,
+        1 + (client * 7 + round * 131) % 2000,
+    )
+}
+
+/// Thousands connect, hundreds talk at once and get back what they sent; the guest had events of exactly
+/// those, and what was opened is closed when they go.
+fn a_crowd(name: &str, how: &str, wait: &str, way: &Way) -> Result<()> {
+    const ROUND_COUNT: usize = 6;
+    if !descriptors(name, (MANY + BUSY + OTHERS) as u64)? {
+        return Ok(());
+    }
+    let policy = format!(
+        "version = 1\n[limits]\nsockets = {}\n[[allow]]\nid = \"crowd\"\n{}",
+        MANY + BUSY + OTHERS,
+        way.rule
+    );
+    let guest = GuestRun::new("timing_crowd")
+        .wait_kind(wait)
+        .policy_text(&policy)
+        .without_audit()
+        .argument(how)
+        .argument(&way.address)
+        .start()?;
+    guest.wait_for_line("listening", patience())?;
+    let before = guest.descriptors()?;
+    let mut clients = Vec::with_capacity(MANY + BUSY);
+    for number in 0..MANY + BUSY {
+        let mut client = (way.connect)().with_context(|| format!("client {number}"))?;
+        let mut told = [0; 4];
+        client.read_exact(&mut told)?;
+        ensure!(u32::from_le_bytes(told) as usize == number);
+        clients.push(client);
+    }
+    ensure!(guest.descriptors()? >= before + MANY + BUSY);
+    // Every eleventh talks, so that all about them are idle. The first one asks for the report.
+    let busy: Vec<usize> = (0..BUSY)
+        .map(|place| 1 + place * ((MANY + BUSY) / BUSY))
+        .collect();
+    for round in 0..ROUND_COUNT {
+        for &number in &busy {
+            clients[number].write_all(&message(number, round))?;
+        }
+        for &number in &busy {
+            let wanted = message(number, round);
+            let mut answer = vec![0; wanted.len()];
+            clients[number].read_exact(&mut answer)?;
+            ensure!(
+                answer == wanted,
+                "client {number} got other bytes in round {round}"
+            );
+        }
+    }
+    clients[0].write_all(b"?")?;
+    let report = guest.wait_for_line("echoes ", patience())?;
+    let (echoes, heard) = report.split_once(" to ").context(report.clone())?;
+    let heard: Vec<usize> = heard
+        .split(' ')
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .context(report.clone())?;
+    ensure!(heard == busy, "the guest heard of {heard:?}");
+    // One read may have found a message in parts.
+    ensure!(echoes.parse::<usize>()? >= BUSY * ROUND_COUNT, "{echoes}");
+    // Some go in order and some with a reset; nothing of them stays.
+    for (number, client) in clients.into_iter().enumerate() {
+        if number % 2 == 0 {
+            SockRef::from(&client).set_linger(Some(Duration::ZERO))?;
+        }
+    }
+    guest.wait_for_line("empty", patience())?;
+    let after = guest.descriptors()?;
+    // The listener's poller came after the first count.
+    ensure!(after <= before + 3, "{before} descriptors, then {after}");
+    let _last = (way.connect)()?;
+    guest.wait(patience())?.success()?;
+    Ok(())
+}
+
+#[test]
+fn a_crowd_over_tcp_in_park() -> Result<()> {
+    a_crowd("a_crowd_over_tcp_in_park", "poller", "park", &over_tcp()?)
+}
+
+#[test]
+fn a_crowd_over_tcp_in_ready() -> Result<()> {
+    a_crowd("a_crowd_over_tcp_in_ready", "poller", "ready", &over_tcp()?)
+}
+
+#[test]
+fn a_crowd_over_unix_sockets_in_park() -> Result<()> {
+    let folder = sockgate_tests::folder()?;
+    let way = over_unix(folder.path())?;
+    a_crowd("a_crowd_over_unix_sockets_in_park", "poller", "park", &way)
+}
+
+#[test]
+fn a_crowd_over_unix_sockets_in_ready() -> Result<()> {
+    let folder = sockgate_tests::folder()?;
+    let way = over_unix(folder.path())?;
+    a_crowd(
+        "a_crowd_over_unix_sockets_in_ready",
+        "poller",
+        "ready",
+        &way,
+    )
 }

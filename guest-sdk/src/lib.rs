@@ -113,6 +113,7 @@ mod socket;
 mod types;
 mod wire;
 
+pub mod aio;
 pub mod alg;
 pub mod ancillary;
 pub mod bluetooth;

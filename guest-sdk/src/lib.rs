@@ -98,8 +98,11 @@
 mod address;
 #[allow(unsafe_code)]
 mod bindings;
+mod buffered;
+mod connect;
 mod convenience;
 mod data;
+mod deadline;
 mod error;
 mod message;
 mod number;
@@ -140,11 +143,11 @@ pub mod addresses {
 }
 
 pub use address::{SocketAddress, ToAddress, UnixAddress};
-pub use convenience::{
-    ServerOptions, create_connection, create_server, has_dualstack_ipv6, socketpair,
-};
-pub use error::{Errno, Error, NameError, Result};
-pub use message::{Batch, Message, MessageOut, Received, ReceivedBatch, Sent};
+pub use buffered::SocketFile;
+pub use connect::{ConnectError, ConnectOptions, create_connection};
+pub use convenience::{ServerOptions, create_server, has_dualstack_ipv6, socketpair};
+pub use error::{Errno, Error, HostError, NameError, Result};
+pub use message::{Batch, Message, MessageOut, Received, ReceivedBatch, ReceivedInto, Sent};
 pub use net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 pub use option::Group;
 pub use poller::{Event, Pollable, Poller, poll};

@@ -48,7 +48,7 @@ pub(crate) use data::Attempt;
 pub use descriptors::Opaque;
 pub(crate) use descriptors::{Handle, Passed};
 pub(crate) use guest::{Granted, Guest};
-pub(crate) use names::{HostEntry, Lookup, LookupError};
+pub(crate) use names::{Host, Lookup, LookupError};
 pub(crate) use option::Queue;
 pub use readiness::Poller;
 pub(crate) use readiness::{POLL_LIMIT, Watched, poll};
@@ -124,6 +124,8 @@ pub(crate) struct Inner {
     interrupted: AtomicBool,
     /// Somebody else has the socket too and expects it to be blocking.
     shared: AtomicBool,
+    /// It was passed on or detached: it may outlive this guest's last handle.
+    given: AtomicBool,
     /// It lost its grant: it answers `badf` from then on.
     retired: AtomicBool,
     descriptor: Descriptor,
@@ -203,6 +205,7 @@ impl Inner {
             }),
             interrupted: AtomicBool::new(false),
             shared: AtomicBool::new(false),
+            given: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             descriptor: Descriptor::new(fd),
             _slot: slot,
@@ -256,7 +259,10 @@ impl Drop for Inner {
         for poller in pollers.iter().filter_map(std::sync::Weak::upgrade) {
             poller.forget(self);
         }
-        if let Some(bound) = bound {
+        // Who was given the socket too may go on serving at its name.
+        if let Some(bound) = bound
+            && !self.given.load(Ordering::Relaxed)
+        {
             let path = bound.path().to_path_buf();
             if let Err(errno) = bound.unlink_if_ours() {
                 tracing::warn!(path = %path.display(), %errno, "a socket file could not be removed");

@@ -91,6 +91,7 @@ fn families_types_protocols_and_flags_come_back_as_they_were() -> Result<()> {
         }
     }
     ensure!(compared > 120, "only {compared}");
+    covers(&["AddressFamily", "SocketKind", "MsgFlag"]);
     Ok(())
 }
 

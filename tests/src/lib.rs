@@ -28,6 +28,7 @@ pub mod kernel;
 mod native;
 mod oracle;
 mod output;
+pub mod parity;
 mod peer;
 mod place;
 mod port;

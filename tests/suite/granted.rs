@@ -259,14 +259,22 @@ fn deny_rules_and_limits_hold_on_granted_sockets() -> Result<()> {
     );
     assert_eq!(ends, ["", ""]);
 
-    let (ended, ends) = run("[[deny]]\nid = \"nobody\"\ncidr = [\"127.0.0.0/8\"]")?;
-    ensure!(ended.step("c = accept g")? == "acces" || ends == ["reset", "reset"]);
-    ensure!(
+    // The place where it listens is denied, and then the place where its clients are.
+    let (ended, ends) = run("[[deny]]\nid = \"nobody\"\ncidr = [\"127.0.0.1\"]")?;
+    assert_eq!(ended.step("c = accept g")?, "acces");
+    assert_eq!(ends, ["reset", "reset"]);
+    ended.audit.denied("accept")?;
+    let peers = "ops = [\"listen\"]\nlocal = \"*\"\npeer = { cidr = [\"127.0.0.1\"] }";
+    let (ended, ends) = run(&format!("[[deny]]\nid = \"nobody\"\n{peers}"))?;
+    assert_eq!(ended.step("c = accept g")?, "timedout");
+    assert_eq!(ends, ["reset", "reset"]);
+    assert_eq!(
         ended
             .audit
-            .records()
-            .iter()
-            .any(|record| record.is_denied())
+            .of("accept")
+            .filter(|record| record.is_denied())
+            .count(),
+        2
     );
 
     let (ended, _) = run("[limits]\nsockets = 2")?;

@@ -116,6 +116,10 @@ impl Guest {
                 std::thread::sleep(Duration::from_millis(number(milliseconds)?));
                 done()
             }
+            // Nothing but the end of the process ends it.
+            ("spin", []) => loop {
+                std::hint::spin_loop();
+            },
             ("denial", []) => Ok(last_denial().unwrap_or_else(|| "none".to_owned())),
             ("env", [name]) => Ok(std::env::var(name).unwrap_or_else(|_| "none".to_owned())),
             ("read", [file]) => std::fs::read_to_string(file),

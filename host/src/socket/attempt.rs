@@ -19,7 +19,7 @@ use super::sys::batch::{self, BatchHead, BatchScratch, Outgoing};
 use super::sys::cmsg::Control;
 use super::sys::message::{self, Datagram, Incoming};
 use super::sys::option::{self, Membership};
-use super::sys::resolve::{self, AddressInfo, Eai, Hints, NameFlags};
+use super::sys::resolve::{self, AddressInfo, Eai, Hints, Host, NameFlags};
 use super::sys::splice::{self, Pipe};
 use super::sys::unix_path::{self, BoundPath};
 use super::sys::{host, life};
@@ -383,6 +383,16 @@ pub(super) fn reverse_resolve(
     flags: NameFlags,
 ) -> Result<(Vec<u8>, Vec<u8>), Eai> {
     resolve::name_of(address, flags)
+}
+
+/// gethostbyname(3). Blocks.
+pub(super) fn host_by_name(permit: &Permit<op::Resolve>) -> Result<Host, Eai> {
+    resolve::host_by_name(permit.subject().as_str().as_bytes())
+}
+
+/// gethostbyaddr(3). Blocks.
+pub(super) fn host_by_address(permit: &Permit<op::ReverseResolve>) -> Result<Host, Eai> {
+    resolve::host_by_address(*permit.subject())
 }
 
 /// gethostname(2).

@@ -122,6 +122,8 @@ def show(name):
             return f"[{host}]:{port}"
         case (str(host), int(port)):
             return f"{host}:{port}"
+        case (str(interface),):
+            return interface
     return str(name)
 
 

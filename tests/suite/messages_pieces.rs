@@ -92,6 +92,32 @@ fn one_message_fills_several_buffers() -> Result<()> {
 }
 
 #[test]
+fn a_pair_has_urgent_data_where_the_kernel_has_it() -> Result<()> {
+    let steps = [
+        "a b = pair stream",
+        "timeout b -",
+        "send a - before",
+        "send a OOB !",
+        "send a - after",
+        "recv b 100 -",
+        "recv b 1 OOB",
+        "recv b 101 -",
+        "recv b 1 OOB+DONTWAIT",
+    ];
+    let granted = format!("{PAIRS}flags = [\"oob\"]\n");
+    let name = "a_pair_has_urgent_data_where_the_kernel_has_it";
+    let Some(shown) = alike(&granted, &steps, name)? else {
+        return Ok(());
+    };
+    // Linux 5.15, CONFIG_AF_UNIX_OOB.
+    if shown[3] == "ok 1" {
+        assert_eq!(shown[5..8], ["before", "!", "after"]);
+        assert_eq!(shown[8], "inval");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_message_of_nothing_is_a_message() -> Result<()> {
     for kind in ["datagram", "seqpacket"] {
         let pair = format!("a b = pair {kind}");

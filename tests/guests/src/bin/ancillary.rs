@@ -8,6 +8,7 @@
 //! * `send s FLAGS DATA [ADDRESS]`, `send-msg s FLAGS ADDRESS PIECES [ANCILLARY...]`; `-` is none, flags and
 //!   pieces are put together with `+`; data is a word, `xHEX`, or `*N` for so many bytes of a pattern.
 //! * `send-all s DATA`.
+//! * `recv-many s COUNT MAX ROOM FLAGS`, the guest alone.
 //! * `recv s MAX FLAGS`, `recv-msg s MAX ROOM FLAGS`, `recv-into s SIZES ROOM FLAGS`.
 //! * Addresses: `IP:PORT`, `/PATH`, `@NAME`, `can:IF`, `j1939:IF:NAME:PGN:ADDRESS`, `vsock:CID:PORT`,
 //!   `tipc:SERVICE:INSTANCE`, `alg:TYPE:NAME`.
@@ -185,6 +186,21 @@ fn on_socket(verb: &str, socket: &Socket, arguments: &[&str]) -> io::Result<Stri
             )?)
         }
         ("recv", [max, word]) => Ok(text(&socket.recv_vec_with(number(max)?, flags(word)?)?)),
+        ("recv-many", [count, max, room, word]) => {
+            let batch =
+                socket.recv_many_with(number(count)?, number(max)?, number(room)?, flags(word)?)?;
+            let lines = batch.iter().map(|message| {
+                let shown = Shown {
+                    data: message.data,
+                    true_length: message.true_length as u64,
+                    flags: message.flags,
+                    source: message.source,
+                    ancillary: message.ancillary,
+                };
+                shown.line()
+            });
+            Ok(lines.collect::<Vec<_>>().join(" & "))
+        }
         ("recv-into", [sizes, room, word]) => recv_into(socket, sizes, number(room)?, flags(word)?),
         _ => Err(wrong(format_args!("{verb} {arguments:?}"))),
     }

@@ -212,6 +212,7 @@ impl Inner {
                 continue;
             };
             for passed in passed {
+                passed.note_given();
                 self.guest.audit().note(|| {
                     self.event("descriptor-send")
                         .arguments(passed.kind())

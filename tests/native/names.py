@@ -6,6 +6,7 @@
 The guest tests/guests/src/bin/names.rs reads the same questions and answers in the same words.
 """
 
+import ctypes
 import errno
 import socket
 import struct
@@ -123,15 +124,32 @@ def getaddrinfo(host, port, family, kind, protocol, flags):
     )
 
 
-def getnameinfo(host, port, flags):
-    return " ".join(socket.getnameinfo((host, int(port)), int(flags, 0)))
+def getnameinfo(host, port, flags, *scope):
+    address = (host, int(port), 0, int(scope[0])) if scope else (host, int(port))
+    return " ".join(socket.getnameinfo(address, int(flags, 0)))
 
 
 def entry(name, aliases, addresses):
     return f"{name} [{' '.join(aliases)}] [{' '.join(addresses)}]"
 
 
+def gai_error(number):
+    number = int(number)
+    return f"{EAI[number]} {number} {libc.gai_strerror(number).decode()}"
+
+
+def lookup_flags(number):
+    number = int(number, 0)
+    names = [flag.name for flag in socket.AddressInfo if number & flag]
+    return f"{number} {' '.join(names)}"
+
+
+libc = ctypes.CDLL(None)
+libc.gai_strerror.restype = libc.hstrerror.restype = ctypes.c_char_p
 CALLS = {
+    "gai_error": gai_error,
+    "host_error": lambda number: libc.hstrerror(int(number)).decode(),
+    "lookup_flags": lookup_flags,
     "getaddrinfo": getaddrinfo,
     "getnameinfo": getnameinfo,
     "gethostbyname": socket.gethostbyname,

@@ -221,6 +221,9 @@ impl Inner {
         if let Err(errno) = life::shutdown(self.fd(), How::Both) {
             tracing::debug!(socket = self.number, %errno, "a retired socket had nothing to shut down");
         }
+        for poller in self.pollers() {
+            poller.retire(self);
+        }
         if self.kind.works_by_itself()
             && let Err(errno) = life::bury(self.fd())
         {

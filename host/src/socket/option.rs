@@ -339,8 +339,8 @@ impl Inner {
             && self.has_senders
         {
             // The next datagram may be one that the policy hides: its length is nobody's business.
-            let ready = self.settle(super::Readiness::READABLE)?;
-            if ready.is_empty() {
+            let settled = self.settle(super::Readiness::READABLE)?;
+            if settled.ready.is_empty() {
                 return Ok(0);
             }
         }

@@ -27,6 +27,8 @@ bitflags::bitflags! {
         const HANG_UP = libc::EPOLLHUP as u32;
         /// POLLRDHUP: the peer will send no more.
         const PEER_CLOSED = libc::EPOLLRDHUP as u32;
+        /// POLLNVAL: it is no socket any more.
+        const CLOSED = libc::POLLNVAL as u32;
     }
 }
 

@@ -15,6 +15,7 @@ pub use crate::bindings::sockgate::sockets::socket::{
     AncillaryIn, AncillaryOut, BorrowedHandle, OwnedHandle, PacketAuxdata,
 };
 
+use crate::descriptors::room_for;
 use crate::error::Errno;
 use crate::message::{Message, MessageOut};
 use crate::socket::{Descriptor, Socket};
@@ -86,7 +87,7 @@ impl OwnedHandle {
 }
 
 impl Socket {
-    /// Sends `data` with handles beside it (SCM_RIGHTS, unix(7); at most 253): Python's `send_fds`. Each
+    /// Sends `data` with handles beside it (SCM_RIGHTS, unix(7); at most 253), [`send_fds`](Self::send_fds) for short. Each
     /// side has its own afterwards. A stream needs at least one byte of data. Policy: `descriptor-send`.
     ///
     /// ```no_run
@@ -136,12 +137,11 @@ impl Socket {
         self.send_msg(&message)
     }
 
-    /// Receives at most `max` bytes and at most `count` handles beside them: Python's `recv_fds`; see
-    /// [`Message::take_handles`]. Policy: `descriptor-receive`; what it does not let in is closed by the
+    /// Receives at most `max` bytes and at most `count` handles beside them, [`recv_fds`](Self::recv_fds) for
+    /// short; see [`Message::take_handles`]. Policy: `descriptor-receive`; what it does not let in is closed by the
     /// host.
     pub fn recv_handles(&self, max: usize, count: u32) -> io::Result<Message> {
-        let room = space(count.saturating_mul(4).min(4 * 253));
-        self.recv_msg(max, room, MessageFlags::empty())
+        self.recv_msg(max, room_for(count), MessageFlags::empty())
     }
 }
 

@@ -28,7 +28,7 @@ use crate::error::NameError;
 use crate::socket::Socket;
 use crate::types::{Family, Protocol, SocketType, Timeout, flag_sets};
 
-mod linux;
+mod flags;
 mod numeric;
 
 pub use numeric::{htonl, htons, inet_aton, inet_ntoa, inet_ntop, inet_pton, ntohl, ntohs};

@@ -14,10 +14,14 @@ import time
 PATIENCE = 60
 released = {}
 lock = threading.Lock()
+saying = threading.Lock()
 
 
 def say(*words):
-    print(*words, flush=True)
+    """One line, whole, whichever thread says it."""
+    with saying:
+        sys.stdout.write(" ".join(map(str, words)) + "\n")
+        sys.stdout.flush()
 
 
 def show(address):
@@ -102,6 +106,14 @@ def do_held(s):
     say("holds", name)
     assert event(name).wait(PATIENCE)
     do_sink(s)
+
+
+def do_wait(s):
+    """Sends a word when another connection releases it."""
+    name = line_of(s)
+    say("waits", name)
+    assert event(name).wait(PATIENCE)
+    s.sendall(b"now")
 
 
 def do_release(s):
@@ -225,6 +237,28 @@ def facts():
     flagged = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
     with socket.socket(socket.AF_INET, flagged) as s:
         say("flagged", s.type.name, s.gettimeout(), s.get_inheritable())
+
+
+def timed_out_file():
+    """What Python's buffered file does after a time-out."""
+    a, b = socket.socketpair()
+    a.settimeout(0.05)
+    file = a.makefile("rb")
+    b.sendall(b"half a li")
+    for rest in (b"", b"ne\n"):
+        b.sendall(rest)
+        try:
+            say("line", file.readline())
+        except OSError as error:
+            say("error", error)
+
+
+def kinds(*triples):
+    """Makes each kind of socket (FAMILY/TYPE/PROTOCOL in numbers), and says what the kernel made of it."""
+    for triple in triples:
+        with socket.socket(*map(int, triple.split("/"))) as s:
+            protocol = s.getsockopt(socket.SOL_SOCKET, socket.SO_PROTOCOL)
+            say("made", triple, int(s.family), int(s.type), protocol, s.getblocking())
 
 
 def time_outs(*words):

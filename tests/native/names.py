@@ -6,6 +6,7 @@
 The guest tests/guests/src/bin/names.rs reads the same questions and answers in the same words.
 """
 
+import ctypes
 import errno
 import socket
 import struct
@@ -59,16 +60,21 @@ def records(zone, name, wanted):
     return found
 
 
-def reply(zone, query):
-    """The answer to a query; none where the zone says to be silent."""
+def asked(query):
+    """The name and the type that a query asks for, and where its question ends."""
     end = 12
     labels = []
     while query[end]:
         labels.append(query[end + 1 : end + 1 + query[end]].decode())
         end += 1 + query[end]
-    question = query[12 : end + 5]
     (wanted,) = struct.unpack("!H", query[end + 1 : end + 3])
-    name = ".".join(labels)
+    return ".".join(labels), wanted, end + 5
+
+
+def reply(zone, query):
+    """The answer to a query; none where the zone says to be silent."""
+    name, wanted, end = asked(query)
+    question = query[12:end]
     rows = zone.get(name.lower(), [])
     for row in rows:
         if row[0] == "MUTE":
@@ -91,6 +97,7 @@ def serve(path):
     print("ready", flush=True)
     while True:
         query, peer = server.recvfrom(4096)
+        print(f"asked {asked(query)[0]}", flush=True)
         answer = reply(zone, query)
         if answer:
             server.sendto(answer, peer)
@@ -123,15 +130,32 @@ def getaddrinfo(host, port, family, kind, protocol, flags):
     )
 
 
-def getnameinfo(host, port, flags):
-    return " ".join(socket.getnameinfo((host, int(port)), int(flags, 0)))
+def getnameinfo(host, port, flags, *scope):
+    address = (host, int(port), 0, int(scope[0])) if scope else (host, int(port))
+    return " ".join(socket.getnameinfo(address, int(flags, 0)))
 
 
 def entry(name, aliases, addresses):
     return f"{name} [{' '.join(aliases)}] [{' '.join(addresses)}]"
 
 
+def gai_error(number):
+    number = int(number)
+    return f"{EAI[number]} {number} {libc.gai_strerror(number).decode()}"
+
+
+def lookup_flags(number):
+    number = int(number, 0)
+    names = [flag.name for flag in socket.AddressInfo if number & flag]
+    return f"{number} {' '.join(names)}"
+
+
+libc = ctypes.CDLL(None)
+libc.gai_strerror.restype = libc.hstrerror.restype = ctypes.c_char_p
 CALLS = {
+    "gai_error": gai_error,
+    "host_error": lambda number: libc.hstrerror(int(number)).decode(),
+    "lookup_flags": lookup_flags,
     "getaddrinfo": getaddrinfo,
     "getnameinfo": getnameinfo,
     "gethostbyname": socket.gethostbyname,

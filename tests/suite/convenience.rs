@@ -1,55 +1,15 @@
 //! Connections to whichever address answers, servers on both IP versions, pairs: what takes several steps, made
 //! in one, beside Python.
 
-use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Ended, Guest, GuestRun, Native, Tool, covers, free_port, has_ipv6, oracle, patience, skip, told,
+    Ended, Guest, GuestRun, Native, PythonServer, Tool, covers, free_port, has_ipv6, oracle,
+    patience, skip, told,
 };
-
-/// The native side, its port, and the addresses that answer nobody.
-struct Server {
-    _native: Native,
-    port: u16,
-    holes: Vec<String>,
-}
-
-impl Server {
-    fn start(python: &Path, holes: &[&str]) -> Result<Server> {
-        let port = free_port()?;
-        let port_word = port.to_string();
-        let words = ["serve", &port_word]
-            .into_iter()
-            .chain(holes.iter().copied());
-        let native = Native::python(python, "convenience.py", words)?;
-        native.wait_for_line("listening", patience())?;
-        let holes = told(&native.stdout.lines(), "hole");
-        Ok(Server {
-            _native: native,
-            port,
-            holes,
-        })
-    }
-
-    fn v4(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    fn v6(&self) -> String {
-        format!("[::1]:{}", self.port)
-    }
-
-    /// Lets the connection of this name end.
-    fn release(&self, name: &str) -> Result<()> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        stream.write_all(format!("release\n{name}\n").as_bytes())?;
-        Ok(())
-    }
-}
 
 /// A guest that does this, with rules that let it connect to these addresses.
 fn guest(words: &[&str], granted: &[&str]) -> GuestRun {
@@ -92,7 +52,7 @@ fn the_first_to_answer_wins_and_the_others_are_closed() -> Result<()> {
     let (Some(python), Some(ss)) = (oracle(Tool::Python, name), oracle(Tool::Ss, name)) else {
         return Ok(());
     };
-    let server = Server::start(&python, &["127.0.0.1"])?;
+    let server = PythonServer::start(&python, &["127.0.0.1"])?;
     let hole = &server.holes[0];
     let run = guest(
         &["race", "250", "none", hole, &server.v4()],
@@ -126,7 +86,7 @@ fn families_take_turns() -> Result<()> {
         skip(name, "this machine has no IPv6");
         return Ok(());
     }
-    let server = Server::start(&python, &["127.0.0.1", "127.0.0.1"])?;
+    let server = PythonServer::start(&python, &["127.0.0.1", "127.0.0.1"])?;
     let [one, other] = &server.holes[..] else {
         anyhow::bail!("{:?}", server.holes);
     };
@@ -154,7 +114,7 @@ fn what_is_refused_at_once_delays_nobody() -> Result<()> {
     let Some(python) = oracle(Tool::Python, name) else {
         return Ok(());
     };
-    let server = Server::start(&python, &["127.0.0.1"])?;
+    let server = PythonServer::start(&python, &["127.0.0.1"])?;
     let hole = &server.holes[0];
     let closed = format!("127.0.0.1:{}", free_port()?);
     let denied = format!("127.0.0.2:{}", server.port);
@@ -210,7 +170,7 @@ fn one_deadline_holds_for_the_look_up_and_all_attempts() -> Result<()> {
     let Some(python) = oracle(Tool::Python, name) else {
         return Ok(());
     };
-    let server = Server::start(&python, &["127.0.0.1"])?;
+    let server = PythonServer::start(&python, &["127.0.0.1"])?;
     let hole = &server.holes[0];
     // The look-up takes longer than a connection may: nothing is tried then.
     let ended = guest_fails(&["slow-look-up", "100", "200", hole], &[hole])?;
@@ -234,7 +194,7 @@ fn a_connection_comes_from_its_source_address() -> Result<()> {
     let Some(python) = oracle(Tool::Python, name) else {
         return Ok(());
     };
-    let server = Server::start(&python, &[])?;
+    let server = PythonServer::start(&python, &[])?;
     let to = server.v4();
     let run = || guest(&["from", "127.0.0.9:0", &to], &[&to]);
     let ended = run().allow("tcp bind 127.0.0.9").finish(patience())?;
@@ -259,7 +219,7 @@ fn a_name_s_addresses_are_tried_until_one_answers() -> Result<()> {
     let Some(python) = oracle(Tool::Python, name) else {
         return Ok(());
     };
-    let server = Server::start(&python, &[])?;
+    let server = PythonServer::start(&python, &[])?;
     let address = format!("localhost:{}", server.port);
     let rule = format!("tcp resolve,connect {address} host-may-be=loopback");
     let run = || guest(&["connect", &address], &[]);

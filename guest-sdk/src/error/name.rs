@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 
 use crate::bindings::sockgate::sockets::names::NameError as RawNameError;
+use crate::consts;
 use crate::error::Errno;
 
 /// Why a name was not found: the EAI_* errors of getaddrinfo(3), and those of the wait.
@@ -39,121 +40,40 @@ pub enum NameError {
     Other(i32),
 }
 
-/// Number, name and text of each error, as netdb.h and gai_strerror(3) have them.
-const KNOWN: &[(NameError, i32, &str, &str)] = &[
-    (
-        NameError::BadFlags,
-        -1,
-        "EAI_BADFLAGS",
-        "Bad value for ai_flags",
-    ),
-    (
-        NameError::NoName,
-        -2,
-        "EAI_NONAME",
-        "Name or service not known",
-    ),
-    (
-        NameError::Again,
-        -3,
-        "EAI_AGAIN",
-        "Temporary failure in name resolution",
-    ),
-    (
-        NameError::Fail,
-        -4,
-        "EAI_FAIL",
-        "Non-recoverable failure in name resolution",
-    ),
-    (
-        NameError::NoData,
-        -5,
-        "EAI_NODATA",
-        "No address associated with hostname",
-    ),
-    (
-        NameError::Family,
-        -6,
-        "EAI_FAMILY",
-        "ai_family not supported",
-    ),
-    (
-        NameError::SocketType,
-        -7,
-        "EAI_SOCKTYPE",
-        "ai_socktype not supported",
-    ),
-    (
-        NameError::Service,
-        -8,
-        "EAI_SERVICE",
-        "Servname not supported for ai_socktype",
-    ),
-    (
-        NameError::AddressFamily,
-        -9,
-        "EAI_ADDRFAMILY",
-        "Address family for hostname not supported",
-    ),
-    (
-        NameError::Memory,
-        -10,
-        "EAI_MEMORY",
-        "Memory allocation failure",
-    ),
-    // The only one that gai_strerror(3) has no text for.
-    (
-        NameError::Overflow,
-        -12,
-        "EAI_OVERFLOW",
-        "Name longer than its room",
-    ),
-    (
-        NameError::Other(-100),
-        -100,
-        "EAI_INPROGRESS",
-        "Processing request in progress",
-    ),
-    (
-        NameError::Other(-101),
-        -101,
-        "EAI_CANCELED",
-        "Request canceled",
-    ),
-    (
-        NameError::Other(-102),
-        -102,
-        "EAI_NOTCANCELED",
-        "Request not canceled",
-    ),
-    (
-        NameError::Other(-103),
-        -103,
-        "EAI_ALLDONE",
-        "All requests done",
-    ),
-    (
-        NameError::Other(-104),
-        -104,
-        "EAI_INTR",
-        "Interrupted by a signal",
-    ),
-    (
-        NameError::Other(-105),
-        -105,
-        "EAI_IDN_ENCODE",
-        "Parameter string not correctly encoded",
-    ),
-];
+macro_rules! known {
+    ($($error:expr, $name:ident, $text:literal;)*) => {
+        /// Number, name and text of each error, as netdb.h and gai_strerror(3) have them.
+        const KNOWN: &[(NameError, i32, &str, &str)] =
+            &[$(($error, consts::$name, stringify!($name), $text),)*];
+    };
+}
 
-/// EAI_SYSTEM
-const SYSTEM: i32 = -11;
+known! {
+    NameError::BadFlags, EAI_BADFLAGS, "Bad value for ai_flags";
+    NameError::NoName, EAI_NONAME, "Name or service not known";
+    NameError::Again, EAI_AGAIN, "Temporary failure in name resolution";
+    NameError::Fail, EAI_FAIL, "Non-recoverable failure in name resolution";
+    NameError::NoData, EAI_NODATA, "No address associated with hostname";
+    NameError::Family, EAI_FAMILY, "ai_family not supported";
+    NameError::SocketType, EAI_SOCKTYPE, "ai_socktype not supported";
+    NameError::Service, EAI_SERVICE, "Servname not supported for ai_socktype";
+    NameError::AddressFamily, EAI_ADDRFAMILY, "Address family for hostname not supported";
+    NameError::Memory, EAI_MEMORY, "Memory allocation failure";
+    // The only one that gai_strerror(3) has no text for.
+    NameError::Overflow, EAI_OVERFLOW, "Name longer than its room";
+    NameError::Other(consts::EAI_INPROGRESS), EAI_INPROGRESS, "Processing request in progress";
+    NameError::Other(consts::EAI_CANCELED), EAI_CANCELED, "Request canceled";
+    NameError::Other(consts::EAI_NOTCANCELED), EAI_NOTCANCELED, "Request not canceled";
+    NameError::Other(consts::EAI_ALLDONE), EAI_ALLDONE, "All requests done";
+    NameError::Other(consts::EAI_INTR), EAI_INTR, "Interrupted by a signal";
+    NameError::Other(consts::EAI_IDN_ENCODE), EAI_IDN_ENCODE, "Parameter string not correctly encoded";
+}
 
 impl NameError {
     /// The error with this number on Linux (netdb.h). EAI_SYSTEM comes without the errno beneath, which is
     /// then [`Errno::UNKNOWN`].
-    pub fn from_linux(number: i32) -> Self {
-        if number == SYSTEM {
+    pub fn from_number(number: i32) -> Self {
+        if number == consts::EAI_SYSTEM {
             return Self::System(Errno::UNKNOWN);
         }
         KNOWN
@@ -165,7 +85,7 @@ impl NameError {
     /// Linux's number of it (netdb.h): what Python's `gaierror` has as its `errno`.
     pub fn number(&self) -> i32 {
         match self {
-            Self::System(_) => SYSTEM,
+            Self::System(_) => consts::EAI_SYSTEM,
             Self::Other(number) => *number,
             known => known.row().map_or(0, |(number, ..)| number),
         }
@@ -335,14 +255,14 @@ mod tests {
     #[test]
     fn errors_have_linux_s_numbers_and_names() {
         for (error, number, name, message) in KNOWN {
-            assert_eq!(NameError::from_linux(*number), *error);
+            assert_eq!(NameError::from_number(*number), *error);
             assert_eq!(error.number(), *number);
             assert_eq!((error.name(), error.message()), (*name, *message));
         }
         let system = NameError::System(Errno::ACCES);
         assert_eq!((system.number(), system.name()), (-11, "EAI_SYSTEM"));
         assert_eq!(system.to_string(), "Permission denied (EACCES)");
-        let odd = NameError::from_linux(-42);
+        let odd = NameError::from_number(-42);
         assert_eq!(
             (odd, odd.to_string()),
             (

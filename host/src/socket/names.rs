@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sockgate_policy::{Address, Family, Kind, Permit, SocketType, op};
+use sockgate_policy::{
+    Address, Family, Kind, Permit, SocketType, is_host_name, op, unicode_host_name,
+};
 
 use super::attempt;
 use super::sys::poll::EventFd;
@@ -113,8 +115,8 @@ impl Seen {
     }
 }
 
-/// What is written as a number, in whatever notation, needs no look-up and no grant: its answer. None for
-/// what is a name.
+/// What is written as a number, in whatever notation, needs no look-up and no grant: its answer; so does what
+/// can be no host's name, which is nowhere. None for what is a name.
 fn numeric(
     host: &[u8],
     service: Option<&[u8]>,
@@ -128,7 +130,16 @@ fn numeric(
         ..*hints
     };
     match resolve::look_up(Some(host), service, &only_numbers) {
-        Err(Eai::NONAME) if !hints.flags.contains(LookupFlags::NUMERIC_HOST) => None,
+        // Or it is the service that is no number.
+        Err(Eai::NONAME) if !hints.flags.contains(LookupFlags::NUMERIC_HOST) => {
+            let of_host = Hints {
+                flags: LookupFlags::NUMERIC_HOST,
+                ..*hints
+            };
+            let is_name = resolve::look_up(Some(host), None, &of_host) == Err(Eai::NONAME)
+                && is_host_name(host);
+            (!is_name).then_some(Err(Eai::NONAME))
+        }
         answer => Some(answer),
     }
 }
@@ -273,10 +284,16 @@ impl Guest {
         if flags.contains(NameFlags::NUMERIC_HOST) {
             return Ok(resolve::name_of(&encoded, flags)?);
         }
-        self.reverse_resolve(ip, timeout, move |permit| {
-            attempt::reverse_resolve(permit, &encoded, flags)
-        })
-        .await
+        let (host, service) = self
+            .reverse_resolve(ip, timeout, move |permit| {
+                attempt::reverse_resolve(permit, &encoded, flags)
+            })
+            .await?;
+        let host = match flags.contains(NameFlags::INTERNATIONAL) {
+            true => unicode_host_name(&host),
+            false => host,
+        };
+        Ok((host, service))
     }
 
     /// gethostbyname(3): the name, its other names, its IPv4 addresses. A number needs no grant and is

@@ -13,6 +13,7 @@ use std::time::Duration;
 pub(crate) use address::{AddressPattern, IpPattern, PortRange, Side, unbound};
 pub(crate) use clause::{Clause, GroupPattern, KindPattern, OpSet, PeerUsers, ProtocolPattern};
 pub(crate) use host::{HostPattern, fold};
+pub use host::{is_host_name, unicode_host_name};
 pub(crate) use options::{OptionGrant, OptionPattern, OptionPatterns};
 pub(crate) use place::{AbstractPattern, NamePattern, PathPattern, UnixPattern, whole_place};
 pub(crate) use table::{AllowTable, DenyTable, Known};

@@ -121,7 +121,7 @@ bitflags::bitflags! {
         const DATAGRAM = libc::NI_DGRAM;
         /// NI_NOFQDN
         const NO_FQDN = libc::NI_NOFQDN;
-        /// NI_IDN, which is glibc's alone; others ignore the bit.
+        /// NI_IDN. The C library is not asked for it: it would write the name in the process's locale.
         const INTERNATIONAL = 32;
     }
 }
@@ -286,7 +286,7 @@ mod search {
 const HOST_CAPACITY: usize = 1025;
 const SERVICE_CAPACITY: usize = 32;
 
-/// getnameinfo(3): the host and the service of an address.
+/// getnameinfo(3): the host and the service of an address. An internationalised name comes in A-labels.
 pub fn name_of(
     address: &EncodedAddress,
     flags: NameFlags,
@@ -303,7 +303,7 @@ pub fn name_of(
             host.len() as socklen_t,
             service.as_mut_ptr().cast(),
             service.len() as socklen_t,
-            flags.bits(),
+            (flags - NameFlags::INTERNATIONAL).bits(),
         )
     };
     if result != 0 {

@@ -5,11 +5,13 @@ use std::fmt::Display;
 use std::io::{self, BufRead};
 use std::net::{IpAddr, SocketAddr};
 
+use sockgate_guest::addresses::Scope;
 use sockgate_guest::names::{
     self, AddressInfo, Hints, HostEntry, IpAddress, LookupFlags, NameFlags,
 };
 use sockgate_guest::{
-    Errno, Family, NameError, Protocol, Socket, SocketAddress, SocketType, Timeout, ToAddress,
+    Errno, Family, HostError, NameError, Protocol, Socket, SocketAddress, SocketType, Timeout,
+    ToAddress,
 };
 
 fn main() -> io::Result<()> {
@@ -17,9 +19,15 @@ fn main() -> io::Result<()> {
         let line = line?;
         let mut words = line.split('|').map(|word| text(word.trim_matches(' ')));
         let call = words.next().flatten().unwrap_or_default();
+        if call == "@guest" {
+            // Where a log of system calls is cut.
+            println!("@guest");
+            continue;
+        }
         let words: Vec<_> = words.collect();
         let words: Vec<_> = words.iter().map(Option::as_deref).collect();
         match answer(&call, &words) {
+            Ok(answer) if answer.is_empty() => println!("ok"),
             Ok(answer) => println!("ok {answer}"),
             Err(failure) => println!("{}", failure.0),
         }
@@ -97,15 +105,16 @@ fn answer(call: &str, words: &[Option<&str>]) -> Result<String, Failure> {
                 family: family.map(family_of).transpose()?.flatten(),
                 socket_type: kind.map(type_of).transpose()?.flatten(),
                 protocol: protocol.map(protocol_of).transpose()?.flatten(),
-                flags: LookupFlags::from_linux(bits(flags.unwrap_or("0"))?)?,
+                flags: LookupFlags::from_number(bits(flags.unwrap_or("0"))?)
+                    .ok_or(NameError::BadFlags)?,
                 timeout: Timeout::Blocking,
             };
             let found = names::look_up(*host, service, &hints)?;
             let found: Vec<_> = found.iter().map(info).collect();
             Ok(found.join("; "))
         }
-        ("getnameinfo", [Some(host), Some(port), Some(flags)]) => {
-            let flags = NameFlags::from_linux(bits(flags)?)?;
+        ("getnameinfo", [Some(host), Some(port), Some(flags), scope @ ..]) => {
+            let flags = NameFlags::from_number(bits(flags)?).ok_or(NameError::BadFlags)?;
             let hints = Hints {
                 socket_type: Some(SocketType::Datagram),
                 flags: LookupFlags::NUMERIC_HOST,
@@ -113,7 +122,15 @@ fn answer(call: &str, words: &[Option<&str>]) -> Result<String, Failure> {
             };
             let port: u16 = number(port)?;
             let found = names::look_up(Some(host), Some(&port.to_string()), &hints)?;
-            let (host, service) = names::name_of(&found[0].address, flags, Timeout::Blocking)?;
+            let mut address = found[0].address.clone();
+            if let SocketAddress::Inet6(v6) = &mut address {
+                // Python's tuple has the scope apart, and none is 0.
+                v6.scope = match scope.first().copied().flatten() {
+                    None => Scope::Unscoped,
+                    Some(scope) => Scope::Index(number(scope)?),
+                };
+            }
+            let (host, service) = names::name_of(&address, flags, Timeout::Blocking)?;
             Ok(format!("{host} {service}"))
         }
         ("gethostbyname", [Some(name)]) => shown(names::host_address(name, None)?),
@@ -164,6 +181,35 @@ fn answer(call: &str, words: &[Option<&str>]) -> Result<String, Failure> {
         ("htonl", [Some(value)]) => shown(names::htonl(number(value)?)),
         ("ntohs", [Some(value)]) => shown(names::ntohs(number(value)?)),
         ("ntohl", [Some(value)]) => shown(names::ntohl(number(value)?)),
+        ("gai_error", [Some(value)]) => {
+            let error = NameError::from_number(number(value)?);
+            Ok(format!(
+                "{} {} {}",
+                error.name(),
+                error.number(),
+                error.message()
+            ))
+        }
+        ("host_error", [Some(value)]) => {
+            let value: i32 = number(value)?;
+            let errors = [
+                HostError::HostNotFound,
+                HostError::TryAgain,
+                HostError::NoRecovery,
+                HostError::NoData,
+            ];
+            let error = errors.iter().find(|error| error.number() == value);
+            shown(error.map_or("none", |error| error.message()))
+        }
+        ("lookup_flags", [Some(value)]) => {
+            let flags = LookupFlags::from_number(bits(value)?);
+            let flags = flags.ok_or(NameError::BadFlags)?;
+            let named = LOOKUP_FLAGS
+                .iter()
+                .filter(|(flag, _)| flags.contains(*flag));
+            let named: Vec<_> = named.map(|(_, name)| *name).collect();
+            Ok(format!("{} {}", flags.number(), named.join(" ")))
+        }
         // Beyond what Python is asked.
         ("protocol-name", [Some(value)]) => {
             let found = names::protocol_by_number(number(value)?)?;
@@ -210,6 +256,12 @@ fn answer(call: &str, words: &[Option<&str>]) -> Result<String, Failure> {
             socket.send_to(data.as_bytes(), *address)?;
             shown(socket.local_address()?.as_ip().map_or(0, |ip| ip.port()))
         }
+        ("broadcast", [Some(address), Some(data)]) => {
+            let socket = socket("udp")?;
+            socket.set_broadcast(true)?;
+            socket.send_to(data.as_bytes(), *address)?;
+            shown(socket.local_address()?)
+        }
         ("connect", [Some(kind), Some(address)]) => {
             let socket = socket(kind)?;
             socket.connect(*address)?;
@@ -243,6 +295,17 @@ fn socket(kind: &str) -> io::Result<Socket> {
     Socket::new(family, socket_type, Protocol::Default)
 }
 
+/// Which flag is called what in netdb.h.
+const LOOKUP_FLAGS: [(LookupFlags, &str); 7] = [
+    (LookupFlags::PASSIVE, "AI_PASSIVE"),
+    (LookupFlags::CANONICAL_NAME, "AI_CANONNAME"),
+    (LookupFlags::NUMERIC_HOST, "AI_NUMERICHOST"),
+    (LookupFlags::V4_MAPPED, "AI_V4MAPPED"),
+    (LookupFlags::ALL, "AI_ALL"),
+    (LookupFlags::ADDRESS_CONFIG, "AI_ADDRCONFIG"),
+    (LookupFlags::NUMERIC_SERVICE, "AI_NUMERICSERV"),
+];
+
 fn shown(value: impl Display) -> Result<String, Failure> {
     Ok(value.to_string())
 }
@@ -256,65 +319,23 @@ fn bits(word: &str) -> Result<i32, Failure> {
 }
 
 fn family_of(word: &str) -> Result<Option<Family>, Failure> {
-    Ok(match number(word)? {
-        0 => None,
-        2 => Some(Family::Inet),
-        10 => Some(Family::Inet6),
-        other => Some(Family::Other(other)),
-    })
+    let family = number(word)?;
+    Ok((family != 0).then(|| Family::from_number(family)))
 }
 
-const TYPES: [(SocketType, u16); 5] = [
-    (SocketType::Stream, 1),
-    (SocketType::Datagram, 2),
-    (SocketType::Raw, 3),
-    (SocketType::Rdm, 4),
-    (SocketType::Seqpacket, 5),
-];
-
 fn type_of(word: &str) -> Result<Option<SocketType>, Failure> {
-    let wanted = number(word)?;
-    let known = TYPES.iter().find(|(_, number)| *number == wanted);
-    Ok(match known {
-        _ if wanted == 0 => None,
-        Some((known, _)) => Some(*known),
-        None => Some(SocketType::Other(wanted)),
-    })
+    let socket_type = number(word)?;
+    Ok((socket_type != 0).then(|| SocketType::from_number(socket_type)))
 }
 
 fn protocol_of(word: &str) -> Result<Option<Protocol>, Failure> {
-    Ok(match number(word)? {
-        0 => None,
-        other => Some(Protocol::Other(other)),
-    })
+    let protocol = number(word)?;
+    Ok((protocol != 0).then(|| Protocol::from_number(Family::Inet, protocol)))
 }
 
 fn info(info: &AddressInfo) -> String {
-    let family = match info.family {
-        Family::Inet => 2,
-        Family::Inet6 => 10,
-        Family::Other(other) => other,
-        _ => 0,
-    };
-    let known = TYPES.iter().find(|(known, _)| *known == info.socket_type);
-    let kind = match (known, info.socket_type) {
-        (Some((_, number)), _) => *number,
-        (None, SocketType::Other(other)) => other,
-        (None, _) => 0,
-    };
-    let protocol = match info.protocol {
-        Protocol::Icmp => 1,
-        Protocol::Igmp => 2,
-        Protocol::Tcp => 6,
-        Protocol::Udp => 17,
-        Protocol::Dccp => 33,
-        Protocol::Ipv6Icmp => 58,
-        Protocol::Sctp => 132,
-        Protocol::Udplite => 136,
-        Protocol::RawIp => 255,
-        Protocol::Other(other) => other,
-        _ => 0,
-    };
+    let family = info.family.number().unwrap_or_default();
+    let (kind, protocol) = (info.socket_type.number(), info.protocol.number());
     let name = info.canonical_name.as_deref().unwrap_or_default();
     let name = String::from_utf8_lossy(name);
     format!(

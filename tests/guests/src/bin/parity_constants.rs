@@ -28,14 +28,14 @@ fn back(name: &str, number: i64) -> Option<String> {
         ("CAN", "RAW" | "BCM" | "ISOTP" | "J1939" | "TP16" | "TP20" | "MCNET") => {
             protocol(Family::Can)
         }
-        ("AI", _) => LookupFlags::from_linux(number).ok().map(LookupFlags::to_linux),
+        ("AI", _) => LookupFlags::from_number(number).map(LookupFlags::number),
         ("NI", "MAXHOST" | "MAXSERV") => return None,
-        ("NI", _) => NameFlags::from_linux(number).ok().map(NameFlags::to_linux),
+        ("NI", _) => NameFlags::from_number(number).map(NameFlags::number),
         // The asynchronous look-up's, which glibc has beside.
         ("EAI", "ALLDONE" | "CANCELED" | "INPROGRESS" | "INTR" | "NOTCANCELED" | "IDN_ENCODE") => {
             return None;
         }
-        ("EAI", _) => Some(NameError::from_linux(number).number()),
+        ("EAI", _) => Some(NameError::from_number(number).number()),
         ("MSG", _) => MessageFlags::from_number(number).map(MessageFlags::number),
         _ => return None,
     };

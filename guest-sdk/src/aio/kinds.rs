@@ -202,7 +202,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 async fn connect<T: AsRef<Socket>>(socket: &Async<T>, address: &SocketAddress) -> io::Result<()> {
     let mut pause = Duration::from_millis(1);
     loop {
-        match socket.as_ref().connect_ex(address.clone()) {
+        match socket.as_ref().connect_ex(address.clone())? {
             Ok(()) => return Ok(()),
             Err(Errno::INPROGRESS) => {
                 socket.writable().await?;

@@ -102,6 +102,7 @@ mod convenience;
 mod data;
 mod error;
 mod message;
+mod number;
 mod option;
 mod poller;
 mod shape;

@@ -146,7 +146,10 @@ pub use convenience::{
 pub use error::{Errno, Error, NameError, Result};
 pub use message::{Batch, Message, MessageOut, Received, ReceivedBatch, Sent};
 pub use net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
-pub use option::Group;
+pub use option::{
+    Group, MemoryInfo, MtuDiscovery, OptionArgument, RepairQueue, RepairWindow, TcpInfo, TcpState,
+    TransmitTime,
+};
 pub use poller::{Event, Pollable, Poller, poll};
 pub use socket::{
     Descriptor, IoctlRequest, Shutdown, Socket, default_timeout, last_denial, set_default_timeout,

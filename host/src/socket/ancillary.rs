@@ -13,7 +13,7 @@ use super::sys::EncodedAddress;
 use super::sys::cmsg::{Control, ControlIn, ControlOut};
 use super::sys::host::own_credentials;
 use super::sys::message::{Incoming, ReceivedFlags};
-use super::{Errno, Inner, Outcome, Socket, State};
+use super::{Direction, Errno, Inner, Outcome, Socket, State};
 
 /// Ancillary data to send.
 pub(crate) enum AncillaryOut {
@@ -562,7 +562,11 @@ impl Socket {
         flags: MessageFlags,
     ) -> Outcome<MessageIn> {
         let inner = self.inner()?.clone();
-        let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
+        let deadline = self.deadline(
+            &inner,
+            Direction::Receive,
+            flags.contains(MessageFlags::DONTWAIT),
+        );
         let buffer = &mut self.buffer;
         let control = usize::try_from(control).unwrap_or(usize::MAX);
         inner

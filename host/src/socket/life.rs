@@ -159,6 +159,7 @@ impl Inner {
     ) -> Arc<Inner> {
         let inner = Inner::new(guest, fd, facts, slot);
         inner.shared.store(true, Ordering::Relaxed);
+        inner.limits.learn_all(inner.fd());
         let mut known = inner.state();
         known.listening = state == AdoptedState::Listening;
         inner.begin_conversation(&mut known);

@@ -19,10 +19,12 @@ mod batch;
 mod connection;
 mod data;
 mod descriptors;
+pub(crate) mod group;
 mod guest;
 mod heard;
 mod judge;
 mod life;
+mod limit;
 pub(crate) mod names;
 pub(crate) mod option;
 mod readiness;
@@ -48,6 +50,7 @@ pub(crate) use data::Attempt;
 pub use descriptors::Opaque;
 pub(crate) use descriptors::{Handle, Passed};
 pub(crate) use guest::{Granted, Guest};
+use limit::{Direction, WaitLimits};
 pub(crate) use names::{HostEntry, Lookup, LookupError};
 pub(crate) use option::Queue;
 pub use readiness::Poller;
@@ -126,6 +129,8 @@ pub(crate) struct Inner {
     shared: AtomicBool,
     /// It lost its grant: it answers `badf` from then on.
     retired: AtomicBool,
+    /// SO_RCVTIMEO and SO_SNDTIMEO.
+    limits: WaitLimits,
     descriptor: Descriptor,
     _slot: SocketSlot,
 }
@@ -204,6 +209,7 @@ impl Inner {
             interrupted: AtomicBool::new(false),
             shared: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            limits: WaitLimits::default(),
             descriptor: Descriptor::new(fd),
             _slot: slot,
         });
@@ -297,12 +303,18 @@ impl Socket {
     }
 
     /// The deadline of a data call that begins now.
-    fn deadline(&self, dont_wait: bool) -> wait::Deadline {
+    fn deadline(&self, inner: &Inner, direction: Direction, dont_wait: bool) -> wait::Deadline {
         if dont_wait {
             wait::Deadline::Now(Errno::AGAIN)
         } else {
-            self.timeout.deadline(Errno::AGAIN)
+            self.patience(inner, direction, Errno::AGAIN)
         }
+    }
+
+    /// How long an operation may wait that begins now: the handle's time-out, and the socket's own limit.
+    fn patience(&self, inner: &Inner, direction: Direction, errno: Errno) -> wait::Deadline {
+        let limit = inner.limits.get(direction);
+        self.timeout.deadline(errno).within(limit, errno)
     }
 
     /// Closes this handle; the socket goes with its last one.

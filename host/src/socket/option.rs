@@ -1,9 +1,8 @@
 //! Socket options, getsockopt(2), and the requests of ioctl(2) that this interface names.
 
-use std::net::IpAddr;
+use sockgate_policy::{Family, Membership, OptionName, SocketType};
 
-use sockgate_policy::{Family, GroupRequest, Membership, OptionName, SocketType};
-
+use super::group;
 use super::sys::interface;
 use super::sys::option::{self, MAXIMUM_LENGTH};
 pub(crate) use super::sys::option::{
@@ -87,16 +86,6 @@ fn family_membership(
     }
 }
 
-/// Memberships by number (IP_ADD_MEMBERSHIP to MCAST_MSFILTER, IPV6_JOIN_GROUP and its kin, ip(7)): they
-/// name groups, so they go through `join-group`, never through an option's grant.
-fn is_membership(name: OptionName) -> bool {
-    match name.level {
-        option::IPPROTO_IP => matches!(name.name, 35..=48),
-        option::IPPROTO_IPV6 => matches!(name.name, 20 | 21 | 27 | 28 | 42..=48),
-        _ => false,
-    }
-}
-
 /// Options of SCTP that bind and connect (SCTP_SOCKOPT_BINDX_*, SCTP_SOCKOPT_CONNECTX*, sctp(7)): their
 /// addresses would be nobody's grant.
 fn names_addresses(name: OptionName) -> bool {
@@ -114,7 +103,10 @@ impl Inner {
         if value.len() > MAXIMUM_LENGTH {
             return Err(Errno::INVAL.into());
         }
-        self.refuse_membership(name)?;
+        if let Some(change) = group::by_number(name, value)? {
+            return self.change_group(&change);
+        }
+        self.refuse_filter(name)?;
         if let Some(membership) = family_membership(self.kind.family, name, value)? {
             return self.set_membership(name, value, &membership);
         }
@@ -134,6 +126,7 @@ impl Inner {
             state.facts.options.remember(name, value);
             state.forget_verdicts();
             drop(state);
+            self.limits.learn(self.fd(), name);
             if let Some(membership) = membership {
                 membership.done(self);
             }
@@ -148,7 +141,7 @@ impl Inner {
 
     /// setsockopt(2) with a length and no value.
     pub(crate) fn set_option_length(&self, name: OptionName, length: u32) -> Outcome<()> {
-        self.refuse_membership(name)?;
+        self.refuse_filter(name)?;
         self.refuse_addresses(name)?;
         let permit = self.may_set_option(name, &[])?;
         let outcome = attempt::set_option_length(&permit, self.fd(), length).map_err(Into::into);
@@ -186,16 +179,6 @@ impl Inner {
                 .outcome(&outcome)
         });
         outcome
-    }
-
-    fn refuse_membership(&self, name: OptionName) -> Outcome<()> {
-        if !is_membership(name) {
-            return Ok(());
-        }
-        Err(self.guest.withhold(
-            || self.option_event("set-option", name),
-            format_args!("memberships go through `join-group`, not through an option's number"),
-        ))
     }
 
     fn refuse_addresses(&self, name: OptionName) -> Outcome<()> {
@@ -261,58 +244,6 @@ impl Inner {
             Family::Inet6 => Ok(option::IPPROTO_IPV6),
             _ => Err(Errno::NOPROTOOPT.into()),
         }
-    }
-
-    /// MCAST_JOIN_GROUP.
-    pub(crate) fn join_group(
-        &self,
-        group: IpAddr,
-        source: Option<IpAddr>,
-        interface: Option<String>,
-    ) -> Outcome<()> {
-        self.change_membership("join-group", group, source, interface, attempt::join_group)
-    }
-
-    /// MCAST_LEAVE_GROUP.
-    pub(crate) fn leave_group(
-        &self,
-        group: IpAddr,
-        source: Option<IpAddr>,
-        interface: Option<String>,
-    ) -> Outcome<()> {
-        self.change_membership(
-            "leave-group",
-            group,
-            source,
-            interface,
-            attempt::leave_group,
-        )
-    }
-
-    fn change_membership(
-        &self,
-        operation: &'static str,
-        group: IpAddr,
-        source: Option<IpAddr>,
-        interface: Option<String>,
-        change: fn(
-            &sockgate_policy::Permit<sockgate_policy::op::JoinGroup>,
-            std::os::fd::BorrowedFd<'_>,
-        ) -> Result<(), Errno>,
-    ) -> Outcome<()> {
-        let permit = self.may_join(&GroupRequest {
-            group,
-            source,
-            interface,
-        })?;
-        let outcome = change(&permit, self.fd()).map_err(Into::into);
-        self.guest.audit().note(|| {
-            self.event(operation)
-                .address(group)
-                .granted(&permit)
-                .outcome(&outcome)
-        });
-        outcome
     }
 
     /// sockatmark(3): state of the guest's own stream, which needs no grant beyond the conversation.

@@ -9,7 +9,7 @@ use super::data::conversation;
 use super::sys::poll::Readiness;
 use super::sys::splice::Pipe;
 use super::wait::Deadline;
-use super::{Errno, Inner, Interest, Outcome, Socket};
+use super::{Direction, Errno, Inner, Interest, Outcome, Socket};
 
 /// So much goes from socket to socket at a time: what a pipe holds, pipe(7).
 const PIPE_CAPACITY: usize = 64 * 1024;
@@ -30,10 +30,19 @@ impl Socket {
         }
         let mut pipe = Pipe::create()?;
         let taken = from
-            .fill(&permit, &mut pipe, max, self.deadline(false))
+            .fill(
+                &permit,
+                &mut pipe,
+                max,
+                self.deadline(&from, Direction::Receive, false),
+            )
             .await?;
         to_inner
-            .drain(&permit, &mut pipe, to.deadline(false))
+            .drain(
+                &permit,
+                &mut pipe,
+                to.deadline(&to_inner, Direction::Send, false),
+            )
             .await?;
         from.guest.audit().note(|| {
             from.event("splice")

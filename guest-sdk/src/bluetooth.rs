@@ -106,12 +106,12 @@ impl Socket {
 
     /// BT_SNDMTU in bytes.
     pub fn bluetooth_send_mtu(&self) -> io::Result<u16> {
-        self.mtu(BT_SNDMTU)
+        self.channel_mtu(BT_SNDMTU)
     }
 
     /// BT_RCVMTU in bytes.
     pub fn bluetooth_receive_mtu(&self) -> io::Result<u16> {
-        self.mtu(BT_RCVMTU)
+        self.channel_mtu(BT_RCVMTU)
     }
 
     /// Sets BT_RCVMTU, before connecting or listening.
@@ -119,7 +119,7 @@ impl Socket {
         self.set_raw_option(SOL_BLUETOOTH, BT_RCVMTU, &mtu.to_le_bytes())
     }
 
-    fn mtu(&self, name: i32) -> io::Result<u16> {
+    fn channel_mtu(&self, name: i32) -> io::Result<u16> {
         let value = self.raw_option(SOL_BLUETOOTH, name, 2)?;
         let mtu = Fields::new(&value).u16();
         mtu.ok_or_else(|| malformed("an MTU of less than two bytes"))

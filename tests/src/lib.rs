@@ -25,6 +25,7 @@ mod bytes;
 mod guest;
 pub mod kernel;
 mod native;
+mod options;
 mod oracle;
 mod output;
 mod peer;
@@ -40,6 +41,9 @@ pub use bytes::{from_hex, hex, pattern, sha256};
 pub use guest::{Ended, Guest, GuestRun};
 pub use kernel::{Frames, Kernel, Need, Net};
 pub use native::{Native, agree, told};
+pub use options::{
+    Difference, OptionRow, OptionTable, OptionValue, compare_options, options_rule, witness_options,
+};
 pub use oracle::{Tool, oracle};
 pub use output::{More, Output};
 pub use peer::{Peer, tcp_echo, udp_echo, unix_echo};

@@ -72,14 +72,14 @@ impl Socket {
     }
 }
 
-/// One getter and setter: `=` reads and sets, `<` only reads, `>` only sets.
+/// One getter and setter: `both`, or the one that there is.
 macro_rules! accessors {
-    ($(#[doc = $doc:literal])* = $get:ident $set:ident $type:ty [$($unit:ident)?] $place:tt) => {
-        accessors! { $(#[doc = $doc])* < $get $type [$($unit)?] $place }
+    ($(#[doc = $doc:literal])* both $get:ident $set:ident $type:ty [$($unit:ident)?] $place:tt) => {
+        accessors! { $(#[doc = $doc])* get $get $type [$($unit)?] $place }
         accessors! { @set concat!("Sets [`", stringify!($get), "`](Self::", stringify!($get), ").");
             $set $type [$($unit)?] $place }
     };
-    ($(#[doc = $doc:literal])* < $get:ident $type:ty [$($unit:ident)?] $place:tt) => {
+    ($(#[doc = $doc:literal])* get $get:ident $type:ty [$($unit:ident)?] $place:tt) => {
         $(#[doc = $doc])*
         pub fn $get(&self) -> io::Result<$type> {
             let (level, name) = accessors!(@place self $place);
@@ -87,7 +87,7 @@ macro_rules! accessors {
             Ok(accessors!(@read number $($unit)?))
         }
     };
-    ($(#[doc = $doc:literal])* > $set:ident $type:ty [$($unit:ident)?] $place:tt) => {
+    ($(#[doc = $doc:literal])* set $set:ident $type:ty [$($unit:ident)?] $place:tt) => {
         accessors! { @set concat!($($doc, "\n"),*); $set $type [$($unit)?] $place }
     };
     (@set $doc:expr; $set:ident $type:ty [$($unit:ident)?] $place:tt) => {
@@ -106,7 +106,7 @@ macro_rules! accessors {
 }
 
 macro_rules! options {
-    ($($(#[doc = $doc:literal])* $how:tt $first:ident $($second:ident)?: $type:ty $(as $unit:ident)?, $place:tt;)*) => {
+    ($($(#[doc = $doc:literal])* $how:ident $first:ident $($second:ident)?: $type:ty $(as $unit:ident)?, $place:tt;)*) => {
         $(accessors! { $(#[doc = $doc])* $how $first $($second)? $type [$($unit)?] $place })*
     };
 }
@@ -115,46 +115,46 @@ macro_rules! options {
 impl Socket {
     options! {
         /// SO_DEBUG: whether the kernel records what it does; takes privilege.
-        = debug set_debug: bool, (SOL_SOCKET SO_DEBUG);
+        both debug set_debug: bool, (SOL_SOCKET SO_DEBUG);
         /// SO_NO_CHECK: whether UDP datagrams go out without a checksum.
-        = no_checksum set_no_checksum: bool, (SOL_SOCKET SO_NO_CHECK);
+        both no_checksum set_no_checksum: bool, (SOL_SOCKET SO_NO_CHECK);
         /// SO_TIMESTAMP: whether a time stamp in microseconds comes with every message;
         /// [`receive_timestamp`](Self::receive_timestamp) is the one in nanoseconds.
-        = receive_timestamp_microseconds set_receive_timestamp_microseconds: bool, (SOL_SOCKET SO_TIMESTAMP);
+        both receive_timestamp_microseconds set_receive_timestamp_microseconds: bool, (SOL_SOCKET SO_TIMESTAMP);
         /// SO_PASSSEC: whether the sender's security label comes with every message.
-        = pass_security set_pass_security: bool, (SOL_SOCKET SO_PASSSEC);
+        both pass_security set_pass_security: bool, (SOL_SOCKET SO_PASSSEC);
         /// SO_PASSPIDFD: whether a descriptor of the sender's process comes with every message.
-        = pass_pidfd set_pass_pidfd: bool, (SOL_SOCKET SO_PASSPIDFD);
+        both pass_pidfd set_pass_pidfd: bool, (SOL_SOCKET SO_PASSPIDFD);
         /// SO_PASSRIGHTS: whether descriptors may arrive.
-        = pass_rights set_pass_rights: bool, (SOL_SOCKET SO_PASSRIGHTS);
+        both pass_rights set_pass_rights: bool, (SOL_SOCKET SO_PASSRIGHTS);
         /// SO_RCVMARK: whether a packet's mark comes with every message.
-        = receive_mark set_receive_mark: bool, (SOL_SOCKET SO_RCVMARK);
+        both receive_mark set_receive_mark: bool, (SOL_SOCKET SO_RCVMARK);
         /// SO_ZEROCOPY: whether MSG_ZEROCOPY may be asked for.
-        = zero_copy set_zero_copy: bool, (SOL_SOCKET SO_ZEROCOPY);
+        both zero_copy set_zero_copy: bool, (SOL_SOCKET SO_ZEROCOPY);
         /// SO_BUSY_POLL: how long a receive polls the device itself, in whole microseconds.
-        = busy_poll set_busy_poll: Duration as MICROSECONDS, (SOL_SOCKET SO_BUSY_POLL);
+        both busy_poll set_busy_poll: Duration as MICROSECONDS, (SOL_SOCKET SO_BUSY_POLL);
         /// SO_PREFER_BUSY_POLL: whether busy polling comes before the device's own interrupts.
-        = prefer_busy_poll set_prefer_busy_poll: bool, (SOL_SOCKET SO_PREFER_BUSY_POLL);
+        both prefer_busy_poll set_prefer_busy_poll: bool, (SOL_SOCKET SO_PREFER_BUSY_POLL);
         /// SO_BUSY_POLL_BUDGET: how many packets one round of busy polling takes. The kernel does not tell it.
-        > set_busy_poll_budget: u32, (SOL_SOCKET SO_BUSY_POLL_BUDGET);
+        set set_busy_poll_budget: u32, (SOL_SOCKET SO_BUSY_POLL_BUDGET);
         /// SO_BINDTOIFINDEX: the one interface it uses, by index; 0 is any.
-        = bound_interface_index set_bound_interface_index: u32, (SOL_SOCKET SO_BINDTOIFINDEX);
+        both bound_interface_index set_bound_interface_index: u32, (SOL_SOCKET SO_BINDTOIFINDEX);
         /// SO_LOCK_FILTER: whether the filter stays as it is; it cannot be unlocked.
-        = filter_locked set_filter_locked: bool, (SOL_SOCKET SO_LOCK_FILTER);
+        both filter_locked set_filter_locked: bool, (SOL_SOCKET SO_LOCK_FILTER);
         /// SO_RESERVE_MEM: bytes of memory that are set aside for the socket; needs memory cgroups.
-        = reserved_memory set_reserved_memory: u32, (SOL_SOCKET SO_RESERVE_MEM);
+        both reserved_memory set_reserved_memory: u32, (SOL_SOCKET SO_RESERVE_MEM);
         /// SO_TXREHASH: whether a path is chosen anew after lost packets; 255 is the system's default.
-        = transmit_rehash set_transmit_rehash: u8, (SOL_SOCKET SO_TXREHASH);
+        both transmit_rehash set_transmit_rehash: u8, (SOL_SOCKET SO_TXREHASH);
         /// SO_BUF_LOCK: which buffers keep the size that was set: 1 the send buffer, 2 the receive buffer.
-        = buffer_lock set_buffer_lock: u32, (SOL_SOCKET SO_BUF_LOCK);
+        both buffer_lock set_buffer_lock: u32, (SOL_SOCKET SO_BUF_LOCK);
         /// SO_SNDLOWAT in bytes; Linux does not let it be set.
-        < send_low_water: u32, (SOL_SOCKET SO_SNDLOWAT);
+        get send_low_water: u32, (SOL_SOCKET SO_SNDLOWAT);
         /// SO_INCOMING_NAPI_ID: which receive queue the last packet came from; 0 is unknown.
-        < incoming_napi_id: u32, (SOL_SOCKET SO_INCOMING_NAPI_ID);
+        get incoming_napi_id: u32, (SOL_SOCKET SO_INCOMING_NAPI_ID);
         /// SO_RCVBUFFORCE: the size of the receive buffer in bytes, beyond the system's limit.
-        > set_receive_buffer_size_force: u32, (SOL_SOCKET SO_RCVBUFFORCE);
+        set set_receive_buffer_size_force: u32, (SOL_SOCKET SO_RCVBUFFORCE);
         /// SO_SNDBUFFORCE: the size of the send buffer in bytes, beyond the system's limit.
-        > set_send_buffer_size_force: u32, (SOL_SOCKET SO_SNDBUFFORCE);
+        set set_send_buffer_size_force: u32, (SOL_SOCKET SO_SNDBUFFORCE);
     }
 }
 
@@ -163,50 +163,50 @@ impl Socket {
 impl Socket {
     options! {
         /// IP_MTU or IPV6_MTU: the largest packet on the way to the peer, in bytes; needs a connection.
-        < mtu: u32, (IP_MTU | IPV6_MTU);
+        get mtu: u32, (IP_MTU | IPV6_MTU);
         /// IP_FREEBIND or IPV6_FREEBIND: whether it may bind to addresses that the machine does not have.
-        = free_bind set_free_bind: bool, (IP_FREEBIND | IPV6_FREEBIND);
+        both free_bind set_free_bind: bool, (IP_FREEBIND | IPV6_FREEBIND);
         /// IP_TRANSPARENT or IPV6_TRANSPARENT: whether it may speak from any address; takes privilege.
-        = transparent set_transparent: bool, (IP_TRANSPARENT | IPV6_TRANSPARENT);
+        both transparent set_transparent: bool, (IP_TRANSPARENT | IPV6_TRANSPARENT);
         /// IP_RECVORIGDSTADDR or IPV6_RECVORIGDSTADDR: whether every datagram tells where it was sent to.
-        = receive_original_destination set_receive_original_destination: bool,
+        both receive_original_destination set_receive_original_destination: bool,
             (IP_RECVORIGDSTADDR | IPV6_RECVORIGDSTADDR);
         /// IP_MINTTL or IPV6_MINHOPCOUNT: what arrives with a lower hop limit is dropped.
-        = minimum_hop_limit set_minimum_hop_limit: u8, (IP_MINTTL | IPV6_MINHOPCOUNT);
+        both minimum_hop_limit set_minimum_hop_limit: u8, (IP_MINTTL | IPV6_MINHOPCOUNT);
         /// IP_RECVFRAGSIZE or IPV6_RECVFRAGSIZE: whether the size of the largest fragment comes with a datagram.
-        = receive_fragment_size set_receive_fragment_size: bool, (IP_RECVFRAGSIZE | IPV6_RECVFRAGSIZE);
+        both receive_fragment_size set_receive_fragment_size: bool, (IP_RECVFRAGSIZE | IPV6_RECVFRAGSIZE);
         /// IP_RECVERR_RFC4884 or IPV6_RECVERR_RFC4884: whether queued errors tell where ICMP extensions begin.
-        = receive_error_extensions set_receive_error_extensions: bool,
+        both receive_error_extensions set_receive_error_extensions: bool,
             (IP_RECVERR_RFC4884 | IPV6_RECVERR_RFC4884);
         /// IP_MULTICAST_ALL or IPV6_MULTICAST_ALL: whether it hears groups that other sockets joined. Off at first
         /// in a guest, so that it hears only what the policy grants it.
-        = multicast_all set_multicast_all: bool, (IP_MULTICAST_ALL | IPV6_MULTICAST_ALL);
+        both multicast_all set_multicast_all: bool, (IP_MULTICAST_ALL | IPV6_MULTICAST_ALL);
         /// IP_BIND_ADDRESS_NO_PORT: whether bind to port 0 leaves the port to connect.
-        = bind_address_no_port set_bind_address_no_port: bool, (SOL_IP IP_BIND_ADDRESS_NO_PORT);
+        both bind_address_no_port set_bind_address_no_port: bool, (SOL_IP IP_BIND_ADDRESS_NO_PORT);
         /// IP_RECVOPTS: whether the options of IPv4 headers come with datagrams.
-        = receive_ip_options set_receive_ip_options: bool, (SOL_IP IP_RECVOPTS);
+        both receive_ip_options set_receive_ip_options: bool, (SOL_IP IP_RECVOPTS);
         /// IP_RETOPTS: the same, as they would be sent back.
-        = receive_return_ip_options set_receive_return_ip_options: bool, (SOL_IP IP_RETOPTS);
+        both receive_return_ip_options set_receive_return_ip_options: bool, (SOL_IP IP_RETOPTS);
         /// IP_CHECKSUM: whether the checksum comes with a datagram.
-        = receive_checksum set_receive_checksum: bool, (SOL_IP IP_CHECKSUM);
+        both receive_checksum set_receive_checksum: bool, (SOL_IP IP_CHECKSUM);
         /// IPV6_DONTFRAG: whether too long datagrams are refused instead of fragmented.
-        = dont_fragment set_dont_fragment: bool, (SOL_IPV6 IPV6_DONTFRAG);
+        both dont_fragment set_dont_fragment: bool, (SOL_IPV6 IPV6_DONTFRAG);
         /// IPV6_RECVPATHMTU: whether the path's changed MTU comes as ancillary data.
-        = receive_path_mtu set_receive_path_mtu: bool, (SOL_IPV6 IPV6_RECVPATHMTU);
+        both receive_path_mtu set_receive_path_mtu: bool, (SOL_IPV6 IPV6_RECVPATHMTU);
         /// IPV6_RECVHOPOPTS: whether hop-by-hop options come with datagrams.
-        = receive_hop_options set_receive_hop_options: bool, (SOL_IPV6 IPV6_RECVHOPOPTS);
+        both receive_hop_options set_receive_hop_options: bool, (SOL_IPV6 IPV6_RECVHOPOPTS);
         /// IPV6_RECVRTHDR: whether routing headers come with datagrams.
-        = receive_routing_header set_receive_routing_header: bool, (SOL_IPV6 IPV6_RECVRTHDR);
+        both receive_routing_header set_receive_routing_header: bool, (SOL_IPV6 IPV6_RECVRTHDR);
         /// IPV6_RECVDSTOPTS: whether destination options come with datagrams.
-        = receive_destination_options set_receive_destination_options: bool, (SOL_IPV6 IPV6_RECVDSTOPTS);
+        both receive_destination_options set_receive_destination_options: bool, (SOL_IPV6 IPV6_RECVDSTOPTS);
         /// IPV6_FLOWINFO: whether the flow label and class come with datagrams.
-        = receive_flow_info set_receive_flow_info: bool, (SOL_IPV6 IPV6_FLOWINFO);
+        both receive_flow_info set_receive_flow_info: bool, (SOL_IPV6 IPV6_FLOWINFO);
         /// IPV6_FLOWINFO_SEND: whether the flow information of an address is sent.
-        = send_flow_info set_send_flow_info: bool, (SOL_IPV6 IPV6_FLOWINFO_SEND);
+        both send_flow_info set_send_flow_info: bool, (SOL_IPV6 IPV6_FLOWINFO_SEND);
         /// IPV6_AUTOFLOWLABEL: whether packets get flow labels by themselves.
-        = auto_flow_label set_auto_flow_label: bool, (SOL_IPV6 IPV6_AUTOFLOWLABEL);
+        both auto_flow_label set_auto_flow_label: bool, (SOL_IPV6 IPV6_AUTOFLOWLABEL);
         /// IPV6_ADDR_PREFERENCES: which of its addresses the kernel prefers as a source, RFC 5014.
-        = address_preferences set_address_preferences: u32, (SOL_IPV6 IPV6_ADDR_PREFERENCES);
+        both address_preferences set_address_preferences: u32, (SOL_IPV6 IPV6_ADDR_PREFERENCES);
     }
 }
 
@@ -214,11 +214,11 @@ impl Socket {
 impl Socket {
     options! {
         /// UDP_CORK: whether what is sent is collected to one datagram until this is off again.
-        = udp_cork set_udp_cork: bool, (SOL_UDP UDP_CORK);
+        both udp_cork set_udp_cork: bool, (SOL_UDP UDP_CORK);
         /// UDP_NO_CHECK6_TX: whether datagrams over IPv6 go out without a checksum.
-        = no_checksum6_send set_no_checksum6_send: bool, (SOL_UDP UDP_NO_CHECK6_TX);
+        both no_checksum6_send set_no_checksum6_send: bool, (SOL_UDP UDP_NO_CHECK6_TX);
         /// UDP_NO_CHECK6_RX: whether datagrams over IPv6 may come without a checksum.
-        = no_checksum6_receive set_no_checksum6_receive: bool, (SOL_UDP UDP_NO_CHECK6_RX);
+        both no_checksum6_receive set_no_checksum6_receive: bool, (SOL_UDP UDP_NO_CHECK6_RX);
     }
 }
 
@@ -226,37 +226,37 @@ impl Socket {
 impl Socket {
     options! {
         /// TCP_SYNCNT: how often a connection is asked for again, 1 to 127.
-        = syn_count set_syn_count: u32, (SOL_TCP TCP_SYNCNT);
+        both syn_count set_syn_count: u32, (SOL_TCP TCP_SYNCNT);
         /// TCP_LINGER2: how long a connection that was closed here waits for the peer's end (whole seconds, rounded up).
-        = fin_timeout set_fin_timeout: Duration as SECONDS, (SOL_TCP TCP_LINGER2);
+        both fin_timeout set_fin_timeout: Duration as SECONDS, (SOL_TCP TCP_LINGER2);
         /// TCP_WINDOW_CLAMP: the largest window that is offered, in bytes.
-        = window_clamp set_window_clamp: u32, (SOL_TCP TCP_WINDOW_CLAMP);
+        both window_clamp set_window_clamp: u32, (SOL_TCP TCP_WINDOW_CLAMP);
         /// TCP_THIN_LINEAR_TIMEOUTS: whether a thin stream's retransmissions come at even distances.
-        = thin_linear_timeouts set_thin_linear_timeouts: bool, (SOL_TCP TCP_THIN_LINEAR_TIMEOUTS);
+        both thin_linear_timeouts set_thin_linear_timeouts: bool, (SOL_TCP TCP_THIN_LINEAR_TIMEOUTS);
         /// TCP_THIN_DUPACK: retransmits after one duplicate acknowledgement; newer kernels ignore it.
-        = thin_duplicate_ack set_thin_duplicate_ack: bool, (SOL_TCP TCP_THIN_DUPACK);
+        both thin_duplicate_ack set_thin_duplicate_ack: bool, (SOL_TCP TCP_THIN_DUPACK);
         /// TCP_FASTOPEN of a listener: how many connections may wait that came with data, RFC 7413.
-        = fast_open set_fast_open: u32, (SOL_TCP TCP_FASTOPEN);
+        both fast_open set_fast_open: u32, (SOL_TCP TCP_FASTOPEN);
         /// TCP_FASTOPEN_CONNECT: whether connect waits for the first data, to take it along.
-        = fast_open_connect set_fast_open_connect: bool, (SOL_TCP TCP_FASTOPEN_CONNECT);
+        both fast_open_connect set_fast_open_connect: bool, (SOL_TCP TCP_FASTOPEN_CONNECT);
         /// TCP_FASTOPEN_NO_COOKIE: whether data is taken along, and accepted, without a cookie.
-        = fast_open_no_cookie set_fast_open_no_cookie: bool, (SOL_TCP TCP_FASTOPEN_NO_COOKIE);
+        both fast_open_no_cookie set_fast_open_no_cookie: bool, (SOL_TCP TCP_FASTOPEN_NO_COOKIE);
         /// TCP_TIMESTAMP: the clock of the connection's time stamps; set while it is repaired.
-        = tcp_timestamp set_tcp_timestamp: u32, (SOL_TCP TCP_TIMESTAMP);
+        both tcp_timestamp set_tcp_timestamp: u32, (SOL_TCP TCP_TIMESTAMP);
         /// TCP_NOTSENT_LOWAT: it is writable while fewer bytes than these wait to be sent.
-        = unsent_low_water set_unsent_low_water: u32, (SOL_TCP TCP_NOTSENT_LOWAT);
+        both unsent_low_water set_unsent_low_water: u32, (SOL_TCP TCP_NOTSENT_LOWAT);
         /// TCP_SAVE_SYN: whether a listener keeps the headers that connections began with, for
         /// [`saved_syn`](Self::saved_syn).
-        = save_syn set_save_syn: bool, (SOL_TCP TCP_SAVE_SYN);
+        both save_syn set_save_syn: bool, (SOL_TCP TCP_SAVE_SYN);
         /// TCP_INQ: whether the number of bytes that are left comes with every receive.
-        = receive_left set_receive_left: bool, (SOL_TCP TCP_INQ);
+        both receive_left set_receive_left: bool, (SOL_TCP TCP_INQ);
         /// TCP_TX_DELAY: how long segments are held back, in whole microseconds (needs the fq packet scheduler).
-        = transmit_delay set_transmit_delay: Duration as MICROSECONDS, (SOL_TCP TCP_TX_DELAY);
+        both transmit_delay set_transmit_delay: Duration as MICROSECONDS, (SOL_TCP TCP_TX_DELAY);
         /// TCP_IS_MPTCP: whether the connection is one of MPTCP.
-        < is_mptcp: bool, (SOL_TCP TCP_IS_MPTCP);
+        get is_mptcp: bool, (SOL_TCP TCP_IS_MPTCP);
         /// TCP_RTO_MAX_MS: the longest time between retransmissions, 1 to 120 seconds (whole milliseconds, rounded up;
         /// Linux 6.15).
-        = retransmission_limit set_retransmission_limit: Duration as MILLISECONDS, (SOL_TCP TCP_RTO_MAX_MS);
+        both retransmission_limit set_retransmission_limit: Duration as MILLISECONDS, (SOL_TCP TCP_RTO_MAX_MS);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Socket options, getsockopt(2), and the requests of ioctl(2) that this interface names.
 
-use sockgate_policy::{Family, Membership, OptionName, SocketType};
+use sockgate_policy::{Family, Kind, Membership, OptionName, SocketType};
 
 use super::group;
 use super::sys::interface;
@@ -93,6 +93,13 @@ fn names_addresses(name: OptionName) -> bool {
     name.level == SOL_SCTP && matches!(name.name, 100 | 101 | 107 | 110)
 }
 
+/// Whether the kernel takes a missing value for zeros, as do_ipv6_setsockopt does: then it is judged as such. Raw
+/// sockets read IPV6_CHECKSUM and IPV6_HDRINCL themselves.
+fn reads_nothing_as_zero(kind: Kind, name: OptionName) -> bool {
+    let raw = kind.socket_type == SocketType::Raw && matches!(name.name, 7 | 36);
+    kind.family == Family::Inet6 && name.level == option::IPPROTO_IPV6 && !raw
+}
+
 impl Inner {
     fn option_event(&self, operation: &'static str, name: OptionName) -> Event {
         self.event(operation).arguments(name.on(self.kind))
@@ -141,6 +148,10 @@ impl Inner {
 
     /// setsockopt(2) with a length and no value.
     pub(crate) fn set_option_length(&self, name: OptionName, length: u32) -> Outcome<()> {
+        if reads_nothing_as_zero(self.kind, name) {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            return self.set_option(name, &vec![0; length.min(MAXIMUM_LENGTH)]);
+        }
         self.refuse_filter(name)?;
         self.refuse_addresses(name)?;
         let permit = self.may_set_option(name, &[])?;
@@ -212,6 +223,18 @@ impl Inner {
         Ok(())
     }
 
+    /// Until the socket has a name the guest reads what it wished for, and then what became of it.
+    fn show_v6only_wish(&self, value: &mut [u8]) {
+        let state = self.state();
+        let unsettled = state.facts.local.is_none() && state.facts.peer.is_none();
+        if self.kind.family == Family::Inet6 && unsettled {
+            value.fill(0);
+            if let Some(first) = value.first_mut() {
+                *first = state.wants_v6only.into();
+            }
+        }
+    }
+
     /// getsockopt(2), at most `max` bytes.
     pub(crate) fn get_option(&self, name: OptionName, max: u32) -> Outcome<Vec<u8>> {
         let permit = self.may_get_option(name)?;
@@ -227,6 +250,9 @@ impl Inner {
         let mut value: Vec<u8> = outcome?;
         if name == PEER_CREDENTIALS {
             hide_own_pid(&mut value);
+        }
+        if name == V6ONLY {
+            self.show_v6only_wish(&mut value);
         }
         Ok(value)
     }

@@ -3,16 +3,22 @@ describes, and prints `STEP -> OUTCOME` for each as the guest does.
 
 `options.py witness PID LINE...` looks at the very sockets of another process: each line is
 `COOKIE LEVEL NAME LENGTH`, and the answer `COOKIE LEVEL NAME -> xHEX` (or the error's name).
+
+The other roles are peers: `hear ADDRESS COUNT [GROUP INTERFACE]`, `send ADDRESS HOPS=DATA...`, `serve`,
+`call ADDRESS`.
 """
 
 import ctypes
 import errno
 import os
 import re
+import signal
 import socket
 import struct
 import sys
 
+PATIENCE = 60
+IP_RECVTTL, IP_RECVTOS = 12, 13
 SO_COOKIE = 57
 PIDFD_GETFD = 438
 J1939_NO_NAME, J1939_NO_PGN = 0, 0x40000
@@ -58,6 +64,38 @@ def place(word):
     return host.strip("[]"), int(port)
 
 
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def called(result):
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def read(s, level, option, most):
+    """getsockopt with a buffer, which Python's own refuses on vsock."""
+    if s.family != socket.AF_VSOCK:
+        return s.getsockopt(level, option, most)
+    value, length = ctypes.create_string_buffer(most), ctypes.c_uint(most)
+    called(LIBC.getsockopt(s.fileno(), level, option, value, ctypes.byref(length)))
+    return value.raw[: length.value]
+
+
+def write(s, level, option, value):
+    """setsockopt with bytes, likewise."""
+    if s.family != socket.AF_VSOCK:
+        return s.setsockopt(level, option, value)
+    called(LIBC.setsockopt(s.fileno(), level, option, value, len(value)))
+
+
+def write_length(s, level, option, length):
+    """setsockopt with a length alone, likewise."""
+    if s.family != socket.AF_VSOCK:
+        return s.setsockopt(level, option, None, length)
+    called(LIBC.setsockopt(s.fileno(), level, option, None, length))
+
+
 class Steps:
     def __init__(self):
         self.sockets = {}
@@ -96,16 +134,16 @@ class Steps:
             case "int", [level, option]:
                 return f"ok {s.getsockopt(int(level), int(option))}"
             case "get", [level, option, most]:
-                return shown(s.getsockopt(int(level), int(option), int(most)))
+                return shown(read(s, int(level), int(option), int(most)))
             case "length", [level, option, most]:
-                return f"ok {len(s.getsockopt(int(level), int(option), int(most)))}"
+                return f"ok {len(read(s, int(level), int(option), int(most)))}"
             case "set-int", [level, option, value]:
                 # As an int of C: what Python makes of a number for vsock is longer.
-                s.setsockopt(int(level), int(option), struct.pack("i", int(value)))
+                write(s, int(level), int(option), struct.pack("i", int(value)))
             case "set", [level, option, value]:
-                s.setsockopt(int(level), int(option), bytes.fromhex(value.lstrip("x")))
+                write(s, int(level), int(option), bytes.fromhex(value.lstrip("x")))
             case "set-length", [level, option, length]:
-                s.setsockopt(int(level), int(option), None, int(length))
+                write_length(s, int(level), int(option), int(length))
             case _:
                 raise SystemExit(f"no such step: {step}")
         return "ok"
@@ -123,15 +161,13 @@ def steps(words):
 
 def sockets_of(pid):
     """The sockets of a process by their cookies, as descriptors of this one."""
-    call = ctypes.CDLL(None, use_errno=True).syscall
     process = os.pidfd_open(pid)
     found = {}
     for number in os.listdir(f"/proc/{pid}/fd"):
         if not re.match("socket:", os.readlink(f"/proc/{pid}/fd/{number}")):
             continue
-        fd = call(PIDFD_GETFD, process, int(number), 0)
-        if fd < 0:
-            raise OSError(ctypes.get_errno(), "pidfd_getfd")
+        fd = LIBC.syscall(PIDFD_GETFD, process, int(number), 0)
+        called(fd)
         s = socket.socket(fileno=fd)
         cookie = struct.unpack("Q", s.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8))[0]
         found[cookie] = s
@@ -149,11 +185,69 @@ def witness(pid, *lines):
         print(cookie, level, name, "->", value, flush=True)
 
 
+def hear(where, count, group=None, interface=None):
+    """Datagrams with what their headers say: `received HOPS CLASS xOPTIONS DATA`."""
+    host, port = place(where)
+    six = ":" in host
+    s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(PATIENCE)
+    if six:
+        wanted = [(socket.IPPROTO_IPV6, o) for o in (socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS)]
+    else:
+        wanted = [(socket.IPPROTO_IP, o) for o in (IP_RECVTTL, IP_RECVTOS, socket.IP_RECVOPTS)]
+    for level, option in wanted:
+        s.setsockopt(level, option, 1)
+    if group:
+        index = socket.if_nametoindex(interface)
+        value = socket.inet_aton(group) + bytes(4) + struct.pack("i", index)
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, value)
+    s.bind((host, port))
+    print("ready", s.getsockname()[1], flush=True)
+    for _ in range(int(count)):
+        data, control, _, _ = s.recvmsg(65536, 1024)
+        said = {kind: value for _, kind, value in control}
+        hops = said.get(socket.IP_TTL, said.get(socket.IPV6_HOPLIMIT, bytes(4)))
+        traffic = said.get(socket.IP_TOS, said.get(socket.IPV6_TCLASS, bytes(1)))
+        options = said.get(socket.IP_RECVOPTS, b"")
+        print("received", hops[0], traffic[0], shown(options), data.decode(), flush=True)
+
+
+def send(where, *pieces):
+    """One datagram for each `HOPS=DATA`, from a socket of its own each."""
+    host, port = place(where)
+    for piece in pieces:
+        hops, data = piece.split("=", 1)
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, int(hops))
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, int(hops))
+        s.sendto(data.encode(), (host, port))
+    print("sent", flush=True)
+
+
+def serve():
+    """Takes one connection, and keeps it until the end."""
+    s = socket.create_server(("127.0.0.1", 0))
+    s.settimeout(PATIENCE)
+    print("ready", s.getsockname()[1], flush=True)
+    connection, _ = s.accept()
+    print("accepted", connection.getpeername()[1], flush=True)
+    sys.stdin.read()
+    signal.pause()
+
+
+def call(where):
+    """Connects, and keeps the connection until the other side ends it."""
+    s = socket.create_connection(place(where), PATIENCE)
+    print("connected", flush=True)
+    s.recv(1)
+
+
+ROLES = {"steps": lambda *words: steps(words), "witness": witness, "hear": hear, "send": send}
+ROLES |= {"serve": serve, "call": call}
+
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["steps", *words]:
-            steps(words)
-        case ["witness", *words]:
-            witness(*words)
+        case [role, *words] if role in ROLES:
+            ROLES[role](*words)
         case _:
             raise SystemExit(__doc__)

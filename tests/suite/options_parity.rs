@@ -332,5 +332,5 @@ fn every_option_does_in_the_guest_what_it_does_in_python() -> Result<()> {
     let Some(net) = Net::new(name)? else {
         return Ok(());
     };
-    compare_options(&net, &python, &policy(), TABLES, DIFFERENCES)
+    compare_options(Some(&net), &python, &policy(), TABLES, DIFFERENCES)
 }

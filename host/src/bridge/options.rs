@@ -385,7 +385,10 @@ impl wit::Host for SocketsCtxView<'_> {
         let inner = self.socket(&socket)?.inner()?;
         let (place, form) = place_of(name);
         let number = place.on(inner)?;
-        let bytes = inner.get_option(number, room(form))?;
+        let mut bytes = inner.get_option(number, room(form))?;
+        if let Some(set) = inner.multicast_interface_set(number) {
+            bytes = set;
+        }
         Ok(typed(name, form, number.level, &bytes)?)
     }
 

@@ -257,6 +257,15 @@ impl Inner {
         Ok(value)
     }
 
+    /// IP_MULTICAST_IF as the guest set it: the kernel tells the address in it and not the interface.
+    pub(crate) fn multicast_interface_set(&self, name: OptionName) -> Option<Vec<u8>> {
+        let asked = name == named(option::IPPROTO_IP, option::IP_MULTICAST_IF);
+        let state = self.state();
+        let mut options = state.facts.options.iter().filter(|_| asked);
+        let (_, value) = options.find(|(set, _)| *set == name)?;
+        value.map(<[u8]>::to_vec)
+    }
+
     /// SO_ERROR.
     pub(crate) fn take_error(&self) -> Outcome<Option<Errno>> {
         self.begin()?;

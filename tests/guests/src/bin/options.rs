@@ -3,11 +3,11 @@
 //!
 //! Steps: `s = socket FAMILY TYPE PROTOCOL` (Linux's numbers), `a b = pair FAMILY TYPE PROTOCOL`, `c = accept l`,
 //! `bind s ADDRESS`, `listen s`, `connect s ADDRESS`, `connect-to s l` (where `l` is bound), `send s TEXT`,
-//! `send-to s TEXT ADDRESS`, `recv s MAX`, `close s`; `int s LEVEL NAME`, `get s LEVEL NAME MAX`,
+//! `send-to s TEXT ADDRESS`, `send-bytes s LENGTH`, `local s`, `recv s MAX`, `close s`; `int s LEVEL NAME`, `get s LEVEL NAME MAX`,
 //! `length s LEVEL NAME MAX`, `set-int s LEVEL NAME NUMBER`, `set s LEVEL NAME xHEX`,
 //! `set-length s LEVEL NAME LENGTH`. In the guest alone: `use s ACCESSOR VALUE` and `read s ACCESSOR` for the SDK's own
 //! accessors (see `accessors`), `waits s VERB` (how long, in milliseconds, and what it ended with), `hold` (says so,
-//! and waits for its end), and the groups: `join s GROUP[/SOURCE][%INTERFACE]`, `leave`, `block`, `unblock`.
+//! and waits for its end), `hold-for NAME` (only says so), and the groups: `join s GROUP[/SOURCE][%INTERFACE]`, `leave`, `block`, `unblock`.
 //! Addresses: `127.0.0.1:80`, `@abstract`, `can:INTERFACE`, `isotp:INTERFACE:RX:TX`, `j1939:INTERFACE:ADDRESS`,
 //! `vsock:CID:PORT`, `tipc:SERVICE:INSTANCE`, `alg:TYPE:NAME`, `l2cap:PSM`, `hci:DEVICE`.
 
@@ -54,6 +54,12 @@ impl Guest {
         let words: Vec<&str> = step.splitn(5, ' ').collect();
         match words[..] {
             ["hold"] => hold(),
+            // For tests that wait for a line.
+            ["hold-for", name] => {
+                println!("holding for {name}");
+                io::stdout().flush()?;
+                done()
+            }
             ["close", name] => {
                 let socket = self.sockets.remove(name);
                 socket
@@ -104,6 +110,10 @@ fn on_socket(verb: &str, socket: &Socket, arguments: &[&str]) -> io::Result<Stri
         }
         ("send", [text]) => return count(socket.send(text.as_bytes())?),
         ("send-to", [text, to]) => return count(socket.send_to(text.as_bytes(), place(to)?)?),
+        ("send-bytes", [length]) => {
+            return count(socket.send(&vec![b'x'; number(length)?])?);
+        }
+        ("local", []) => return Ok(format!("ok {}", socket.local_address()?)),
         ("recv", [max]) => return Ok(text(&socket.recv_vec(number(max)?)?)),
         ("int", [level, name]) => {
             return Ok(format!(

@@ -224,18 +224,18 @@ const L2CAP: &[OptionTable] = &[OptionTable {
     kind: "31 5 0",
     before: &[],
     rows: &[
-        ("BT_SECURITY", BLUETOOTH, 4, Bytes("0200")),
+        ("BT_SECURITY", BLUETOOTH, 4, Whole(2, "0200")),
         ("BT_DEFER_SETUP", BLUETOOTH, 7, Number(1)),
-        ("BT_FLUSHABLE", BLUETOOTH, 8, Number(1)),
-        ("BT_POWER", BLUETOOTH, 9, Bytes("01")),
-        ("BT_CHANNEL_POLICY", BLUETOOTH, 10, Number(1)),
+        ("BT_FLUSHABLE", BLUETOOTH, 8, Whole(4, "01000000")),
+        ("BT_POWER", BLUETOOTH, 9, Whole(1, "01")),
+        ("BT_CHANNEL_POLICY", BLUETOOTH, 10, Whole(4, "01000000")),
         ("BT_SNDMTU", BLUETOOTH, 12, Bytes("0001")),
         ("BT_RCVMTU", BLUETOOTH, 13, Bytes("0001")),
         ("BT_PHY", BLUETOOTH, 14, READ),
         ("BT_MODE", BLUETOOTH, 15, Bytes("03")),
-        ("l2cap.options", 6, 1, Bytes("a002a002ffff000000000000")),
+        ("l2cap.options", 6, 1, Whole(12, "a002a002ffff000000000000")),
         ("l2cap.conninfo", 6, 2, READ),
-        ("L2CAP_LM", 6, 3, Number(2)),
+        ("L2CAP_LM", 6, 3, Whole(4, "02000000")),
     ],
 }];
 
@@ -256,10 +256,10 @@ const RFCOMM: &[OptionTable] = &[OptionTable {
     kind: "31 1 3",
     before: &[],
     rows: &[
-        ("BT_SECURITY", BLUETOOTH, 4, Bytes("0200")),
+        ("BT_SECURITY", BLUETOOTH, 4, Whole(2, "0200")),
         ("BT_DEFER_SETUP", BLUETOOTH, 7, Number(1)),
         ("rfcomm.conninfo", 18, 2, READ),
-        ("rfcomm.lm", 18, 3, Number(2)),
+        ("rfcomm.lm", 18, 3, Whole(4, "02000000")),
     ],
 }];
 
@@ -281,8 +281,8 @@ const SCO: &[OptionTable] = &[OptionTable {
     before: &[],
     rows: &[
         ("BT_DEFER_SETUP", BLUETOOTH, 7, Number(1)),
-        ("BT_VOICE", BLUETOOTH, 11, Bytes("0300")),
-        ("BT_PKT_STATUS", BLUETOOTH, 16, Number(1)),
+        ("BT_VOICE", BLUETOOTH, 11, Whole(2, "0300")),
+        ("BT_PKT_STATUS", BLUETOOTH, 16, Whole(4, "01000000")),
         ("BT_ISO_QOS", BLUETOOTH, 17, READ),
         ("BT_CODEC", BLUETOOTH, 19, READ),
         ("sco.options", 17, 1, READ),

@@ -4,7 +4,7 @@
 //! Steps: `s = socket FAMILY TYPE PROTOCOL` (Linux's numbers), `a b = pair FAMILY TYPE PROTOCOL`, `c = accept l`,
 //! `bind s ADDRESS`, `listen s`, `connect s ADDRESS`, `connect-to s l` (where `l` is bound), `send s TEXT`,
 //! `send-to s TEXT ADDRESS`, `send-bytes s LENGTH`, `local s`, `recv s MAX`, `close s`; `int s LEVEL NAME`, `get s LEVEL NAME MAX`,
-//! `length s LEVEL NAME MAX`, `set-int s LEVEL NAME NUMBER`, `set s LEVEL NAME xHEX`,
+//! `length s LEVEL NAME MAX`, `set-int s LEVEL NAME NUMBER`, `set s LEVEL NAME xHEX`, `set-zeros s LEVEL NAME LENGTH`,
 //! `set-length s LEVEL NAME LENGTH`. In the guest alone: `use s ACCESSOR VALUE` and `read s ACCESSOR` for the SDK's own
 //! accessors (see `accessors`), `waits s VERB` (how long, in milliseconds, and what it ended with), `hold` (says so,
 //! and waits for its end), `hold-for NAME` (only says so), and the groups: `join s GROUP[/SOURCE][%INTERFACE]`, `leave`, `block`, `unblock`.
@@ -129,6 +129,10 @@ fn on_socket(verb: &str, socket: &Socket, arguments: &[&str]) -> io::Result<Stri
         }
         ("set", [level, name, value]) => {
             let value = from_hex(value)?;
+            socket.set_option(number(level)?, number(name)?, &value[..])?;
+        }
+        ("set-zeros", [level, name, length]) => {
+            let value = vec![0; number(length)?];
             socket.set_option(number(level)?, number(name)?, &value[..])?;
         }
         ("set-length", [level, name, length]) => {

@@ -4,8 +4,12 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 
 use crate::bindings::sockgate::sockets::errors::Errno as Raw;
-use crate::bindings::sockgate::sockets::names::NameError as RawNameError;
+use crate::connect::ConnectError;
 use crate::netlink::NetlinkError;
+
+mod name;
+
+pub use name::{HostError, NameError};
 
 /// What every operation answers: [`std::io::Error`]. [`Errno::of`] tells which error number it carries.
 pub type Error = io::Error;
@@ -212,7 +216,10 @@ impl Errno {
                 Some(errno) => Some(*errno),
                 None => match inner.downcast_ref::<NetlinkError>() {
                     Some(error) => Some(error.errno),
-                    None => inner.downcast_ref::<NameError>().and_then(NameError::errno),
+                    None => match inner.downcast_ref::<ConnectError>() {
+                        Some(error) => error.errno(),
+                        None => inner.downcast_ref::<NameError>().and_then(NameError::errno),
+                    },
                 },
             },
             // `again` is passed on without a box: non-blocking code sees it all the time.
@@ -296,108 +303,6 @@ impl From<Errno> for io::Error {
 impl From<Raw> for io::Error {
     fn from(raw: Raw) -> Self {
         Errno(raw).into()
-    }
-}
-
-/// Why a name was not found: the EAI_* errors of getaddrinfo(3), and those of the wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum NameError {
-    /// EAI_ADDRFAMILY: the host has no address of that family.
-    AddressFamily,
-    /// EAI_AGAIN: the name server failed for now; try again later.
-    Again,
-    /// EAI_BADFLAGS: flags that do not go together.
-    BadFlags,
-    /// EAI_FAIL: the name server failed for good.
-    Fail,
-    /// EAI_FAMILY: no such family here.
-    Family,
-    /// EAI_MEMORY: out of memory.
-    Memory,
-    /// EAI_NODATA: the name exists and has no addresses.
-    NoData,
-    /// EAI_NONAME: no such host or service.
-    NoName,
-    /// EAI_OVERFLOW: a name that is too long.
-    Overflow,
-    /// EAI_SERVICE: no such service for this type of socket.
-    Service,
-    /// EAI_SOCKTYPE: no such type of socket here.
-    SocketType,
-    /// EAI_SYSTEM: [`Errno::ACCES`] where the policy does not grant the name, [`Errno::TIMEDOUT`],
-    /// [`Errno::INTR`], [`Errno::OPNOTSUPP`].
-    System(Errno),
-    /// Another error, by the host's number.
-    Other(i32),
-}
-
-impl NameError {
-    /// The error number of [`NameError::System`].
-    pub fn errno(&self) -> Option<Errno> {
-        match self {
-            Self::System(errno) => Some(*errno),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for NameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            Self::AddressFamily => "The host has no address of that family (EAI_ADDRFAMILY)",
-            Self::Again => "Temporary failure in name resolution (EAI_AGAIN)",
-            Self::BadFlags => "Bad flags for a look-up (EAI_BADFLAGS)",
-            Self::Fail => "Failure in name resolution (EAI_FAIL)",
-            Self::Family => "Family not supported (EAI_FAMILY)",
-            Self::Memory => "Out of memory (EAI_MEMORY)",
-            Self::NoData => "The name has no addresses (EAI_NODATA)",
-            Self::NoName => "Name or service not known (EAI_NONAME)",
-            Self::Overflow => "Name too long (EAI_OVERFLOW)",
-            Self::Service => "No such service for this type of socket (EAI_SERVICE)",
-            Self::SocketType => "Socket type not supported (EAI_SOCKTYPE)",
-            Self::System(errno) => return errno.fmt(f),
-            Self::Other(number) => return write!(f, "Name resolution error {number}"),
-        };
-        f.write_str(text)
-    }
-}
-
-impl std::error::Error for NameError {}
-
-impl From<RawNameError> for NameError {
-    fn from(raw: RawNameError) -> Self {
-        match raw {
-            RawNameError::Addrfamily => Self::AddressFamily,
-            RawNameError::Again => Self::Again,
-            RawNameError::Badflags => Self::BadFlags,
-            RawNameError::Fail => Self::Fail,
-            RawNameError::Family => Self::Family,
-            RawNameError::Memory => Self::Memory,
-            RawNameError::Nodata => Self::NoData,
-            RawNameError::Noname => Self::NoName,
-            RawNameError::Overflow => Self::Overflow,
-            RawNameError::Service => Self::Service,
-            RawNameError::Socktype => Self::SocketType,
-            RawNameError::System(errno) => Self::System(errno.into()),
-            RawNameError::Other(number) => Self::Other(number),
-        }
-    }
-}
-
-impl From<NameError> for io::Error {
-    fn from(error: NameError) -> Self {
-        let kind = match error {
-            NameError::System(errno) => errno.kind(),
-            NameError::AddressFamily | NameError::NoData | NameError::NoName => ErrorKind::NotFound,
-            NameError::Memory => ErrorKind::OutOfMemory,
-            NameError::BadFlags | NameError::Overflow | NameError::Service => {
-                ErrorKind::InvalidInput
-            }
-            NameError::Family | NameError::SocketType => ErrorKind::Unsupported,
-            _ => ErrorKind::Other,
-        };
-        io::Error::new(kind, error)
     }
 }
 

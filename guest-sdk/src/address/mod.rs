@@ -3,17 +3,17 @@
 
 mod bluetooth;
 mod can;
+mod given;
 mod netlink;
 mod packet;
 mod rest;
 mod tipc;
 mod vsock;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use crate::bindings::sockgate::sockets::addresses::{
     AlgAddress, BluetoothAddressType, BluetoothDevice, CanAddress, CanEndpoint, CanId, Guid,
@@ -24,9 +24,10 @@ pub use crate::bindings::sockgate::sockets::addresses::{
 };
 
 pub use bluetooth::{ANY_DEVICE, parse_device};
+pub use given::ToAddress;
+pub(crate) use given::host_and_port;
 
 use crate::names;
-use crate::socket::Socket;
 
 /// An error of the host's: it answered an address of another family than this socket has.
 pub(crate) fn foreign(address: &SocketAddress, wanted: &str) -> io::Error {
@@ -288,115 +289,6 @@ impl fmt::Display for UnixAddress {
     }
 }
 
-/// What [`Socket::bind`], [`Socket::connect`] and [`Socket::send_to`] take as an address.
-///
-/// | type | meaning |
-/// |---|---|
-/// | [`SocketAddr`], [`SocketAddrV4`], [`SocketAddrV6`], `(IpAddr, u16)` | an IP address and port |
-/// | `(&str, u16)`, `(String, u16)` | a host by name or number, and a port |
-/// | `&str`, `String` | `host:port`, `[v6]:port` |
-/// | [`&Path`](Path), [`PathBuf`], [`UnixAddress`] | a Unix socket |
-/// | [`CanAddress`], [`VsockAddress`], [`NetlinkAddress`] and the others of [`addresses`](crate::addresses) | their family |
-/// | [`SocketAddress`] | any family |
-///
-/// Names are looked up in the socket's own family ([`names::look_up`]; policy: `resolve`), and the first
-/// answer is taken, as in Python. Numbers are not looked up.
-pub trait ToAddress {
-    /// The address for `socket`.
-    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>>;
-}
-
-impl<T: ToAddress + ?Sized> ToAddress for &T {
-    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
-        (**self).to_address(socket)
-    }
-}
-
-impl ToAddress for SocketAddress {
-    fn to_address(&self, _: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
-        Ok(Cow::Borrowed(self))
-    }
-}
-
-macro_rules! copied_addresses {
-    ($($address:ty),* $(,)?) => {$(
-        impl ToAddress for $address {
-            fn to_address(&self, _: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
-                Ok(Cow::Owned((*self).into()))
-            }
-        }
-    )*};
-}
-
-copied_addresses! {
-    SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16),
-}
-
-impl ToAddress for UnixAddress {
-    fn to_address(&self, _: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
-        Ok(Cow::Owned(SocketAddress::Unix(self.clone())))
-    }
-}
-
-impl ToAddress for Path {
-    fn to_address(&self, _: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
-        Ok(Cow::Owned(UnixAddress::from_pathname(self)?.into()))
-    }
-}
-
-impl ToAddress for PathBuf {
-    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
-        self.as_path().to_address(socket)
-    }
-}
-
-impl ToAddress for (&str, u16) {
-    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
-        let (host, port) = *self;
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return Ok(Cow::Owned((ip, port).into()));
-        }
-        names::first_address(host, port, socket).map(Cow::Owned)
-    }
-}
-
-impl ToAddress for (String, u16) {
-    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
-        let pair = (self.0.as_str(), self.1);
-        let address = pair.to_address(socket)?;
-        Ok(Cow::Owned(address.into_owned()))
-    }
-}
-
-impl ToAddress for str {
-    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
-        let pair = host_and_port(self)?;
-        let address = pair.to_address(socket)?;
-        Ok(Cow::Owned(address.into_owned()))
-    }
-}
-
-impl ToAddress for String {
-    fn to_address(&self, socket: &Socket) -> io::Result<Cow<'_, SocketAddress>> {
-        self.as_str().to_address(socket)
-    }
-}
-
-/// Takes `host:port` or `[v6]:port` apart.
-pub(crate) fn host_and_port(text: &str) -> io::Result<(&str, u16)> {
-    let parts = text
-        .rsplit_once(':')
-        .and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    let Some((host, port)) = parts else {
-        let text = format!("{text:?} is no address: write host:port, or [v6 address]:port");
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-    };
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    Ok((bare.unwrap_or(host), port))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -422,16 +314,5 @@ mod tests {
         assert!(UnixAddress::from_pathname("").is_err());
         assert!(UnixAddress::from_pathname("a\0b").is_err());
         assert!(std_address(&path.into()).is_err());
-    }
-
-    #[test]
-    fn host_and_port_are_taken_apart() {
-        assert_eq!(
-            host_and_port("db.example.com:5432").unwrap(),
-            ("db.example.com", 5432)
-        );
-        assert_eq!(host_and_port("[::1]:80").unwrap(), ("::1", 80));
-        assert!(host_and_port("nothing").is_err());
-        assert!(host_and_port("host:70000").is_err());
     }
 }

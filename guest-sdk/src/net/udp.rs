@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{ToSocketAddrs, each_address, hops, time_to_live};
 use crate::address::{SocketAddress, std_address};
+use crate::consts::{IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, SOL_IP};
 use crate::convenience::family_of;
 use crate::names;
 use crate::option::Group;
@@ -150,15 +151,21 @@ impl UdpSocket {
         Ok(self.socket.multicast_hops()?.into())
     }
 
-    /// Joins an IPv4 group. The interface can only be `0.0.0.0` (the kernel chooses): the host names
-    /// interfaces, see [`Socket::join_group`]. Policy: `join-group`.
+    /// Joins an IPv4 group, on the interface that has this address; `0.0.0.0` lets the kernel choose. See
+    /// [`Socket::join_group`] for interfaces by name. Policy: `join-group`.
+    ///
+    /// IP_ADD_MEMBERSHIP, setsockopt(2). Errors: `EACCES`, `ENODEV` where no interface has that address.
     pub fn join_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
-        self.socket.join_group(&group_v4(group, interface)?)
+        self.socket
+            .set_raw_option(SOL_IP, IP_ADD_MEMBERSHIP, &membership(group, interface))
     }
 
     /// Leaves an IPv4 group; see [`join_multicast_v4`](Self::join_multicast_v4).
+    ///
+    /// IP_DROP_MEMBERSHIP, setsockopt(2). Errors: `EACCES`, `EADDRNOTAVAIL` where it is no member.
     pub fn leave_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
-        self.socket.leave_group(&group_v4(group, interface)?)
+        self.socket
+            .set_raw_option(SOL_IP, IP_DROP_MEMBERSHIP, &membership(group, interface))
     }
 
     /// Joins an IPv6 group on the interface with this index; 0 lets the kernel choose, another one needs
@@ -173,14 +180,9 @@ impl UdpSocket {
     }
 }
 
-fn group_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<Group> {
-    if !interface.is_unspecified() {
-        let text = format!(
-            "the interface {interface} by address: give 0.0.0.0, or name it with Group::on"
-        );
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-    }
-    Ok(Group::v4(*group))
+/// `struct ip_mreq`: the group, and the interface by its address, which the host looks up.
+fn membership(group: &Ipv4Addr, interface: &Ipv4Addr) -> Vec<u8> {
+    [group.octets(), interface.octets()].concat()
 }
 
 fn group_v6(group: &Ipv6Addr, interface: u32) -> io::Result<Group> {

@@ -86,6 +86,8 @@ impl Socket {
     /// socket.as_ref().set_option(SOL_SOCKET, SO_BINDTODEVICE, "eth0")?;
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_option<'a>(
         &self,
         level: i32,
@@ -104,6 +106,8 @@ impl Socket {
 
     /// Reads an option that is an `int`: Python's `getsockopt(level, name)`. A shorter value is filled up with
     /// zeros.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn option(&self, level: i32, name: i32) -> io::Result<i32> {
         let value = self.raw_option(level, name, 4)?;
         let mut bytes = [0; 4];
@@ -113,16 +117,22 @@ impl Socket {
     }
 
     /// Reads an option's bytes, at most `max` of them: Python's `getsockopt(level, name, max)`.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn raw_option(&self, level: i32, name: i32, max: u32) -> io::Result<Vec<u8>> {
         Ok(raw::get_raw(&self.raw, level, name, max)?)
     }
 
     /// Sets an option's bytes.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_raw_option(&self, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
         Ok(raw::set_raw(&self.raw, level, name, value)?)
     }
 
     /// Sets an option by a length, with no value: Python's `setsockopt(level, name, None, length)`.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_raw_option_length(&self, level: i32, name: i32, length: u32) -> io::Result<()> {
         Ok(raw::set_raw_length(&self.raw, level, name, length)?)
     }

@@ -116,6 +116,8 @@ type RawErrno = raw::Errno;
 
 impl Socket {
     /// Joins a multicast group (MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP; ip(7)). Policy: `join-group`.
+    ///
+    /// setsockopt(2). Errors: `EACCES`, `EADDRINUSE` for what is joined already, `EADDRNOTAVAIL` for what is not.
     pub fn join_group(&self, group: &Group) -> io::Result<()> {
         group.apply(
             |membership| raw::join_group_v4(&self.raw, membership),
@@ -124,6 +126,8 @@ impl Socket {
     }
 
     /// Leaves a multicast group.
+    ///
+    /// setsockopt(2). Errors: `EACCES`, `EADDRINUSE` for what is joined already, `EADDRNOTAVAIL` for what is not.
     pub fn leave_group(&self, group: &Group) -> io::Result<()> {
         group.apply(
             |membership| raw::leave_group_v4(&self.raw, membership),
@@ -134,6 +138,8 @@ impl Socket {
     /// Hears a group no longer from the one source that `group` names, [`Group::v4_from`] (IP_BLOCK_SOURCE,
     /// MCAST_BLOCK_SOURCE). The group was joined before, from every source. Policy: `join-group`, for the
     /// group from every source.
+    ///
+    /// setsockopt(2). Errors: `EACCES`, `EADDRINUSE` for what is joined already, `EADDRNOTAVAIL` for what is not.
     pub fn block_source(&self, group: &Group) -> io::Result<()> {
         group.apply(
             |membership| raw::block_source_v4(&self.raw, membership),
@@ -142,6 +148,8 @@ impl Socket {
     }
 
     /// Hears that source again (IP_UNBLOCK_SOURCE, MCAST_UNBLOCK_SOURCE).
+    ///
+    /// setsockopt(2). Errors: `EACCES`, `EADDRINUSE` for what is joined already, `EADDRNOTAVAIL` for what is not.
     pub fn unblock_source(&self, group: &Group) -> io::Result<()> {
         group.apply(
             |membership| raw::unblock_source_v4(&self.raw, membership),

@@ -295,12 +295,16 @@ pub struct MemoryInfo {
 
 impl Socket {
     /// TCP_INFO: what the kernel knows of the connection. Policy: `options = { get = ["tcp.info"] }`.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn tcp_info(&self) -> io::Result<TcpInfo> {
         let bytes = self.raw_option(SOL_TCP, TCP_INFO, 512)?;
         Ok(TcpInfo::decode(&bytes))
     }
 
     /// SO_MEMINFO: the memory that the socket holds. Policy: `options = { get = ["so.meminfo"] }`.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn memory_info(&self) -> io::Result<MemoryInfo> {
         let bytes = self.raw_option(SOL_SOCKET, SO_MEMINFO, 64)?;
         let mut next = Next(Fields::new(&bytes));

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use crate::consts::*;
 use crate::socket::Socket;
 use crate::types::Family;
-use crate::wire::{malformed, unfit};
+use crate::wire::{malformed, sockaddr, unfit};
 
 /// IP_MTU_DISCOVER and IPV6_MTU_DISCOVER: what becomes of packets that are too large for the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,18 +68,24 @@ const LONGEST_KEY: usize = 80;
 /// Structured options of IP sockets, ip(7), ipv6(7). Policy: each is granted by name.
 impl Socket {
     /// IP_MTU_DISCOVER or IPV6_MTU_DISCOVER
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn mtu_discovery(&self) -> io::Result<MtuDiscovery> {
         let (level, name) = self.by_family(IP_MTU_DISCOVER, IPV6_MTU_DISCOVER)?;
         self.option(level, name).map(MtuDiscovery::from_number)
     }
 
     /// Sets [`mtu_discovery`](Self::mtu_discovery).
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_mtu_discovery(&self, discovery: MtuDiscovery) -> io::Result<()> {
         let (level, name) = self.by_family(IP_MTU_DISCOVER, IPV6_MTU_DISCOVER)?;
         self.set_number(level, name, discovery.number())
     }
 
     /// IPV6_PATHMTU: the path's MTU in bytes; needs a connection.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn path_mtu(&self) -> io::Result<u32> {
         // struct ip6_mtuinfo: a sockaddr_in6, then the number.
         let info: [u8; 32] = self.fixed(SOL_IPV6, IPV6_PATHMTU)?;
@@ -88,16 +94,22 @@ impl Socket {
     }
 
     /// IP_OPTIONS: the options in the header of every packet, as RFC 791 has them.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn ip_options(&self) -> io::Result<Vec<u8>> {
         self.raw_option(SOL_IP, IP_OPTIONS, MOST_IP_OPTIONS)
     }
 
     /// Sets [`ip_options`](Self::ip_options), at most 40 bytes; none of them takes them out.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_ip_options(&self, options: &[u8]) -> io::Result<()> {
         self.set_raw_option(SOL_IP, IP_OPTIONS, options)
     }
 
     /// IP_LOCAL_PORT_RANGE: which ports the kernel chooses from for this socket; none is the system's range.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn local_port_range(&self) -> io::Result<Option<RangeInclusive<u16>>> {
         let bounds = self.number(SOL_IP, IP_LOCAL_PORT_RANGE)?.to_le_bytes();
         let [low, high] = [[bounds[0], bounds[1]], [bounds[2], bounds[3]]].map(u16::from_le_bytes);
@@ -105,6 +117,8 @@ impl Socket {
     }
 
     /// Sets [`local_port_range`](Self::local_port_range).
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_local_port_range(&self, range: Option<RangeInclusive<u16>>) -> io::Result<()> {
         let (low, high) = range.map_or((0, 0), RangeInclusive::into_inner);
         let bounds = u32::from(low) | u32::from(high) << 16;
@@ -112,6 +126,8 @@ impl Socket {
     }
 
     /// IP_UNICAST_IF or IPV6_UNICAST_IF: the interface, by index, that unicast leaves by; 0 is as routed.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn unicast_interface(&self) -> io::Result<u32> {
         let (level, name) = self.by_family(IP_UNICAST_IF, IPV6_UNICAST_IF)?;
         // In network byte order, unlike every other index.
@@ -119,6 +135,8 @@ impl Socket {
     }
 
     /// Sets [`unicast_interface`](Self::unicast_interface).
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_unicast_interface(&self, index: u32) -> io::Result<()> {
         let (level, name) = self.by_family(IP_UNICAST_IF, IPV6_UNICAST_IF)?;
         self.set_raw_option(level, name, &index.to_be_bytes())
@@ -127,6 +145,8 @@ impl Socket {
     /// SO_ORIGINAL_DST: where a connection was going before the packet filter redirected it here.
     /// [`Errno::NOPROTOOPT`](crate::Errno::NOPROTOOPT) without connection tracking,
     /// [`Errno::NOENT`](crate::Errno::NOENT) where it was not redirected.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn original_destination(&self) -> io::Result<SocketAddr> {
         match self.family()? {
             Family::Inet6 => {
@@ -150,26 +170,36 @@ impl Socket {
 impl Socket {
     /// TCP_SAVED_SYN: the headers that an accepted connection began with, from the network layer on. They are told
     /// once, where [`save_syn`](Self::save_syn) was on at the listener; otherwise this is empty.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn saved_syn(&self) -> io::Result<Vec<u8>> {
         self.raw_option(SOL_TCP, TCP_SAVED_SYN, 4096)
     }
 
     /// TCP_CC_INFO: what the congestion control tells of itself, in its own structure.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn congestion_info(&self) -> io::Result<Vec<u8>> {
         self.raw_option(SOL_TCP, TCP_CC_INFO, 256)
     }
 
     /// TCP_FASTOPEN_KEY: the key that cookies are made with, 16 bytes, or 32 with the one before.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn fast_open_key(&self) -> io::Result<Vec<u8>> {
         self.raw_option(SOL_TCP, TCP_FASTOPEN_KEY, 32)
     }
 
     /// Sets [`fast_open_key`](Self::fast_open_key).
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_fast_open_key(&self, key: &[u8]) -> io::Result<()> {
         self.set_raw_option(SOL_TCP, TCP_FASTOPEN_KEY, key)
     }
 
     /// TCP_ULP: the protocol above TCP (`tls`) that the kernel was given; empty where there is none.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn upper_layer(&self) -> io::Result<String> {
         let name = self.raw_option(SOL_TCP, TCP_ULP, 16)?;
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -177,12 +207,16 @@ impl Socket {
     }
 
     /// Sets [`upper_layer`](Self::upper_layer); it stays until the connection ends.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_upper_layer(&self, name: &str) -> io::Result<()> {
         self.set_raw_option(SOL_TCP, TCP_ULP, name.as_bytes())
     }
 
     /// TCP_MD5SIG: signs what goes to this address, and takes from it only what is signed, RFC 2385. An empty key
     /// ends it. At most 80 bytes.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_md5_signature(&self, peer: SocketAddr, key: &[u8]) -> io::Result<()> {
         if key.len() > LONGEST_KEY {
             return Err(unfit(format!(
@@ -208,21 +242,7 @@ fn signature(peer: SocketAddr, key: &[u8]) -> Vec<u8> {
 
 /// `struct sockaddr_storage`
 fn storage(address: SocketAddr) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(STORAGE);
-    match address {
-        SocketAddr::V4(address) => {
-            bytes.extend((AF_INET as u16).to_le_bytes());
-            bytes.extend(address.port().to_be_bytes());
-            bytes.extend(address.ip().octets());
-        }
-        SocketAddr::V6(address) => {
-            bytes.extend((AF_INET6 as u16).to_le_bytes());
-            bytes.extend(address.port().to_be_bytes());
-            bytes.extend(address.flowinfo().to_be_bytes());
-            bytes.extend(address.ip().octets());
-            bytes.extend(address.scope_id().to_le_bytes());
-        }
-    }
+    let mut bytes = sockaddr(address);
     bytes.resize(STORAGE, 0);
     bytes
 }

@@ -97,6 +97,8 @@ macro_rules! options {
             options! { @get $(#[doc = $doc])* $get $case $value $(, $read)? }
             $(
                 #[doc = concat!("Sets [`", stringify!($get), "`](Self::", stringify!($get), ").")]
+                ///
+                /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
                 pub fn $set(&self, value: $value) -> io::Result<()> {
                     self.set_typed(OptionValue::$case(value.into_raw()))
                 }
@@ -108,6 +110,8 @@ macro_rules! options {
     };
     (@get $(#[doc = $doc:literal])* $get:ident $case:ident $value:ty) => {
         $(#[doc = $doc])*
+        ///
+        /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
         pub fn $get(&self) -> io::Result<$value> {
             match raw::get(&self.raw, OptionName::$case)? {
                 OptionValue::$case(value) => Ok(FromRaw::from_raw(value)),

@@ -81,6 +81,8 @@ macro_rules! accessors {
     };
     ($(#[doc = $doc:literal])* get $get:ident $type:ty [$($unit:ident)?] $place:tt) => {
         $(#[doc = $doc])*
+        ///
+        /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
         pub fn $get(&self) -> io::Result<$type> {
             let (level, name) = accessors!(@place self $place);
             let number = self.option(level, name)?;
@@ -92,6 +94,8 @@ macro_rules! accessors {
     };
     (@set $doc:expr; $set:ident $type:ty [$($unit:ident)?] $place:tt) => {
         #[doc = $doc]
+        ///
+        /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
         pub fn $set(&self, value: $type) -> io::Result<()> {
             let (level, name) = accessors!(@place self $place);
             self.set_number(level, name, accessors!(@write value $($unit)?))
@@ -257,6 +261,77 @@ impl Socket {
         /// TCP_RTO_MAX_MS: the longest time between retransmissions, 1 to 120 seconds (whole milliseconds, rounded up;
         /// Linux 6.15).
         both retransmission_limit set_retransmission_limit: Duration as MILLISECONDS, (SOL_TCP TCP_RTO_MAX_MS);
+    }
+}
+
+/// Options of Bluetooth sockets, BlueZ's lib/bluetooth.h. Policy: each is granted by name.
+impl Socket {
+    options! {
+        /// BT_DEFER_SETUP: whether a connection waits for its first receive before it is confirmed.
+        get bluetooth_defer_setup: bool, (SOL_BLUETOOTH BT_DEFER_SETUP);
+        /// BT_FLUSHABLE: whether what is late may be dropped.
+        both bluetooth_flushable set_bluetooth_flushable: bool, (SOL_BLUETOOTH BT_FLUSHABLE);
+        /// BT_CHANNEL_POLICY of an L2CAP socket (`BT_CHANNEL_POLICY_*` in [`consts`](crate::consts)).
+        both bluetooth_channel_policy set_bluetooth_channel_policy: u32,
+            (SOL_BLUETOOTH BT_CHANNEL_POLICY);
+        /// BT_PHY of a connection: which ways of sending are in use (`BT_PHY_*` bits).
+        get bluetooth_phy: u32, (SOL_BLUETOOTH BT_PHY);
+        /// BT_PKT_STATUS of an SCO socket: whether a packet's state comes with it.
+        both bluetooth_packet_status set_bluetooth_packet_status: bool, (SOL_BLUETOOTH BT_PKT_STATUS);
+        /// L2CAP_LM: what a link needs (`L2CAP_LM_*` bits); BT_SECURITY has taken its place.
+        both l2cap_link_mode set_l2cap_link_mode: u32, (SOL_L2CAP L2CAP_LM);
+        /// RFCOMM_LM: the same for RFCOMM.
+        both rfcomm_link_mode set_rfcomm_link_mode: u32, (SOL_RFCOMM RFCOMM_LM);
+    }
+}
+
+/// Options of TIPC sockets, linux/tipc.h. Policy: each is granted by name.
+impl Socket {
+    options! {
+        /// TIPC_CONN_TIMEOUT: how long connecting may take (whole milliseconds, rounded up).
+        get tipc_connect_timeout: Duration as MILLISECONDS, (SOL_TIPC TIPC_CONN_TIMEOUT);
+        /// TIPC_SRC_DROPPABLE: whether messages may be dropped here where a queue is full.
+        both tipc_source_droppable set_tipc_source_droppable: bool, (SOL_TIPC TIPC_SRC_DROPPABLE);
+        /// TIPC_DEST_DROPPABLE: whether messages may be dropped at their destination instead of coming back.
+        get tipc_droppable: bool, (SOL_TIPC TIPC_DEST_DROPPABLE);
+        /// TIPC_SOCK_RECVQ_DEPTH: how many messages wait to be received.
+        get tipc_queue_depth: u32, (SOL_TIPC TIPC_SOCK_RECVQ_DEPTH);
+        /// TIPC_SOCK_RECVQ_USED: how many bytes wait to be received.
+        get tipc_queue_used: u32, (SOL_TIPC TIPC_SOCK_RECVQ_USED);
+    }
+}
+
+/// Options of the lesser transports and of CAN that are numbers. Policy: each is granted by name.
+impl Socket {
+    options! {
+        /// UDPLITE_SEND_CSCOV: how many bytes of each datagram the checksum covers; 0 is all.
+        get udplite_send_coverage: u32, (SOL_UDPLITE UDPLITE_SEND_CSCOV);
+        /// UDPLITE_RECV_CSCOV: how many bytes the checksum of what arrives has to cover; 0 is all.
+        get udplite_receive_coverage: u32, (SOL_UDPLITE UDPLITE_RECV_CSCOV);
+        /// SO_J1939_SEND_PRIO: the priority of messages, 0 (first) to 7.
+        get j1939_priority: u32, (SOL_CAN_J1939 SO_J1939_SEND_PRIO);
+        /// CAN_RAW_ERR_FILTER: which classes of errors are heard.
+        get can_error_filter: u32, (SOL_CAN_RAW CAN_RAW_ERR_FILTER);
+        /// CAN_RAW_LOOPBACK: whether others on this machine hear what is sent.
+        get can_loopback: bool, (SOL_CAN_RAW CAN_RAW_LOOPBACK);
+        /// CAN_RAW_RECV_OWN_MSGS: whether it hears itself.
+        get can_receive_own: bool, (SOL_CAN_RAW CAN_RAW_RECV_OWN_MSGS);
+        /// CAN_RAW_FD_FRAMES: whether frames of CAN FD are sent and heard.
+        get can_fd_frames: bool, (SOL_CAN_RAW CAN_RAW_FD_FRAMES);
+        /// CAN_RAW_JOIN_FILTERS: whether a frame has to pass all filters.
+        get can_join_filters: bool, (SOL_CAN_RAW CAN_RAW_JOIN_FILTERS);
+        /// RDS_RECVERR: whether what became of remote memory operations comes beside messages.
+        get rds_receive_errors: bool, (SOL_RDS RDS_RECVERR);
+        /// NETLINK_PKTINFO: whether the group comes with each message.
+        both netlink_packet_info set_netlink_packet_info: bool, (SOL_NETLINK NETLINK_PKTINFO);
+        /// NETLINK_BROADCAST_ERROR: whether a sender hears that listeners lost a message.
+        both netlink_broadcast_error set_netlink_broadcast_error: bool,
+            (SOL_NETLINK NETLINK_BROADCAST_ERROR);
+        /// NETLINK_NO_ENOBUFS: whether lost messages are no error.
+        both netlink_no_buffer_errors set_netlink_no_buffer_errors: bool,
+            (SOL_NETLINK NETLINK_NO_ENOBUFS);
+        /// NETLINK_CAP_ACK: whether answers leave the request out.
+        both netlink_capped_ack set_netlink_capped_ack: bool, (SOL_NETLINK NETLINK_CAP_ACK);
     }
 }
 

@@ -36,21 +36,29 @@ pub struct RepairWindow {
 /// Options of a TCP socket under repair, linux/tcp.h. Policy: each is granted by name; a wildcard leaves them out.
 impl Socket {
     /// TCP_REPAIR: whether the connection is under repair.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn repair(&self) -> io::Result<bool> {
         Ok(self.number(SOL_TCP, TCP_REPAIR)? != 0)
     }
 
     /// Begins or ends a repair (TCP_REPAIR_ON, TCP_REPAIR_OFF).
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_repair(&self, on: bool) -> io::Result<()> {
         self.set_number(SOL_TCP, TCP_REPAIR, on.into())
     }
 
     /// Ends a repair and sends no window probe (TCP_REPAIR_OFF_NO_WP).
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn end_repair_quietly(&self) -> io::Result<()> {
         self.set_number(SOL_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP)
     }
 
     /// TCP_REPAIR_QUEUE
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn repair_queue(&self) -> io::Result<RepairQueue> {
         match self.number(SOL_TCP, TCP_REPAIR_QUEUE)? {
             0 => Ok(RepairQueue::None),
@@ -61,6 +69,8 @@ impl Socket {
     }
 
     /// Sets [`repair_queue`](Self::repair_queue).
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_repair_queue(&self, queue: RepairQueue) -> io::Result<()> {
         let number = match queue {
             RepairQueue::None => 0,
@@ -71,16 +81,22 @@ impl Socket {
     }
 
     /// TCP_QUEUE_SEQ: the sequence number of the chosen queue.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn queue_sequence(&self) -> io::Result<u32> {
         Ok(self.number(SOL_TCP, TCP_QUEUE_SEQ)?.cast_unsigned())
     }
 
     /// Sets [`queue_sequence`](Self::queue_sequence), of a socket that is not connected.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_queue_sequence(&self, sequence: u32) -> io::Result<()> {
         self.set_number(SOL_TCP, TCP_QUEUE_SEQ, sequence.cast_signed())
     }
 
     /// TCP_REPAIR_OPTIONS: what was agreed on in the handshake, as pairs of the option's kind and its value.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_repair_options(&self, options: &[(u32, u32)]) -> io::Result<()> {
         let pairs = options.iter().flat_map(|(kind, value)| [*kind, *value]);
         let bytes: Vec<u8> = pairs.flat_map(u32::to_le_bytes).collect();
@@ -88,6 +104,8 @@ impl Socket {
     }
 
     /// TCP_REPAIR_WINDOW
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
     pub fn repair_window(&self) -> io::Result<RepairWindow> {
         let bytes: [u8; 20] = self.fixed(SOL_TCP, TCP_REPAIR_WINDOW)?;
         let mut fields = Fields::new(&bytes);
@@ -102,6 +120,8 @@ impl Socket {
     }
 
     /// Sets [`repair_window`](Self::repair_window).
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
     pub fn set_repair_window(&self, window: &RepairWindow) -> io::Result<()> {
         let bytes: [u8; 20] = words([
             window.send_update,

@@ -47,7 +47,7 @@ pub use gate::{Adopted, BufferSlot, Gate, LimitReached, SocketSlot};
 pub use kind::{Family, Kind, SocketType};
 pub use load::{LoadError, LoadErrors, PolicyBuilder, Rule, Source};
 pub use message::{AncillaryKind, AncillarySet, DescriptorKind, DescriptorKinds, MessageFlags};
-pub use model::{Limits, Mode, OnReload, Policy};
+pub use model::{Limits, Mode, OnReload, Policy, is_host_name, unicode_host_name};
 pub use option::{OptionName, OptionOn, OptionsSet};
 pub use permit::{
     BindTarget, Carries, ConnectTarget, GroupRequest, HostName, IoctlName, Operation, Permit,

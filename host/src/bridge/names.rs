@@ -11,7 +11,7 @@ use super::convert::{
 };
 use super::{NameRefusal, Refusal, SocketsCtxView};
 use crate::socket::names::{self, AddressInfo};
-use crate::socket::{Eai, Failure, Hints, HostEntry, Lookup, LookupFlags, NameFlags};
+use crate::socket::{Eai, Failure, Hints, Host, Lookup, LookupFlags, NameFlags};
 
 fn lookup_flags(flags: wit::LookupFlags) -> LookupFlags {
     const FLAGS: &[(wit::LookupFlags, LookupFlags)] = &[
@@ -45,6 +45,7 @@ fn name_flags(flags: wit::NameFlags) -> NameFlags {
         (wit::NameFlags::NAME_REQUIRED, NameFlags::NAME_REQUIRED),
         (wit::NameFlags::DATAGRAM, NameFlags::DATAGRAM),
         (wit::NameFlags::NO_FQDN, NameFlags::NO_FQDN),
+        (wit::NameFlags::INTERNATIONAL, NameFlags::INTERNATIONAL),
     ];
     FLAGS
         .iter()
@@ -62,7 +63,7 @@ fn info_to_wit(info: &AddressInfo) -> wit::AddressInfo {
     }
 }
 
-fn entry_to_wit(entry: HostEntry) -> wit::HostEntry {
+fn entry_to_wit(entry: Host) -> wit::HostEntry {
     wit::HostEntry {
         name: entry.name,
         aliases: entry.aliases,

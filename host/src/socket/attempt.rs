@@ -19,7 +19,7 @@ use super::sys::batch::{self, BatchHead, BatchScratch, Outgoing};
 use super::sys::cmsg::Control;
 use super::sys::message::{self, Datagram, Incoming};
 use super::sys::option::{self, Membership};
-use super::sys::resolve::{self, AddressInfo, Eai, Hints, NameFlags};
+use super::sys::resolve::{self, AddressInfo, Eai, Hints, Host, NameFlags};
 use super::sys::splice::{self, Pipe};
 use super::sys::unix_path::{self, BoundPath};
 use super::sys::{host, life};
@@ -337,6 +337,25 @@ pub(super) fn splice_out(
     pipe.drain(to, pipe.held())
 }
 
+/// recv(2), for bytes that go on to another socket.
+pub(super) fn take_over(
+    _: &Permit<op::Splice>,
+    from: BorrowedFd<'_>,
+    buffer: &mut BytesMut,
+    max: usize,
+) -> Result<usize, Errno> {
+    message::recv(from, buffer, max, MessageFlags::empty())
+}
+
+/// send(2), of bytes that came from another socket.
+pub(super) fn hand_on(
+    _: &Permit<op::Splice>,
+    to: BorrowedFd<'_>,
+    data: &[u8],
+) -> Result<usize, Errno> {
+    message::send(to, data, MessageFlags::empty())
+}
+
 /// sendfile(2).
 pub(super) fn send_file(
     _: &Permit<op::Converse>,
@@ -366,6 +385,16 @@ pub(super) fn reverse_resolve(
     resolve::name_of(address, flags)
 }
 
+/// gethostbyname(3). Blocks.
+pub(super) fn host_by_name(permit: &Permit<op::Resolve>) -> Result<Host, Eai> {
+    resolve::host_by_name(permit.subject().as_str().as_bytes())
+}
+
+/// gethostbyaddr(3). Blocks.
+pub(super) fn host_by_address(permit: &Permit<op::ReverseResolve>) -> Result<Host, Eai> {
+    resolve::host_by_address(*permit.subject())
+}
+
 /// gethostname(2).
 pub(super) fn host_name(_: &Permit<op::Hostname>) -> Result<Vec<u8>, Errno> {
     host::hostname()
@@ -389,6 +418,11 @@ pub(super) fn get_option(
 ) -> Result<Vec<u8>, Errno> {
     let OptionName { level, name } = *permit.subject();
     option::get(fd, level, name, max)
+}
+
+/// SO_PEERPIDFD, unix(7).
+pub(super) fn peer_pidfd(_: &Permit<op::GetOption>, fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    option::peer_pidfd(fd)
 }
 
 /// setsockopt(2).

@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sockgate_policy::{Address, Family, Kind, SocketType};
+use sockgate_policy::{
+    Address, Family, Kind, Permit, SocketType, is_host_name, op, unicode_host_name,
+};
 
 use super::attempt;
 use super::sys::poll::EventFd;
@@ -19,7 +21,7 @@ use super::{Errno, Failure, Guest, Interest, Outcome};
 use crate::audit::Event;
 
 pub(crate) use super::sys::resolve::{
-    AddressInfo, Protocol, Service, protocol_by_name, protocol_by_number, service_by_name,
+    AddressInfo, Host, Protocol, Service, protocol_by_name, protocol_by_number, service_by_name,
     service_by_port,
 };
 
@@ -104,11 +106,42 @@ pub(crate) struct Lookup {
     pub(crate) hints: Hints,
 }
 
-/// A host with its other names.
-pub(crate) struct HostEntry {
-    pub(crate) name: Vec<u8>,
-    pub(crate) aliases: Vec<Vec<u8>>,
-    pub(crate) addresses: Vec<IpAddr>,
+/// The answers that a guest may see, in canonical form: a mapped address is seen where its IPv4 form is.
+struct Seen(Vec<IpAddr>);
+
+impl Seen {
+    fn has(&self, ip: IpAddr) -> bool {
+        self.0.contains(&ip.to_canonical())
+    }
+}
+
+/// What is written as a number, in whatever notation, needs no look-up and no grant: its answer; so does what
+/// can be no host's name, which is nowhere. None for what is a name.
+fn numeric(
+    host: &[u8],
+    service: Option<&[u8]>,
+    hints: &Hints,
+) -> Option<Result<Vec<AddressInfo>, Eai>> {
+    if host.len() > NAME_LIMIT {
+        return Some(Err(Eai::NONAME));
+    }
+    let only_numbers = Hints {
+        flags: hints.flags | LookupFlags::NUMERIC_HOST,
+        ..*hints
+    };
+    match resolve::look_up(Some(host), service, &only_numbers) {
+        // Or it is the service that is no number.
+        Err(Eai::NONAME) if !hints.flags.contains(LookupFlags::NUMERIC_HOST) => {
+            let of_host = Hints {
+                flags: LookupFlags::NUMERIC_HOST,
+                ..*hints
+            };
+            let is_name = resolve::look_up(Some(host), None, &of_host) == Err(Eai::NONAME)
+                && is_host_name(host);
+            (!is_name).then_some(Err(Eai::NONAME))
+        }
+        answer => Some(answer),
+    }
 }
 
 impl Guest {
@@ -178,61 +211,62 @@ impl Guest {
         let Some(host) = host else {
             return Ok(resolve::look_up(None, service_bytes, &hints)?);
         };
-        if host.len() > NAME_LIMIT {
-            return Err(Eai::NONAME.into());
+        if let Some(answer) = numeric(&host, service_bytes, &hints) {
+            return Ok(answer?);
         }
-        let numeric = Hints {
-            flags: hints.flags | LookupFlags::NUMERIC_HOST,
-            ..hints
-        };
-        match resolve::look_up(Some(&host), service_bytes, &numeric) {
-            Err(Eai::NONAME) if !hints.flags.contains(LookupFlags::NUMERIC_HOST) => {}
-            numeric => return Ok(numeric?),
-        }
-        let event = || Event::new("resolve").arguments(String::from_utf8_lossy(&host));
-        let permit = self.decide(self.gate().resolve(&host), event)?;
-        let thread_permit = permit.clone();
-        let answers = self
-            .on_thread(timeout, wait_mode, move || {
-                attempt::resolve(
-                    &thread_permit,
-                    service.as_deref().map(str::as_bytes),
-                    &hints,
-                )
-            })
+        let (mut answers, seen) = self
+            .resolve(
+                &host,
+                timeout,
+                wait_mode,
+                move |permit| {
+                    attempt::resolve(permit, service.as_deref().map(str::as_bytes), &hints)
+                },
+                |answers| {
+                    let ips = answers.iter().filter_map(|answer| answer.address.ip());
+                    ips.collect()
+                },
+            )
             .await?;
-        let mut answers = match answers {
-            Ok(answers) => answers,
-            Err(eai) => {
-                self.audit()
-                    .note(|| event().granted(&permit).failed_look_up(&eai));
-                return Err(eai.into());
-            }
-        };
-        let addresses: Vec<IpAddr> = answers
-            .iter()
-            .filter_map(|answer| answer.address.ip())
-            .collect();
-        let kept = self.gate().pin(&permit, &addresses);
-        let dropped = addresses
-            .iter()
-            .filter(|address| !kept.contains(address))
-            .count();
-        answers.retain(|answer| answer.address.ip().is_some_and(|ip| kept.contains(&ip)));
-        self.audit().note(|| {
-            let shown: Vec<String> = kept.iter().map(IpAddr::to_string).collect();
-            let event = event().granted(&permit).address(shown.join(" "));
-            if dropped == 0 {
-                event
-            } else {
-                event.arguments(format_args!("{} ({dropped} hidden)", permit.subject()))
-            }
-        });
+        answers.retain(|answer| answer.address.ip().is_some_and(|ip| seen.has(ip)));
         if answers.is_empty() {
             Err(Eai::NONAME.into())
         } else {
             Ok(answers)
         }
+    }
+
+    /// Looks a name up with its grant and pins what it resolved to: the answer, and which of its addresses
+    /// the guest may see.
+    async fn resolve<T: Send + 'static>(
+        &self,
+        host: &[u8],
+        timeout: Timeout,
+        wait_mode: WaitMode,
+        work: impl FnOnce(&Permit<op::Resolve>) -> Result<T, Eai> + Send + 'static,
+        addresses_of: impl FnOnce(&T) -> Vec<IpAddr>,
+    ) -> Result<(T, Seen), LookupError> {
+        let event = || Event::new("resolve").arguments(String::from_utf8_lossy(host));
+        let permit = self.decide(self.gate().resolve(host), event)?;
+        let thread_permit = permit.clone();
+        let answer = self
+            .on_thread(timeout, wait_mode, move || work(&thread_permit))
+            .await?;
+        let answer = answer.inspect_err(|eai| {
+            self.audit()
+                .note(|| event().granted(&permit).failed_look_up(eai));
+        })?;
+        let addresses = addresses_of(&answer);
+        let seen = Seen(self.gate().pin(&permit, &addresses));
+        self.audit().note(|| {
+            let shown: Vec<String> = seen.0.iter().map(IpAddr::to_string).collect();
+            let event = event().granted(&permit).address(shown.join(" "));
+            match addresses.iter().filter(|ip| !seen.has(**ip)).count() {
+                0 => event,
+                dropped => event.arguments(format_args!("{} ({dropped} hidden)", permit.subject())),
+            }
+        });
+        Ok((answer, seen))
     }
 
     /// getnameinfo(3). The host's name needs `reverse-resolve`; numeric answers need nothing.
@@ -250,58 +284,57 @@ impl Guest {
         if flags.contains(NameFlags::NUMERIC_HOST) {
             return Ok(resolve::name_of(&encoded, flags)?);
         }
-        let event = || Event::new("reverse-resolve").address(ip);
-        let permit = self.decide(self.gate().reverse_resolve(ip), event)?;
-        let thread_permit = permit.clone();
-        let answer = self
-            .on_thread(timeout, self.wait_mode(), move || {
-                attempt::reverse_resolve(&thread_permit, &encoded, flags)
+        let (host, service) = self
+            .reverse_resolve(ip, timeout, move |permit| {
+                attempt::reverse_resolve(permit, &encoded, flags)
             })
             .await?;
-        self.audit().note(|| event().granted(&permit));
-        Ok(answer?)
+        let host = match flags.contains(NameFlags::INTERNATIONAL) {
+            true => unicode_host_name(&host),
+            false => host,
+        };
+        Ok((host, service))
     }
 
-    /// gethostbyname_ex: the name, its other names, its addresses.
+    /// gethostbyname(3): the name, its other names, its IPv4 addresses. A number needs no grant and is
+    /// its own name.
     pub(crate) async fn host_by_name(
         &self,
         name: Vec<u8>,
         timeout: Timeout,
-    ) -> Result<HostEntry, LookupError> {
+    ) -> Result<Host, LookupError> {
+        self.check_stopped()?;
         let hints = Hints {
             family: Some(Family::Inet),
             socket_type: Some(SocketType::Stream),
-            protocol: None,
-            flags: LookupFlags::CANONICAL_NAME,
+            ..Hints::default()
         };
-        let answers = self
-            .look_up(
-                Lookup {
-                    host: Some(name.clone()),
-                    service: None,
-                    hints,
-                },
+        if let Some(answer) = numeric(&name, None, &hints) {
+            let addresses = answer?
+                .iter()
+                .filter_map(|info| info.address.ip())
+                .collect();
+            return Ok(Host {
+                name,
+                aliases: Vec::new(),
+                addresses,
+            });
+        }
+        let (mut host, seen) = self
+            .resolve(
+                &name,
                 timeout,
+                self.wait_mode(),
+                attempt::host_by_name,
+                |host| host.addresses.clone(),
             )
             .await?;
-        let canonical = answers
-            .iter()
-            .find_map(|answer| answer.canonical_name.clone())
-            .unwrap_or_else(|| name.clone());
-        let aliases = if canonical == name {
-            Vec::new()
+        host.addresses.retain(|ip| seen.has(*ip));
+        if host.addresses.is_empty() {
+            Err(Eai::NONAME.into())
         } else {
-            vec![name]
-        };
-        let addresses = answers
-            .iter()
-            .filter_map(|answer| answer.address.ip())
-            .collect();
-        Ok(HostEntry {
-            name: canonical,
-            aliases,
-            addresses,
-        })
+            Ok(host)
+        }
     }
 
     /// gethostbyaddr(3).
@@ -309,16 +342,30 @@ impl Guest {
         &self,
         ip: IpAddr,
         timeout: Timeout,
-    ) -> Result<HostEntry, LookupError> {
-        let address = Address::from(std::net::SocketAddr::new(ip, 0));
-        let (name, _) = self
-            .name_of(&address, NameFlags::NAME_REQUIRED, timeout)
+    ) -> Result<Host, LookupError> {
+        self.check_stopped()?;
+        self.reverse_resolve(ip, timeout, attempt::host_by_address)
+            .await
+    }
+
+    /// Asks for the names of an address with its grant.
+    async fn reverse_resolve<T: Send + 'static>(
+        &self,
+        ip: IpAddr,
+        timeout: Timeout,
+        work: impl FnOnce(&Permit<op::ReverseResolve>) -> Result<T, Eai> + Send + 'static,
+    ) -> Result<T, LookupError> {
+        let event = || Event::new("reverse-resolve").address(ip);
+        let permit = self.decide(self.gate().reverse_resolve(ip), event)?;
+        let thread_permit = permit.clone();
+        let answer = self
+            .on_thread(timeout, self.wait_mode(), move || work(&thread_permit))
             .await?;
-        Ok(HostEntry {
-            name,
-            aliases: Vec::new(),
-            addresses: vec![ip],
-        })
+        self.audit().note(|| match &answer {
+            Ok(_) => event().granted(&permit),
+            Err(eai) => event().granted(&permit).failed_look_up(eai),
+        });
+        Ok(answer?)
     }
 
     /// gethostname(2).

@@ -93,6 +93,27 @@ pub(crate) fn fold(name: &[u8]) -> Result<String, &'static str> {
     Ok(folded)
 }
 
+/// Whether anything can be called so: what is no host name resolves to nothing, whatever the policy says.
+///
+/// It takes internationalised names (UTF-8 or A-labels), a final dot, and underscores; no addresses.
+#[must_use]
+pub fn is_host_name(name: &[u8]) -> bool {
+    fold(name).is_ok()
+}
+
+/// A host name with its A-labels (RFC 5890) in Unicode: `bücher.example` for `xn--bcher-kva.example`. What
+/// is none, or is not valid, stays as it is.
+#[must_use]
+pub fn unicode_host_name(name: &[u8]) -> Vec<u8> {
+    let Ok(text) = std::str::from_utf8(name) else {
+        return name.to_vec();
+    };
+    match idna::domain_to_unicode(text) {
+        (unicode, Ok(())) => unicode.into_bytes(),
+        (_, Err(_)) => name.to_vec(),
+    }
+}
+
 /// Whether the last label is a number in some notation, so that a resolver may take the whole for an
 /// address (inet_aton(3)): 127.1, 0x7f.1, 2130706433.
 fn ends_in_number(name: &str) -> bool {
@@ -147,6 +168,16 @@ mod tests {
         assert!(fold("a".repeat(64).as_bytes()).is_err());
         assert!(fold("a.".repeat(127).as_bytes()).is_ok());
         assert!(fold("a.".repeat(128).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_labels_become_unicode() {
+        assert!(is_host_name("bücher.example".as_bytes()) && !is_host_name(b"a..b"));
+        let unicode = unicode_host_name(b"xn--bcher-kva.example");
+        assert_eq!(unicode, "bücher.example".as_bytes());
+        for name in [&b"db.example"[..], b"xn--.example", b"192.0.2.1", &[0xff]] {
+            assert_eq!(unicode_host_name(name), name);
+        }
     }
 
     #[test]

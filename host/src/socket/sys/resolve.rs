@@ -1,4 +1,4 @@
-//! The C library's databases: getaddrinfo(3), getnameinfo(3), services(5), protocols(5).
+//! The C library's databases: getaddrinfo(3), getnameinfo(3), gethostbyname(3), services(5), protocols(5).
 //!
 //! Unlike everything else here, these wait (for name servers, for files): callers give them a thread.
 
@@ -11,10 +11,12 @@ use sockgate_policy::{Address, Family, SocketType};
 use super::{EncodedAddress, Errno, kind};
 
 mod databases;
+mod hosts;
 
 pub use databases::{
     Protocol, Service, protocol_by_name, protocol_by_number, service_by_name, service_by_port,
 };
+pub use hosts::{Host, host_by_address, host_by_name};
 
 /// An error of getaddrinfo(3) or getnameinfo(3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,6 +121,8 @@ bitflags::bitflags! {
         const DATAGRAM = libc::NI_DGRAM;
         /// NI_NOFQDN
         const NO_FQDN = libc::NI_NOFQDN;
+        /// NI_IDN. The C library is not asked for it: it would write the name in the process's locale.
+        const INTERNATIONAL = 32;
     }
 }
 
@@ -282,7 +286,7 @@ mod search {
 const HOST_CAPACITY: usize = 1025;
 const SERVICE_CAPACITY: usize = 32;
 
-/// getnameinfo(3): the host and the service of an address.
+/// getnameinfo(3): the host and the service of an address. An internationalised name comes in A-labels.
 pub fn name_of(
     address: &EncodedAddress,
     flags: NameFlags,
@@ -299,7 +303,7 @@ pub fn name_of(
             host.len() as socklen_t,
             service.as_mut_ptr().cast(),
             service.len() as socklen_t,
-            flags.bits(),
+            (flags - NameFlags::INTERNATIONAL).bits(),
         )
     };
     if result != 0 {

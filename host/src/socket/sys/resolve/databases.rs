@@ -184,7 +184,7 @@ pub use protocols::{protocol_by_name, protocol_by_number};
 
 /// Asks for one row of a database, with a buffer that grows until the row fits (ERANGE), and `read`s it
 /// while the buffer lives.
-fn row<Entry, T>(
+pub(super) fn row<Entry, T>(
     ask: impl Fn(*mut Entry, *mut c_char, size_t, *mut *mut Entry) -> c_int,
     read: impl FnOnce(&Entry) -> T,
 ) -> Result<T> {
@@ -237,16 +237,27 @@ unsafe fn protocol(entry: &protoent) -> Protocol {
 
 /// # Safety
 /// The list is null, or its strings are live and end in NUL, and it ends in a null pointer.
-unsafe fn strings(mut list: *mut *mut c_char) -> Vec<String> {
+pub(super) unsafe fn texts(mut list: *mut *mut c_char) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     // SAFETY: the caller vouches for it.
     unsafe {
         while !list.is_null() && !(*list).is_null() {
-            found.push(string(*list));
+            found.extend(text(*list));
             list = list.add(1);
         }
     }
     found
+}
+
+/// # Safety
+/// As for [`texts`].
+unsafe fn strings(list: *mut *mut c_char) -> Vec<String> {
+    // SAFETY: the caller vouches for it.
+    let texts = unsafe { texts(list) };
+    let texts = texts.iter();
+    texts
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .collect()
 }
 
 /// # Safety

@@ -4,6 +4,10 @@ use std::fmt::Debug;
 use std::io;
 use std::time::Duration;
 
+use sockgate_guest::can::CanSocket;
+use sockgate_guest::consts::{SO_J1939_SEND_PRIO, SOL_CAN_J1939};
+use sockgate_guest::rds::RdsSocket;
+use sockgate_guest::tipc::TipcSocket;
 use sockgate_guest::{MtuDiscovery, Socket, TransmitTime};
 use sockgate_test_guests::{from_hex, to_hex, wrong};
 
@@ -107,6 +111,13 @@ accessors! {
         no_checksum6_send set_no_checksum6_send, no_checksum6_receive set_no_checksum6_receive,
         thin_linear_timeouts set_thin_linear_timeouts, thin_duplicate_ack set_thin_duplicate_ack,
         fast_open_connect set_fast_open_connect, fast_open_no_cookie set_fast_open_no_cookie,
+        bluetooth_flushable set_bluetooth_flushable,
+        bluetooth_packet_status set_bluetooth_packet_status,
+        tipc_source_droppable set_tipc_source_droppable,
+        netlink_packet_info set_netlink_packet_info,
+        netlink_broadcast_error set_netlink_broadcast_error,
+        netlink_no_buffer_errors set_netlink_no_buffer_errors,
+        netlink_capped_ack set_netlink_capped_ack,
         save_syn set_save_syn, receive_left set_receive_left, repair set_repair,;
     numbers:
         receive_buffer_size set_receive_buffer_size, send_buffer_size set_send_buffer_size,
@@ -120,7 +131,11 @@ accessors! {
         syn_count set_syn_count, window_clamp set_window_clamp, fast_open set_fast_open,
         tcp_timestamp set_tcp_timestamp, unsent_low_water set_unsent_low_water,
         unicast_interface set_unicast_interface, timestamping set_timestamping,
-        queue_sequence set_queue_sequence,;
+        queue_sequence set_queue_sequence,
+        bluetooth_power set_bluetooth_power, bluetooth_mode set_bluetooth_mode,
+        bluetooth_voice set_bluetooth_voice, bluetooth_security set_bluetooth_security,
+        bluetooth_channel_policy set_bluetooth_channel_policy, l2cap_link_mode set_l2cap_link_mode,
+        rfcomm_link_mode set_rfcomm_link_mode,;
     times:
         keep_alive_idle set_keep_alive_idle, keep_alive_interval set_keep_alive_interval,
         user_timeout set_user_timeout, defer_accept set_defer_accept, busy_poll set_busy_poll,
@@ -132,7 +147,7 @@ accessors! {
     only_read:
         accepting, peer_credentials, send_low_water, incoming_napi_id, mtu, is_mptcp, path_mtu, cookie,
         network_namespace_cookie, peer_groups, memory_info, tcp_info, original_destination,
-        repair_queue, repair_window,;
+        repair_queue, repair_window, bluetooth_phy, tipc_queue_depth, tipc_queue_used,;
     only_set:
         set_busy_poll_budget, set_receive_buffer_size_force, set_send_buffer_size_force,;
 }
@@ -141,6 +156,28 @@ accessors! {
 fn structured(socket: &Socket, accessor: &str, value: &str) -> io::Result<bool> {
     match accessor {
         "linger" => socket.set_linger(maybe(value)?.map(Duration::from_millis))?,
+        "can_loopback" => CanSocket::from(socket.try_clone()?).set_loopback(value == "on")?,
+        "can_receive_own" => CanSocket::from(socket.try_clone()?).set_receive_own(value == "on")?,
+        "can_fd_frames" => CanSocket::from(socket.try_clone()?).set_fd_frames(value == "on")?,
+        "can_join_filters" => {
+            CanSocket::from(socket.try_clone()?).set_join_filters(value == "on")?
+        }
+        "can_error_filter" => {
+            CanSocket::from(socket.try_clone()?).set_error_filter(number(value)?)?
+        }
+        "j1939_priority" => {
+            socket.set_option(SOL_CAN_J1939, SO_J1939_SEND_PRIO, number::<i32>(value)?)?;
+        }
+        "tipc_droppable" => TipcSocket::from(socket.try_clone()?).set_droppable(value == "on")?,
+        "tipc_connect_timeout" => {
+            TipcSocket::from(socket.try_clone()?).set_connect_timeout(time(value)?)?;
+        }
+        "rds_receive_errors" => {
+            RdsSocket::from(socket.try_clone()?).set_receive_errors(value == "on")?;
+        }
+        "bluetooth_defer_setup" => socket.set_bluetooth_defer_setup(value == "on")?,
+        "udplite_send_coverage" => socket.set_udplite_send_coverage(number(value)?)?,
+        "udplite_receive_coverage" => socket.set_udplite_receive_coverage(number(value)?)?,
         "peek_offset" => socket.set_peek_offset(maybe(value)?)?,
         "maximum_pacing_rate" => socket.set_maximum_pacing_rate(maybe(value)?)?,
         "mtu_discovery" => socket.set_mtu_discovery(match value {
@@ -172,6 +209,18 @@ fn structured(socket: &Socket, accessor: &str, value: &str) -> io::Result<bool> 
 fn read_structured(socket: &Socket, accessor: &str) -> io::Result<String> {
     match accessor {
         "linger" => shown(socket.linger()),
+        "can_loopback" => shown(socket.can_loopback()),
+        "can_receive_own" => shown(socket.can_receive_own()),
+        "can_fd_frames" => shown(socket.can_fd_frames()),
+        "can_join_filters" => shown(socket.can_join_filters()),
+        "can_error_filter" => shown(socket.can_error_filter()),
+        "j1939_priority" => shown(socket.j1939_priority()),
+        "tipc_droppable" => shown(socket.tipc_droppable()),
+        "tipc_connect_timeout" => shown(socket.tipc_connect_timeout()),
+        "rds_receive_errors" => shown(socket.rds_receive_errors()),
+        "bluetooth_defer_setup" => shown(socket.bluetooth_defer_setup()),
+        "udplite_send_coverage" => shown(socket.udplite_send_coverage()),
+        "udplite_receive_coverage" => shown(socket.udplite_receive_coverage()),
         "peek_offset" => shown(socket.peek_offset()),
         "maximum_pacing_rate" => shown(socket.maximum_pacing_rate()),
         "mtu_discovery" => shown(socket.mtu_discovery()),

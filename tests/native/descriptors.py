@@ -306,14 +306,18 @@ def rounds(path, granted, refused, seed, count, opaque):
         arrived += len(turn(guest, items, how, room, opaque))
         cut += how != "plain" and room < len(items)
 
+    def quiet():
+        guest.send(b"quiet")
+        assert guest.recv(100) == b"quiet"
+
     for _ in range(20):
         one()
+    quiet()
     before = count_of(process), count_of("self")
     say("before", *before)
     for _ in range(int(count)):
         one()
-    # The guest lets go of the last ones after its answer.
-    wait_for(f"the count {before}", lambda: (count_of(process), count_of("self")) == before)
+    quiet()
     say("after", count_of(process), count_of("self"))
     say("arrived", arrived)
     say("cut", cut)

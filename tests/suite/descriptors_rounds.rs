@@ -5,7 +5,6 @@
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
@@ -86,19 +85,9 @@ fn between_a_guest_and_python() -> Result<()> {
     Ok(())
 }
 
-/// How many descriptors both have open, once that is what they had before.
-fn settled(guests: &[&Guest], before: Option<&[usize]>) -> Result<Vec<usize>> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        let counts: Vec<usize> = guests
-            .iter()
-            .map(|guest| guest.descriptors())
-            .collect::<Result<_>>()?;
-        if before.is_none_or(|before| before == counts) || Instant::now() > deadline {
-            return Ok(counts);
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
+/// How many descriptors each has open.
+fn open(guests: &[&Guest]) -> Result<Vec<usize>> {
+    guests.iter().map(|guest| guest.descriptors()).collect()
 }
 
 fn say(sync: &Path, word: &str) -> Result<()> {
@@ -138,14 +127,12 @@ fn between_two_guests() -> Result<()> {
     let answering = answering(&path, "socket,opaque", granted).start()?;
     let both = [&driver, &answering];
     driver.wait_for_line("before", patience())?;
-    // Each lets go of the last ones in its own time: the lowest is what they have without any.
-    std::thread::sleep(Duration::from_millis(50));
-    let before = settled(&both, None)?;
+    let before = open(&both)?;
     say(place.path(), "go")?;
     let arrived = driver
         .wait_for_line("arrived ", patience() * 10)
         .with_context(|| format!("seed {seed}"))?;
-    let after = settled(&both, Some(&before))?;
+    let after = open(&both)?;
     println!("{arrived} arrived; {before:?} descriptors before, {after:?} after");
     assert_eq!(before, after, "seed {seed}");
     say(place.path(), "end")?;

@@ -59,6 +59,8 @@ fn answer(path: &str) -> io::Result<()> {
         let told = String::from_utf8_lossy(&told).into_owned();
         match told.split(' ').collect::<Vec<_>>()[..] {
             ["end"] => return Ok(()),
+            // It has let go of all that came before.
+            ["quiet"] => drop(driver.send(b"quiet")?),
             ["take", how, room] => take(&driver, how, number(room)?)?,
             _ => return Err(wrong(told)),
         }
@@ -273,15 +275,25 @@ fn drive(path: &str, ports: [&str; 2], seed: u64, count: u32, sync: &str) -> io:
     for _ in 0..20 {
         turn(&guest, &makers, &mut drawn)?;
     }
+    quiet(&guest)?;
     println!("before");
     until(&Path::new(sync).join("go"))?;
     for _ in 0..count {
         arrived += turn(&guest, &makers, &mut drawn)?;
     }
+    quiet(&guest)?;
     println!("arrived {arrived}");
     until(&Path::new(sync).join("end"))?;
     guest.send(b"end")?;
     Ok(())
+}
+
+fn quiet(guest: &Socket) -> io::Result<()> {
+    guest.send(b"quiet")?;
+    match &*guest.recv_vec(100)? {
+        b"quiet" => Ok(()),
+        other => Err(wrong(format_args!("{other:?}"))),
+    }
 }
 
 /// Waits for a file that the test makes.

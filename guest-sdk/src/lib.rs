@@ -105,6 +105,7 @@ pub mod qrtr;
 pub mod raw;
 pub mod rds;
 pub mod sctp;
+pub mod server;
 pub mod tipc;
 pub mod transports;
 pub mod unix;

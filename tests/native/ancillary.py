@@ -43,6 +43,7 @@ EXTRA = {
     "UDP_SEGMENT": 103,
     "UDP_GRO": 104,
     "SO_ZEROCOPY": 60,
+    "IP_RECVERR_RFC4884": 26,
 }
 FLAGS = ["OOB", "TRUNC", "CTRUNC", "EOR", "ERRQUEUE", "DONTROUTE", "CONFIRM"]
 
@@ -62,20 +63,15 @@ def flags(word):
     return sum(constant("MSG_" + name) for name in word.split("+")) if word != "-" else 0
 
 
-def pattern(seed, length):
-    state = seed ^ 0x5851F42D4C957F2D
-    out = bytearray()
-    for _ in range(length):
-        state = (state * 6364136223846793005 + 1442695040888963407) & (2**64 - 1)
-        out.append(state >> 56)
-    return bytes(out)
+def pattern(length):
+    return (bytes(range(251)) * (length // 251 + 1))[:length]
 
 
 def data(word):
     if word == "-":
         return b""
     if word.startswith("*"):
-        return pattern(number(word[1:]), number(word[1:]))
+        return pattern(number(word[1:]))
     if word.startswith("x"):
         return bytes.fromhex(word[1:])
     return word.encode()
@@ -126,6 +122,8 @@ def show(name):
             return f"[{host}]:{port}"
         case (str(host), int(port)):
             return f"{host}:{port}"
+        case (str(interface),):
+            return interface
     return str(name)
 
 
@@ -336,7 +334,7 @@ def take(step):
         case "close", []:
             s.close()
         case "timeout", [milliseconds]:
-            s.settimeout(number(milliseconds) / 1000)
+            s.settimeout(number(milliseconds) / 1000 if milliseconds != "-" else None)
         case "bind", [to]:
             s.bind(address(to))
         case "listen", []:
@@ -350,6 +348,8 @@ def take(step):
         case "set", [level, name, value]:
             value = bytes.fromhex(value[1:]) if value.startswith("x") else number(value)
             s.setsockopt(constant(level), constant(name), value)
+        case "set-length", [level, name, length]:
+            s.setsockopt(constant(level), constant(name), None, number(length))
         case "get", [level, name, length]:
             return "x" + s.getsockopt(constant(level), constant(name), number(length)).hex()
         case "send", [names, value]:
@@ -360,6 +360,15 @@ def take(step):
             to = address(to) if to != "-" else None
             sent = s.sendmsg(pieces(value), [beside(one) for one in more], flags(names), to)
             return f"ok {sent}"
+        case "send-all", [value]:
+            s.sendall(data(value))
+        case "send-pipe", [value]:
+            reader, writer = os.pipe()
+            sent = s.sendmsg([data(value)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", reader))])
+            name = f"pipe:[{os.fstat(reader).st_ino}]"
+            os.close(reader)
+            os.close(writer)
+            return f"ok {sent} {name}"
         case "send-routed", [value, to]:
             # A routing header of an unknown type that has been gone through.
             ip, port = address(to)

@@ -239,6 +239,20 @@ def facts():
         say("flagged", s.type.name, s.gettimeout(), s.get_inheritable())
 
 
+def timed_out_file():
+    """What Python's buffered file does after a time-out."""
+    a, b = socket.socketpair()
+    a.settimeout(0.05)
+    file = a.makefile("rb")
+    b.sendall(b"half a li")
+    for rest in (b"", b"ne\n"):
+        b.sendall(rest)
+        try:
+            say("line", file.readline())
+        except OSError as error:
+            say("error", error)
+
+
 def kinds(*triples):
     """Makes each kind of socket (FAMILY/TYPE/PROTOCOL in numbers), and says what the kernel made of it."""
     for triple in triples:

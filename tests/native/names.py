@@ -60,16 +60,21 @@ def records(zone, name, wanted):
     return found
 
 
-def reply(zone, query):
-    """The answer to a query; none where the zone says to be silent."""
+def asked(query):
+    """The name and the type that a query asks for, and where its question ends."""
     end = 12
     labels = []
     while query[end]:
         labels.append(query[end + 1 : end + 1 + query[end]].decode())
         end += 1 + query[end]
-    question = query[12 : end + 5]
     (wanted,) = struct.unpack("!H", query[end + 1 : end + 3])
-    name = ".".join(labels)
+    return ".".join(labels), wanted, end + 5
+
+
+def reply(zone, query):
+    """The answer to a query; none where the zone says to be silent."""
+    name, wanted, end = asked(query)
+    question = query[12:end]
     rows = zone.get(name.lower(), [])
     for row in rows:
         if row[0] == "MUTE":
@@ -92,6 +97,7 @@ def serve(path):
     print("ready", flush=True)
     while True:
         query, peer = server.recvfrom(4096)
+        print(f"asked {asked(query)[0]}", flush=True)
         answer = reply(zone, query)
         if answer:
             server.sendto(answer, peer)

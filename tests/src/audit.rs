@@ -123,6 +123,16 @@ impl Record {
         self.text("grant")
     }
 
+    /// The rule that would have granted it, as `--allow` takes it.
+    ///
+    /// # Errors
+    /// What would have granted it is no such line.
+    pub fn missing_rule(&self) -> Result<&str> {
+        let line = self.grant().strip_prefix("--allow '");
+        line.and_then(|rest| rest.strip_suffix('\''))
+            .with_context(|| format!("`{}` of {} is no --allow", self.grant(), self.operation()))
+    }
+
     /// The errno's name that the guest got, or nothing.
     pub fn errno(&self) -> &str {
         self.text("errno")

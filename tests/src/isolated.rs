@@ -26,6 +26,8 @@ pub fn isolated(
 ) -> Result<()> {
     if env::var_os(INSIDE).is_some() {
         hide_name_service()?;
+        // libtest has begun a line with the test's name.
+        println!();
         return test();
     }
     if let Err(why) = possible() {

@@ -22,9 +22,12 @@
 
 mod audit;
 mod bytes;
+mod events;
 mod guest;
 mod isolated;
 pub mod kernel;
+mod limit;
+mod names;
 mod native;
 mod oracle;
 mod output;
@@ -41,9 +44,12 @@ mod witness;
 
 pub use audit::{Audit, Record};
 pub use bytes::{from_hex, hex, pattern, sha256};
+pub use events::{Busy, native_events};
 pub use guest::{Ended, Guest, GuestRun};
 pub use isolated::{instead_of, isolated};
 pub use kernel::{Frames, Kernel, Need, Net};
+pub use limit::descriptors;
+pub use names::name_server;
 pub use native::{Native, agree, told};
 pub use oracle::{Tool, oracle};
 pub use output::{More, Output};

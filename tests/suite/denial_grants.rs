@@ -6,8 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use anyhow::{Context, Result, bail, ensure};
 use sockgate_tests::{
-    Audit, Ended, GuestRun, Record, Tool, folder, free_port, has_ipv6, oracle, patience, steps,
-    tcp_echo,
+    Audit, Ended, GuestRun, Tool, folder, free_port, has_ipv6, oracle, patience, steps, tcp_echo,
 };
 
 /// A guest that wants one thing, and what it takes.
@@ -45,21 +44,6 @@ fn want(
     }
 }
 
-/// The rule in a record's grant: what follows `--allow`, without its quotes.
-fn rule_of(record: &Record) -> Result<&str> {
-    record
-        .grant()
-        .strip_prefix("--allow '")
-        .and_then(|rest| rest.strip_suffix('\''))
-        .with_context(|| {
-            format!(
-                "`{}` of {} is no --allow",
-                record.grant(),
-                record.operation()
-            )
-        })
-}
-
 /// The last refusal: that of the wanted step.
 fn last_refusal(audit: &Audit) -> Result<&Record> {
     let mut refused = audit.records().iter().filter(|record| record.is_denied());
@@ -93,7 +77,9 @@ fn fulfil(want: &Want) -> Result<usize> {
         );
         refused_without_a_call(want, &ended)?;
         let record = last_refusal(&ended.audit)?;
-        let rule = rule_of(record).with_context(|| format!("{}: {record:?}", want.name))?;
+        let rule = record
+            .missing_rule()
+            .with_context(|| format!("{}: {record:?}", want.name))?;
         ensure!(
             !rules.iter().any(|known| known == rule),
             "{}: {rule} was granted and grants nothing: {record:?}",
@@ -352,7 +338,11 @@ fn descriptors_splice_and_replies_are_granted_by_what_the_audit_says() -> Result
     };
     let hidden = run(&[pair, send])?;
     assert_eq!(hidden.step(script[2])?, "\"handles\"");
-    let grant = rule_of(hidden.audit.denied("descriptor-receive")?)?.to_owned();
+    let grant = hidden
+        .audit
+        .denied("descriptor-receive")?
+        .missing_rule()?
+        .to_owned();
     let shown = run(&[pair, send, &grant])?;
     assert_eq!(
         shown.step(script[2])?,
@@ -391,7 +381,7 @@ fn a_reply_is_granted_by_what_the_audit_says() -> Result<()> {
     client.set_nonblocking(true)?;
     ensure!(client.recv(&mut [0; 16]).is_err());
     let record = last_refusal(&refused.audit)?;
-    rules.push(rule_of(record)?.to_owned());
+    rules.push(record.missing_rule()?.to_owned());
     let granted = run(&rules)?;
     assert_eq!(granted.step(&answer)?, "ok 6", "{rules:?}");
     assert_eq!(client.recv(&mut [0; 16])?, 6);
@@ -429,7 +419,7 @@ fn a_refused_socket_says_what_kind_of_rule_it_lacks() -> Result<()> {
         .success()?;
     let record = ended.audit.denied("socket")?;
     assert_eq!(record.grant(), "--allow 'tcp connect ADDRESS'");
-    let rule = rule_of(record)?.replace("ADDRESS", "127.0.0.1:80");
+    let rule = record.missing_rule()?.replace("ADDRESS", "127.0.0.1:80");
     let twin = steps(["s = socket inet stream"])
         .allow(&rule)
         .finish(patience())?;
@@ -451,12 +441,12 @@ fn a_name_is_resolved_and_pinned_once_granted() -> Result<()> {
     assert_eq!(refused.step("lookup localhost")?, "acces");
     assert_eq!(refused.step(&connect)?, "acces");
     let record = refused.audit.denied("resolve")?;
-    assert_eq!(rule_of(record)?, "resolve localhost");
+    assert_eq!(record.missing_rule()?, "resolve localhost");
 
     // The record's rule grants the look-up, whose answer is hidden since it is loopback.
     let hidden = steps(script)
         .allow("tcp connect 127.0.0.77:1")
-        .allow(rule_of(record)?)
+        .allow(record.missing_rule()?)
         .finish(patience())?;
     hidden.audit.granted("resolve")?;
     ensure!(!hidden.step("lookup localhost")?.starts_with("ok"));

@@ -6,12 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use sockgate_tests::{
-    GuestRun, Native, Tool, covers, folder, instead_of, isolated, oracle, patience, root,
+    GuestRun, Native, Tool, covers, folder, isolated, name_server, oracle, patience, root,
 };
 
 /// Everything that names can ask for.
@@ -77,28 +75,6 @@ fn questions(text: &str) -> Result<Vec<Question>> {
         }
     }
     Ok(questions)
-}
-
-/// The name server, with everything beneath /etc that names are looked up in.
-fn name_server(python: &Path) -> Result<Native> {
-    let files = root().join("tests/native/names");
-    for name in [
-        "hosts",
-        "services",
-        "protocols",
-        "nsswitch.conf",
-        "resolv.conf",
-    ] {
-        instead_of(&Path::new("/etc").join(name), &files.join(name))?;
-    }
-    ensure!(Command::new("hostname").arg("full").status()?.success());
-    let server = Native::python(
-        python,
-        "names.py",
-        ["serve".as_ref(), files.join("zone").as_os_str()],
-    )?;
-    server.wait_for_line("ready", patience())?;
-    Ok(server)
 }
 
 #[test]

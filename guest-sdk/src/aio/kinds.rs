@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use super::Async;
@@ -121,12 +122,16 @@ impl UdpSocket {
 }
 
 impl UnixStream {
-    /// Connects to a path or an abstract name ([`UnixAddress`]). Policy: `connect`.
-    pub async fn connect(address: impl ToAddress) -> io::Result<Self> {
+    /// Connects to a path. Policy: `connect`. Where the backlog is full it waits for room.
+    pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
+        Self::connect_addr(&UnixAddress::from_pathname(path)?).await
+    }
+
+    /// [`connect`](Self::connect) to a path or an abstract name.
+    pub async fn connect_addr(address: &UnixAddress) -> io::Result<Self> {
         let socket = Socket::new(Family::Unix, SocketType::Stream, Protocol::Default)?;
-        let address = address.to_address(&socket)?.into_owned();
         let stream = Async::new(unix::UnixStream::from(socket));
-        connect(&stream, &address).await?;
+        connect(&stream, &address.clone().into()).await?;
         Ok(stream)
     }
 
@@ -139,7 +144,7 @@ impl UnixStream {
 
 impl UnixListener {
     /// Binds to a path and listens. Policy: `listen`.
-    pub fn bind(path: impl AsRef<std::path::Path>) -> io::Result<Self> {
+    pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         Ok(Self::new(unix::UnixListener::bind(path)?))
     }
 
@@ -152,7 +157,7 @@ impl UnixListener {
 
 impl UnixDatagram {
     /// Binds to a path. Policy: `bind`.
-    pub fn bind(path: impl AsRef<std::path::Path>) -> io::Result<Self> {
+    pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         Ok(Self::new(unix::UnixDatagram::bind(path)?))
     }
 
@@ -167,10 +172,15 @@ impl UnixDatagram {
         self.read_with(|socket| socket.recv_from(buffer)).await
     }
 
-    /// Sends a datagram to a path or an abstract name ([`UnixAddress`]). Policy: `send-to`, or `reply`.
-    pub async fn send_to(&self, data: &[u8], to: impl ToAddress) -> io::Result<usize> {
-        let to = to.to_address(self.as_ref())?.into_owned();
-        self.write_with(|socket| socket.as_ref().send_to(data, &to))
+    /// Sends a datagram to a path. Policy: `send-to`, or `reply`.
+    pub async fn send_to(&self, data: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
+        self.send_to_addr(data, &UnixAddress::from_pathname(path)?)
+            .await
+    }
+
+    /// [`send_to`](Self::send_to) a path or an abstract name.
+    pub async fn send_to_addr(&self, data: &[u8], to: &UnixAddress) -> io::Result<usize> {
+        self.write_with(|socket| socket.send_to_addr(data, to))
             .await
     }
 }
@@ -192,7 +202,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 async fn connect<T: AsRef<Socket>>(socket: &Async<T>, address: &SocketAddress) -> io::Result<()> {
     let mut pause = Duration::from_millis(1);
     loop {
-        match socket.as_ref().connect_ex(address.clone()) {
+        match socket.as_ref().connect_ex(address.clone())? {
             Ok(()) => return Ok(()),
             Err(Errno::INPROGRESS) => {
                 socket.writable().await?;

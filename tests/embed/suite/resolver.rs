@@ -10,7 +10,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
-use std::process::Command;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -19,57 +19,17 @@ use sockgate::policy::Policy;
 use sockgate_embed_tests::{
     Guest, Outcome, Place, Start, descriptors, policy_from, settled_descriptors,
 };
-use sockgate_tests::{folder, patience, skip};
+use sockgate_tests::{folder, instead_of, patience};
 
 /// Of one guest, and of all.
 const OF_ONE: usize = 8;
 const OF_ALL: usize = 64;
 
-/// Set in the process that has the namespaces.
-const INSIDE: &str = "SOCKGATE_TEST_INSIDE_NAMESPACES";
-
-/// Runs the test of this name in namespaces of its own.
+/// Runs the test of this name in namespaces of its own, with a name server there.
 fn isolated(name: &str, test: fn(NameServer) -> Result<()>) -> Result<()> {
-    if std::env::var_os(INSIDE).is_some() {
-        return test(NameServer::start()?);
-    }
-    let unshare = ["--map-root-user", "--net", "--mount"];
-    let possible = Command::new("unshare")
-        .args(unshare)
-        .args(["sh", "-c", "command -v mount && ip link set lo up"])
-        .output();
-    match possible {
-        Ok(tried) if tried.status.success() => {}
-        Ok(tried) => {
-            skip(name, String::from_utf8_lossy(&tried.stderr).trim());
-            return Ok(());
-        }
-        Err(error) => {
-            skip(name, format_args!("no unshare(1): {error}"));
-            return Ok(());
-        }
-    }
-    let run = Command::new("unshare")
-        .args(unshare)
-        .arg(std::env::current_exe()?)
-        .args([name, "--exact", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        // Longer than any test: what hangs, hangs.
-        .env("RES_OPTIONS", "timeout:30 attempts:5")
-        .output()?;
-    let told = String::from_utf8_lossy(&run.stdout);
-    // Indented: the lines of the run inside are none of this run's.
-    for line in told
-        .lines()
-        .chain(String::from_utf8_lossy(&run.stderr).lines())
-    {
-        println!("  | {line}");
-    }
-    ensure!(
-        run.status.success() && told.contains("1 passed"),
-        "{name} failed in its namespaces"
-    );
-    Ok(())
+    // Longer than any test: what hangs, hangs.
+    let patient = ("RES_OPTIONS", "timeout:30 attempts:5");
+    sockgate_tests::isolated(name, &[patient], || test(NameServer::start()?))
 }
 
 /// A name server that hears, and answers when it is told to.
@@ -83,11 +43,7 @@ impl NameServer {
         let folder = folder()?;
         let file = folder.path().join("resolv.conf");
         fs::write(&file, "nameserver 127.0.0.1\n")?;
-        run(Command::new("ip").args(["link", "set", "lo", "up"]))?;
-        run(Command::new("mount")
-            .arg("--bind")
-            .arg(&file)
-            .arg("/etc/resolv.conf"))?;
+        instead_of(Path::new("/etc/resolv.conf"), &file)?;
         let socket = UdpSocket::bind("127.0.0.1:53")?;
         let (heard, queries): (Sender<_>, _) = channel();
         let hearing = socket.try_clone()?;
@@ -125,12 +81,6 @@ impl NameServer {
         }
         Ok(())
     }
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let status = command.status()?;
-    ensure!(status.success(), "{command:?}: {status}");
-    Ok(())
 }
 
 fn may_resolve() -> Result<Policy> {
@@ -200,6 +150,75 @@ fn an_interruption_ends_the_wait() -> Result<()> {
         server.deny(&pending)?;
         resolvers_settle(0)?;
         Ok(())
+    })
+}
+
+#[test]
+fn a_time_out_ends_the_wait() -> Result<()> {
+    isolated("a_time_out_ends_the_wait", |server| {
+        let mut pending = Vec::new();
+        for place in Place::ALL {
+            let guest = Start::new("embed_names", place, may_resolve()?)
+                .argument("slow.example")
+                .argument(2)
+                .argument(300)
+                .start()?;
+            let asked = guest.line()?;
+            ensure!(asked.text == "ready", "{}", asked.text);
+            pending.extend(server.hear_look_up()?);
+            let line = guest.line()?;
+            ensure!(line.text == "ETIMEDOUT", "{}", line.text);
+            let took = line.at - asked.at;
+            println!("a look-up timed out after {took:?}, {place:?}");
+            ensure!(took >= Duration::from_millis(300) && took < Duration::from_secs(5));
+            // It goes on: its next look-up is answered in time.
+            guest.expect("ready")?;
+            let next = server.hear_look_up()?;
+            server.deny(&next)?;
+            guest.expect("NoName")?;
+            guest.expect("done")?;
+        }
+        resolvers_settle(Place::ALL.len())?;
+        server.deny(&pending)?;
+        resolvers_settle(0)
+    })
+}
+
+/// Guests that share a runtime share no wait: one that hangs in the resolver holds up no other's.
+#[test]
+fn other_guests_go_on_meanwhile() -> Result<()> {
+    isolated("other_guests_go_on_meanwhile", |server| {
+        for place in Place::ALL {
+            let hanging = asking(place, 1)?;
+            hanging.expect("ready")?;
+            let pending = server.hear_look_up()?;
+            hanging.wait_until_asleep()?;
+            // More than there are threads in the runtime, one after the other and all at once.
+            let others: Vec<_> = (0..6).map(|_| asking(place, 3)).collect::<Result<_>>()?;
+            for _ in 0..3 {
+                for other in &others {
+                    other.expect("ready")?;
+                }
+                // All are waiting before the first is answered.
+                let mut queries = Vec::new();
+                for _ in &others {
+                    queries.extend(server.hear_look_up()?);
+                }
+                server.deny(&queries)?;
+                for other in &others {
+                    other.expect("NoName")?;
+                }
+            }
+            for other in others {
+                other.expect("done")?;
+                ensure!(other.end()?.outcome == Outcome::Exited(0));
+            }
+            // The one that hung has waited all the time, and is answered now.
+            server.deny(&pending)?;
+            hanging.expect("NoName")?;
+            hanging.expect("done")?;
+        }
+        resolvers_settle(0)
     })
 }
 

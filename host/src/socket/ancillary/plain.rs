@@ -62,20 +62,31 @@ impl PlainOut {
     /// A privileged host could claim to be anybody by SCM_CREDENTIALS; a guest may claim to be its host
     /// and nobody else, by name or by number. Process 0 is the host's own, as it is in what comes in.
     pub(super) fn claims_the_host(&self) -> Result<bool, Errno> {
-        let (pid, uid, gid) = match self {
-            PlainOut::Credentials { pid, uid, gid } => (*pid, *uid, *gid),
+        let claimed = match self {
+            PlainOut::Credentials { .. } => self.credentials(),
+            PlainOut::Raw { .. } if self.kind() == AncillaryKind::Credentials => {
+                Some(self.credentials().ok_or(Errno::INVAL)?)
+            }
+            _ => None,
+        };
+        let own = own_credentials();
+        Ok(claimed.is_none_or(|claimed| claimed == own || claimed == (0, own.1, own.2)))
+    }
+
+    /// Process, user and group of credentials, by name or by number.
+    fn credentials(&self) -> Option<(i32, u32, u32)> {
+        match self {
+            PlainOut::Credentials { pid, uid, gid } => Some((*pid, *uid, *gid)),
             PlainOut::Raw { data, .. } if self.kind() == AncillaryKind::Credentials => {
                 // struct ucred, unix(7)
                 let number = |at| {
-                    let bytes = data.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-                    bytes.map(u32::from_ne_bytes).ok_or(Errno::INVAL)
+                    let bytes = data.get(at..at + 4)?.try_into().ok()?;
+                    Some(u32::from_ne_bytes(bytes))
                 };
-                (number(0)?.cast_signed(), number(4)?, number(8)?)
+                Some((number(0)?.cast_signed(), number(4)?, number(8)?))
             }
-            _ => return Ok(true),
-        };
-        let own = own_credentials();
-        Ok((pid, uid, gid) == own || (pid, uid, gid) == (0, own.1, own.2))
+            _ => None,
+        }
     }
 
     /// RDS's control messages are all about memory that others may write to, linux/rds.h; the kernel would
@@ -162,11 +173,12 @@ impl PlainOut {
     }
 
     pub(super) fn control(&self) -> ControlOut<'_> {
+        if let Some((pid, uid, gid)) = self.credentials() {
+            let pid = if pid == 0 { own_credentials().0 } else { pid };
+            return ControlOut::Credentials { pid, uid, gid };
+        }
         match *self {
-            PlainOut::Credentials { pid, uid, gid } => {
-                let pid = if pid == 0 { own_credentials().0 } else { pid };
-                ControlOut::Credentials { pid, uid, gid }
-            }
+            PlainOut::Credentials { pid, uid, gid } => ControlOut::Credentials { pid, uid, gid },
             PlainOut::PacketInfoV4 {
                 interface_index,
                 source,

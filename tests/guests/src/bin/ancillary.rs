@@ -2,9 +2,13 @@
 //! the same ones, and prints the same for them.
 //!
 //! * `s = socket FAMILY TYPE [PROTOCOL]`, `a b = pair TYPE`, `c = accept s`; `bind`, `connect` and `listen`.
+//! * `set-length s LEVEL NAME LENGTH`, which has no value.
+//! * `timeout s MILLISECONDS`; `-` is none.
 //! * `set s LEVEL NAME VALUE`: names are constants of the module, or numbers; a value is a number or `xHEX`.
 //! * `send s FLAGS DATA [ADDRESS]`, `send-msg s FLAGS ADDRESS PIECES [ANCILLARY...]`; `-` is none, flags and
 //!   pieces are put together with `+`; data is a word, `xHEX`, or `*N` for so many bytes of a pattern.
+//! * `send-all s DATA`.
+//! * `recv-many s COUNT MAX ROOM FLAGS`, the guest alone.
 //! * `recv s MAX FLAGS`, `recv-msg s MAX ROOM FLAGS`, `recv-into s SIZES ROOM FLAGS`.
 //! * Addresses: `IP:PORT`, `/PATH`, `@NAME`, `can:IF`, `j1939:IF:NAME:PGN:ADDRESS`, `vsock:CID:PORT`,
 //!   `tipc:SERVICE:INSTANCE`, `alg:TYPE:NAME`.
@@ -25,7 +29,7 @@ use sockgate_guest::{
     Errno, Family, MessageFlags, MessageOut, Protocol, Shutdown, Socket, SocketAddress, SocketType,
     consts,
 };
-use sockgate_test_guests::{from_hex, named, pattern, sha256, to_hex, wrong};
+use sockgate_test_guests::{from_hex, named, sha256, to_hex, wrong};
 
 fn main() {
     println!("@guest");
@@ -128,7 +132,8 @@ impl Guest {
 fn on_socket(verb: &str, socket: &Socket, arguments: &[&str]) -> io::Result<String> {
     match (verb, arguments) {
         ("timeout", [milliseconds]) => {
-            socket.set_timeout(Duration::from_millis(number(milliseconds)?));
+            let limit = given(milliseconds).map(number).transpose()?;
+            socket.set_timeout(limit.map(Duration::from_millis));
             done()
         }
         ("bind", [to]) => socket.bind(address(to)?).and_then(|()| done()),
@@ -147,6 +152,9 @@ fn on_socket(verb: &str, socket: &Socket, arguments: &[&str]) -> io::Result<Stri
                 .set_raw_option(level, name, &value)
                 .and_then(|()| done())
         }
+        ("set-length", [level, name, length]) => socket
+            .set_raw_option_length(constant(level)?, constant(name)?, number(length)?)
+            .and_then(|()| done()),
         ("get", [level, name, max]) => {
             let value = socket.raw_option(constant(level)?, constant(name)?, number(max)?)?;
             Ok(to_hex(&value))
@@ -155,6 +163,7 @@ fn on_socket(verb: &str, socket: &Socket, arguments: &[&str]) -> io::Result<Stri
         ("send", [word, text, to]) => {
             sent(socket.send_to_with(&data(text)?, address(to)?, flags(word)?)?)
         }
+        ("send-all", [text]) => socket.send_all(&data(text)?).and_then(|()| done()),
         ("send-msg", [word, to, pieces, beside @ ..]) => {
             send_msg(socket, flags(word)?, to, pieces, beside)
         }
@@ -177,6 +186,21 @@ fn on_socket(verb: &str, socket: &Socket, arguments: &[&str]) -> io::Result<Stri
             )?)
         }
         ("recv", [max, word]) => Ok(text(&socket.recv_vec_with(number(max)?, flags(word)?)?)),
+        ("recv-many", [count, max, room, word]) => {
+            let batch =
+                socket.recv_many_with(number(count)?, number(max)?, number(room)?, flags(word)?)?;
+            let lines = batch.iter().map(|message| {
+                let shown = Shown {
+                    data: message.data,
+                    true_length: message.true_length as u64,
+                    flags: message.flags,
+                    source: message.source,
+                    ancillary: message.ancillary,
+                };
+                shown.line()
+            });
+            Ok(lines.collect::<Vec<_>>().join(" & "))
+        }
         ("recv-into", [sizes, room, word]) => recv_into(socket, sizes, number(room)?, flags(word)?),
         _ => Err(wrong(format_args!("{verb} {arguments:?}"))),
     }
@@ -520,8 +544,8 @@ fn pieces(text: &str) -> io::Result<Vec<Vec<u8>>> {
 fn data(word: &str) -> io::Result<Vec<u8>> {
     match word.strip_prefix('*') {
         Some(length) => {
-            let length = number(length)?;
-            Ok(pattern(length as u64, length))
+            let length: usize = number(length)?;
+            Ok((0..length).map(|at| (at % 251) as u8).collect())
         }
         None if word.starts_with('x') => from_hex(word),
         None if word == "-" => Ok(Vec::new()),

@@ -1,7 +1,8 @@
 //! Prints every constant of the SDK: `NAME NUMBER`, and for families, types, protocols and flags the number that
 //! comes back from the SDK's own name for it.
 
-use sockgate_guest::{Family, MessageFlags, Protocol, SocketType, consts};
+use sockgate_guest::names::{LookupFlags, NameFlags};
+use sockgate_guest::{Family, MessageFlags, NameError, Protocol, SocketType, consts};
 
 fn main() {
     for (name, number) in consts::ALL {
@@ -27,6 +28,14 @@ fn back(name: &str, number: i64) -> Option<String> {
         ("CAN", "RAW" | "BCM" | "ISOTP" | "J1939" | "TP16" | "TP20" | "MCNET") => {
             protocol(Family::Can)
         }
+        ("AI", _) => LookupFlags::from_number(number).map(LookupFlags::number),
+        ("NI", "MAXHOST" | "MAXSERV") => return None,
+        ("NI", _) => NameFlags::from_number(number).map(NameFlags::number),
+        // The asynchronous look-up's, which glibc has beside.
+        ("EAI", "ALLDONE" | "CANCELED" | "INPROGRESS" | "INTR" | "NOTCANCELED" | "IDN_ENCODE") => {
+            return None;
+        }
+        ("EAI", _) => Some(NameError::from_number(number).number()),
         ("MSG", _) => MessageFlags::from_number(number).map(MessageFlags::number),
         _ => return None,
     };

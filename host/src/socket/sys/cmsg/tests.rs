@@ -262,6 +262,16 @@ fn timestamps_of_every_width() {
         panic!("{decoded:?}")
     };
     assert_eq!((software, hardware), (Some(stamp(1, 2)), None));
+    // A card's clock, as it is told where there is such a card.
+    let decoded = one(
+        libc::SOL_SOCKET,
+        timestamp::SCM_TIMESTAMPING_NEW,
+        &long(&[0, 0, 0, 0, 3, 4]),
+    );
+    let ControlIn::Timestamping { software, hardware } = decoded else {
+        panic!("{decoded:?}")
+    };
+    assert_eq!((software, hardware), (None, Some(stamp(3, 4))));
 }
 
 #[test]

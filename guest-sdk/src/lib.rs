@@ -32,7 +32,9 @@
 //!   `UnixListener` and `UnixDatagram` with std's methods. Change `use std::net` to
 //!   `use sockgate_guest::net`.
 //! * From Python or C: [`Socket`] has every method of Python's socket object.
-//! * For many sockets at once: [`Poller`], or [`poll`] for a handful.
+//! * For many sockets at once: [`aio`] for `async fn`, [`Poller`] for a loop of your own, or [`poll`] for
+//!   a handful.
+//! * For a server: [`server`] (Python's socketserver), [`create_server`]; for a client [`create_connection`].
 //! * For a family of its own: [`can`], [`netlink`], [`vsock`], [`packet`], [`raw`] (and ping), [`alg`]
 //!   (the kernel's ciphers), [`tipc`], [`bluetooth`], [`sctp`], [`rds`], [`qrtr`], [`transports`]
 //!   (UDPLITE, DCCP, MPTCP). [`addresses`] has everybody's addresses, [`consts`] Linux's numbers.
@@ -105,6 +107,7 @@ pub mod qrtr;
 pub mod raw;
 pub mod rds;
 pub mod sctp;
+pub mod server;
 pub mod tipc;
 pub mod transports;
 pub mod unix;

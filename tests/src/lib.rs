@@ -22,9 +22,11 @@
 
 mod audit;
 mod bytes;
+mod events;
 mod guest;
 mod isolated;
 pub mod kernel;
+mod limit;
 mod names;
 mod native;
 mod options;
@@ -43,9 +45,11 @@ mod witness;
 
 pub use audit::{Audit, Record};
 pub use bytes::{from_hex, hex, pattern, sha256};
+pub use events::{Busy, native_events};
 pub use guest::{Ended, Guest, GuestRun};
 pub use isolated::{instead_of, isolated};
 pub use kernel::{Frames, Kernel, Need, Net};
+pub use limit::descriptors;
 pub use names::name_server;
 pub use native::{Native, agree, told};
 pub use options::{

@@ -71,11 +71,17 @@ pub type AlgHmac = AlgHash;
 
 impl AlgHash {
     /// A hash (`sha256`). [`Errno::NOENT`](crate::Errno::NOENT) where the kernel has none such.
+    ///
+    /// socket(2), bind(2). Policy: `bind` with `alg-type` and `name`, which carries key, operation and
+    /// data. Errors: `EACCES`.
     pub fn new(name: &str) -> io::Result<Self> {
         Self::with(name, None)
     }
 
     /// A hash with a key (`hmac(sha256)`, `cmac(aes)`).
+    ///
+    /// ALG_SET_KEY, setsockopt(2). Policy: `bind` with `alg-type` and `name`, which carries key, operation
+    /// and data. Errors: `EACCES`, `ENOENT`, `EINVAL` for a key of the wrong length.
     pub fn keyed(name: &str, key: &[u8]) -> io::Result<Self> {
         Self::with(name, Some(key))
     }
@@ -90,6 +96,8 @@ impl AlgHash {
     }
 
     /// Hashes more data.
+    ///
+    /// send(2) with MSG_MORE. Policy: part of `bind`. Errors: `ENOKEY` where a key is missing.
     pub fn update(&self, data: &[u8]) -> io::Result<()> {
         for mut piece in data.chunks(PIECE) {
             while !piece.is_empty() {
@@ -103,11 +111,15 @@ impl AlgHash {
     }
 
     /// The digest of all that was given since the last one.
+    ///
+    /// recv(2). Policy: part of `bind`. Errors: `ENOKEY` where a key is missing.
     pub fn finish(&self) -> io::Result<Vec<u8>> {
         self.operation.recv_vec(DIGEST)
     }
 
     /// The digest of this data.
+    ///
+    /// send(2), recv(2). Policy: part of `bind`. Errors: `ENOKEY` where a key is missing.
     pub fn digest(&self, data: &[u8]) -> io::Result<Vec<u8>> {
         self.update(data)?;
         self.finish()
@@ -132,6 +144,9 @@ pub struct AlgCipher {
 
 impl AlgCipher {
     /// A cipher with its key. [`Errno::INVAL`](crate::Errno::INVAL) where the key's length is wrong.
+    ///
+    /// socket(2), bind(2). Policy: `bind` with `alg-type` and `name`, which carries key, operation and
+    /// data. Errors: `EACCES`.
     pub fn new(name: &str, key: &[u8]) -> io::Result<Self> {
         let transform = transform("skcipher", name, Some(key))?;
         let operation = operation(&transform)?;
@@ -143,11 +158,17 @@ impl AlgCipher {
 
     /// Encrypts. `iv` has the cipher's own length (empty for `ecb`), `data` is a multiple of its block.
     /// Data beyond 16 KiB go through the kernel in pieces, each going on where the last one ended.
+    ///
+    /// sendmsg(2) with ALG_SET_OP and ALG_SET_IV, recv(2). Policy: part of `bind`. Errors: `EINVAL` for
+    /// lengths that do not fit.
     pub fn encrypt(&self, iv: &[u8], data: &[u8]) -> io::Result<Vec<u8>> {
         self.compute(AlgOperation::Encrypt, iv, data)
     }
 
     /// Decrypts what [`encrypt`](Self::encrypt) made.
+    ///
+    /// sendmsg(2) with ALG_SET_OP and ALG_SET_IV, recv(2). Policy: part of `bind`. Errors: `EINVAL` for
+    /// lengths that do not fit.
     pub fn decrypt(&self, iv: &[u8], data: &[u8]) -> io::Result<Vec<u8>> {
         self.compute(AlgOperation::Decrypt, iv, data)
     }
@@ -207,6 +228,9 @@ pub struct AlgAead {
 
 impl AlgAead {
     /// A cipher with its key and the length of its tag in bytes.
+    ///
+    /// socket(2), bind(2). Policy: `bind` with `alg-type` and `name`, which carries key, operation and
+    /// data. Errors: `EACCES`.
     pub fn new(name: &str, key: &[u8], tag_length: u32) -> io::Result<Self> {
         let transform = transform("aead", name, Some(key))?;
         transform.set_raw_option_length(SOL_ALG, ALG_SET_AEAD_AUTHSIZE, tag_length)?;
@@ -220,12 +244,18 @@ impl AlgAead {
 
     /// Encrypts `plain` and authenticates it together with `associated`: the ciphertext and its tag. One
     /// message holds it all, so that it must fit a send buffer (some 100 KiB).
+    ///
+    /// sendmsg(2) with ALG_SET_OP and ALG_SET_IV, recv(2). Policy: part of `bind`. Errors: `EINVAL` for
+    /// lengths that do not fit.
     pub fn encrypt(&self, iv: &[u8], associated: &[u8], plain: &[u8]) -> io::Result<Vec<u8>> {
         let length = plain.len() + self.tag;
         self.compute(AlgOperation::Encrypt, iv, associated, plain, length)
     }
 
     /// Verifies and decrypts. [`Errno::BADMSG`](crate::Errno::BADMSG) where the tag does not fit.
+    ///
+    /// sendmsg(2) with ALG_SET_OP and ALG_SET_IV, recv(2). Policy: part of `bind`. Errors: `EINVAL` for
+    /// lengths that do not fit.
     pub fn decrypt(&self, iv: &[u8], associated: &[u8], sealed: &[u8]) -> io::Result<Vec<u8>> {
         let length = sealed.len().checked_sub(self.tag).ok_or_else(|| {
             let (length, tag) = (sealed.len(), self.tag);
@@ -278,11 +308,17 @@ pub struct AlgRng {
 
 impl AlgRng {
     /// A generator that needs no seed, or has one.
+    ///
+    /// socket(2), bind(2). Policy: `bind` with `alg-type` and `name`, which carries key, operation and
+    /// data. Errors: `EACCES`.
     pub fn new(name: &str) -> io::Result<Self> {
         Self::with(name, None)
     }
 
     /// A generator with this seed; an empty one makes a DRBG take its own entropy.
+    ///
+    /// ALG_SET_KEY, setsockopt(2). Policy: `bind` with `alg-type` and `name`, which carries key, operation
+    /// and data. Errors: `EACCES`, `ENOENT`.
     pub fn seeded(name: &str, seed: &[u8]) -> io::Result<Self> {
         Self::with(name, Some(seed))
     }
@@ -297,6 +333,8 @@ impl AlgRng {
     }
 
     /// Fills the buffer.
+    ///
+    /// recv(2). Policy: part of `bind`. Errors: `EAGAIN` where the generator has no seed.
     pub fn fill(&self, buffer: &mut [u8]) -> io::Result<()> {
         for piece in buffer.chunks_mut(RANDOM) {
             let mut filled = 0;

@@ -10,7 +10,15 @@
 
 wit_bindgen::generate!({
     path: "../wit",
-    world: "guest",
+    inline: "
+        package sockgate:sdk;
+        world sdk {
+            include sockgate:sockets/guest@0.1.0;
+            // For `files::File::open`.
+            import wasi:filesystem/preopens@0.2.0;
+        }
+    ",
+    world: "sockgate:sdk/sdk",
     ownership: Borrowing { duplicate_if_necessary: false },
     additional_derives: [PartialEq, Eq, Hash],
     generate_all,

@@ -27,11 +27,15 @@ macro_rules! ends {
     ($type:ident, $address:ident) => {
         impl $type {
             /// The address of this end.
+            ///
+            /// getsockname(2). Policy: part of what bound it. Errors: `EBADF` after close.
             pub fn local_addr(&self) -> io::Result<$address> {
                 self.socket.local_address()?.try_into()
             }
 
             /// The address of the other end.
+            ///
+            /// getpeername(2). Policy: part of what connected it. Errors: `ENOTCONN`.
             pub fn peer_addr(&self) -> io::Result<$address> {
                 self.socket.peer_address()?.try_into()
             }
@@ -45,6 +49,9 @@ macro_rules! server {
         impl $type {
             /// Binds ([`ANY_DEVICE`] is every controller) and listens. Policy: `listen` with the local
             /// address.
+            ///
+            /// socket(2), bind(2), listen(2). Errors: `EACCES`, `EADDRINUSE`, `EADDRNOTAVAIL` for another
+            /// controller's address.
             pub fn bind(address: $address) -> io::Result<Self> {
                 let socket = new_socket(SocketType::$socket_type, Protocol::$protocol)?;
                 socket.bind(address)?;
@@ -53,12 +60,17 @@ macro_rules! server {
             }
 
             /// Waits for a connection, and tells who it comes from.
+            ///
+            /// accept(2). Policy: part of `listen`; peers that the rule does not name are reset and not
+            /// reported. Errors: `ETIMEDOUT`, `EAGAIN` (non-blocking), `EMFILE` at the policy's limit.
             pub fn accept(&self) -> io::Result<($connection, $address)> {
                 let (socket, peer) = self.socket.accept()?;
                 Ok((socket.into(), peer.try_into()?))
             }
 
             /// The address it is bound to.
+            ///
+            /// getsockname(2). Policy: part of what bound it. Errors: `EBADF` after close.
             pub fn local_addr(&self) -> io::Result<$address> {
                 self.socket.local_address()?.try_into()
             }
@@ -71,11 +83,16 @@ macro_rules! messages {
     ($type:ident) => {
         impl $type {
             /// Sends a message.
+            ///
+            /// send(2). Policy: part of `connect`, `listen` or `bind`. Errors: `EMSGSIZE` above the MTU,
+            /// `ENOTCONN`.
             pub fn send(&self, message: &[u8]) -> io::Result<usize> {
                 self.socket.send(message)
             }
 
             /// Receives a message: how many bytes of it are in the buffer; 0 at the end.
+            ///
+            /// recv(2). Policy: part of `connect`, `listen` or `bind`. Errors: `ETIMEDOUT`, `ECONNRESET`.
             pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
                 self.socket.recv(buffer)
             }
@@ -86,11 +103,15 @@ macro_rules! messages {
 /// Options that every connected Bluetooth socket has.
 impl Socket {
     /// BT_SECURITY: the level (`BT_SECURITY_*` in [`consts`](crate::consts)) that a connection needs.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EINVAL` for a level that the link does not have.
     pub fn set_bluetooth_security(&self, level: u8) -> io::Result<()> {
         self.set_raw_option(SOL_BLUETOOTH, BT_SECURITY, &[level, 0])
     }
 
     /// BT_SECURITY
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `ENOPROTOOPT` on other sockets.
     pub fn bluetooth_security(&self) -> io::Result<u8> {
         let value = self.raw_option(SOL_BLUETOOTH, BT_SECURITY, 2)?;
         value
@@ -100,21 +121,29 @@ impl Socket {
     }
 
     /// BT_DEFER_SETUP: whether a connection waits for its first receive before it is confirmed.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EINVAL` once it is connected.
     pub fn set_bluetooth_defer_setup(&self, on: bool) -> io::Result<()> {
         self.set_number(SOL_BLUETOOTH, BT_DEFER_SETUP, on.into())
     }
 
     /// BT_SNDMTU in bytes.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `ENOTCONN`.
     pub fn bluetooth_send_mtu(&self) -> io::Result<u16> {
         self.mtu(BT_SNDMTU)
     }
 
     /// BT_RCVMTU in bytes.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`.
     pub fn bluetooth_receive_mtu(&self) -> io::Result<u16> {
         self.mtu(BT_RCVMTU)
     }
 
     /// Sets BT_RCVMTU, before connecting or listening.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EISCONN`, `EPERM` on a classic link.
     pub fn set_bluetooth_receive_mtu(&self, mtu: u16) -> io::Result<()> {
         self.set_raw_option(SOL_BLUETOOTH, BT_RCVMTU, &mtu.to_le_bytes())
     }
@@ -196,11 +225,16 @@ messages! { L2capSocket }
 
 impl L2capSocket {
     /// A socket that is neither bound nor connected: for options, and for a controller of one's own.
+    ///
+    /// socket(2). Policy: some rule for `bluetooth`. Errors: `EACCES`, `EAFNOSUPPORT` where the kernel has
+    /// no Bluetooth.
     pub fn unbound() -> io::Result<Self> {
         Ok(new_socket(SocketType::Seqpacket, Protocol::L2cap)?.into())
     }
 
     /// Connects. Policy: `connect` with `address` and `psm`.
+    ///
+    /// connect(2). Errors: `EACCES`, `EHOSTDOWN`, `ECONNREFUSED`, `ENODEV` without a controller.
     pub fn connect(address: L2capAddress) -> io::Result<Self> {
         let this = Self::unbound()?;
         this.socket.connect(address)?;
@@ -208,12 +242,16 @@ impl L2capSocket {
     }
 
     /// L2CAP_OPTIONS (classic devices alone).
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `ENOTCONN`.
     pub fn options(&self) -> io::Result<L2capOptions> {
         let value = self.socket.raw_option(SOL_L2CAP, L2CAP_OPTIONS, 12)?;
         L2capOptions::decode(&value).ok_or_else(|| malformed("options of L2CAP that were cut"))
     }
 
     /// Sets L2CAP_OPTIONS, before connecting.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EINVAL`.
     pub fn set_options(&self, options: &L2capOptions) -> io::Result<()> {
         self.socket
             .set_raw_option(SOL_L2CAP, L2CAP_OPTIONS, &options.encode())
@@ -249,6 +287,8 @@ ends! { RfcommStream, RfcommAddress }
 
 impl RfcommStream {
     /// Connects. Policy: `connect` with `address` and `channel`.
+    ///
+    /// connect(2). Errors: `EACCES`, `EHOSTDOWN`, `ECONNREFUSED`, `ENODEV` without a controller.
     pub fn connect(address: RfcommAddress) -> io::Result<Self> {
         let socket = new_socket(SocketType::Stream, Protocol::Rfcomm)?;
         socket.connect(address)?;
@@ -277,6 +317,8 @@ messages! { ScoSocket }
 
 impl ScoSocket {
     /// Connects from this controller (or [`ANY_DEVICE`]). Policy: `connect` with `address`.
+    ///
+    /// connect(2). Errors: `EACCES`, `EHOSTDOWN`, `ECONNREFUSED`, `ENODEV` without a controller.
     pub fn connect(controller: BluetoothDevice, device: BluetoothDevice) -> io::Result<Self> {
         let socket = new_socket(SocketType::Seqpacket, Protocol::Sco)?;
         socket.bind(ScoAddress::new(controller))?;
@@ -285,6 +327,8 @@ impl ScoSocket {
     }
 
     /// SCO_OPTIONS: the largest message, in bytes.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `ENOTCONN`.
     pub fn mtu(&self) -> io::Result<u16> {
         let value = self.socket.raw_option(SOL_SCO, SCO_OPTIONS, 2)?;
         let mtu = Fields::new(&value).u16();
@@ -388,6 +432,9 @@ messages! { HciSocket }
 
 impl HciSocket {
     /// A socket on a channel of a controller. Policy: `bind` with the device and the channel.
+    ///
+    /// socket(2), bind(2). Errors: `EACCES`, `ENODEV` without the controller, `EBUSY` for a user channel of
+    /// one that is up.
     pub fn open(address: HciAddress) -> io::Result<Self> {
         let socket = new_socket(SocketType::Raw, Protocol::Hci)?;
         socket.bind(address)?;
@@ -395,28 +442,38 @@ impl HciSocket {
     }
 
     /// HCI_FILTER (raw channels alone).
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EINVAL` on other channels.
     pub fn set_filter(&self, filter: &HciFilter) -> io::Result<()> {
         self.socket
             .set_raw_option(SOL_HCI, HCI_FILTER, &filter.encode())
     }
 
     /// HCI_FILTER
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EINVAL` on other channels.
     pub fn filter(&self) -> io::Result<HciFilter> {
         let value = self.socket.raw_option(SOL_HCI, HCI_FILTER, 16)?;
         HciFilter::decode(&value).ok_or_else(|| malformed("a filter of HCI that was cut"))
     }
 
     /// HCI_DATA_DIR: whether each packet tells its direction beside it.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_direction(&self, on: bool) -> io::Result<()> {
         self.socket.set_number(SOL_HCI, HCI_DATA_DIR, on.into())
     }
 
     /// HCI_TIME_STAMP: whether each packet tells its time beside it.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_timestamps(&self, on: bool) -> io::Result<()> {
         self.socket.set_number(SOL_HCI, HCI_TIME_STAMP, on.into())
     }
 
     /// The address it is bound to.
+    ///
+    /// getsockname(2). Policy: part of what bound it. Errors: `EBADF` after close.
     pub fn local_addr(&self) -> io::Result<HciAddress> {
         self.socket.local_address()?.try_into()
     }

@@ -1,58 +1,14 @@
-//! The functions of Python's socket module that do several steps at once.
+//! Listening sockets and pairs, made in one step.
 
 use std::io;
-use std::time::{Duration, Instant};
 
 use crate::address::SocketAddress;
-use crate::error::Errno;
-use crate::net::{TcpListener, TcpStream, ToSocketAddrs};
+use crate::net::{TcpListener, ToSocketAddrs};
 use crate::socket::Socket;
 use crate::types::{Family, Protocol, SocketType, Timeout};
 
 /// The backlog that servers start with; the kernel caps it (net.core.somaxconn).
 pub(crate) const BACKLOG: u32 = 4096;
-
-/// Connects to the first address that answers: all addresses of a host are tried in the resolver's order,
-/// within one deadline for the look-up and all attempts. The connection keeps `timeout` as its own; `None`
-/// leaves it the default one.
-///
-/// Policy: `resolve` for a name, `connect` to at least one of its addresses. The error is that of the last
-/// attempt, or [`Errno::TIMEDOUT`].
-///
-/// ```no_run
-/// use sockgate_guest::create_connection;
-/// use std::time::Duration;
-///
-/// let stream = create_connection("example.com:80", Some(Duration::from_secs(5)))?;
-/// # Ok::<(), std::io::Error>(())
-/// ```
-pub fn create_connection(
-    address: impl ToSocketAddrs,
-    timeout: Option<Duration>,
-) -> io::Result<TcpStream> {
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to connect to");
-    for address in address.to_socket_addrs_within(timeout.into())? {
-        let socket = stream_socket(&address.into())?;
-        if let Some(deadline) = deadline {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Errno::TIMEDOUT.into());
-            }
-            socket.set_timeout(left);
-        }
-        match socket.connect(address) {
-            Ok(()) => {
-                if timeout.is_some() {
-                    socket.set_timeout(timeout);
-                }
-                return Ok(socket.into());
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
 
 /// How [`create_server`] makes its listening socket.
 #[derive(Clone, Debug)]

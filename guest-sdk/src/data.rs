@@ -1,9 +1,9 @@
 //! Sending and receiving.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::time::{Duration, Instant};
 
 use crate::address::{SocketAddress, ToAddress};
+use crate::deadline::Deadline;
 use crate::error::Errno;
 use crate::message::{Batch, Message, MessageOut, ReceivedBatch, Sent};
 use crate::socket::Socket;
@@ -28,17 +28,13 @@ impl Socket {
     /// Sends all of it, as often as that takes: Python's `sendall`. The time-out is one for the whole,
     /// not one for each send(2); [`Errno::INTR`] ends it. After an error nobody knows how much was sent.
     pub fn send_all(&self, data: &[u8]) -> io::Result<()> {
-        let total = match self.write_timeout() {
-            Timeout::After(nanoseconds) => Duration::from_nanos(nanoseconds),
-            _ => return self.send_rest(data, |_| Ok(())),
+        let total = self.write_timeout();
+        let Timeout::After(_) = total else {
+            return self.send_rest(data, |_| Ok(()));
         };
-        let deadline = Instant::now() + total;
+        let deadline = Deadline::after(total.into());
         let result = self.send_rest(data, |socket| {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Errno::TIMEDOUT.into());
-            }
-            socket.set_write_timeout(left);
+            socket.set_write_timeout(deadline.left()?);
             Ok(())
         });
         self.set_write_timeout(total);

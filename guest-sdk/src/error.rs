@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 
 use crate::bindings::sockgate::sockets::errors::Errno as Raw;
+use crate::connect::ConnectError;
 use crate::netlink::NetlinkError;
 
 mod name;
@@ -215,7 +216,10 @@ impl Errno {
                 Some(errno) => Some(*errno),
                 None => match inner.downcast_ref::<NetlinkError>() {
                     Some(error) => Some(error.errno),
-                    None => inner.downcast_ref::<NameError>().and_then(NameError::errno),
+                    None => match inner.downcast_ref::<ConnectError>() {
+                        Some(error) => error.errno(),
+                        None => inner.downcast_ref::<NameError>().and_then(NameError::errno),
+                    },
                 },
             },
             // `again` is passed on without a box: non-blocking code sees it all the time.

@@ -37,33 +37,7 @@
 //!   (the kernel's ciphers), [`tipc`], [`bluetooth`], [`sctp`], [`rds`], [`qrtr`], [`transports`]
 //!   (UDPLITE, DCCP, MPTCP). [`addresses`] has everybody's addresses, [`consts`] Linux's numbers.
 //!
-//! | Python | here |
-//! |---|---|
-//! | `socket.socket(AF_INET, SOCK_STREAM)` | [`Socket::new`] |
-//! | `socketpair()` | [`socketpair`], [`Socket::pair`] |
-//! | `create_connection((host, port), timeout)` | [`create_connection`] |
-//! | `create_server(address, dualstack_ipv6=True)` | [`create_server`] |
-//! | `has_dualstack_ipv6()` | [`has_dualstack_ipv6`] |
-//! | `getdefaulttimeout`, `setdefaulttimeout` | [`default_timeout`], [`set_default_timeout`] |
-//! | `s.bind`, `s.listen`, `s.accept`, `s.connect`, `s.shutdown`, `s.close`, `s.detach` | the same |
-//! | `s.connect_ex` | [`Socket::connect_ex`] |
-//! | `s.send`, `s.sendall`, `s.sendto`, `s.sendmsg` | [`Socket::send`], [`send_all`](Socket::send_all), [`send_to`](Socket::send_to), [`send_msg`](Socket::send_msg) |
-//! | `s.recv` | [`Socket::recv_vec`] |
-//! | `s.recv_into`, `s.recvfrom_into` | [`Socket::recv`], [`recv_from`](Socket::recv_from) |
-//! | `s.recvmsg` | [`Socket::recv_msg`] |
-//! | (sendmmsg, recvmmsg) | [`Socket::send_many`], [`recv_many`](Socket::recv_many) |
-//! | `send_fds`, `recv_fds` | [`Socket::send_handles`], [`recv_handles`](Socket::recv_handles) |
-//! | `s.settimeout`, `s.gettimeout`, `s.setblocking` | [`Socket::set_timeout`], [`timeout`](Socket::timeout), [`set_blocking`](Socket::set_blocking) |
-//! | `s.getsockname`, `s.getpeername` | [`Socket::local_address`], [`peer_address`](Socket::peer_address) |
-//! | `s.getsockopt`, `s.setsockopt` | typed ([`Socket::set_reuse_address`] ...), [`raw_option`](Socket::raw_option), [`set_raw_option`](Socket::set_raw_option) |
-//! | `s.dup`, `s.makefile` | [`Socket::try_clone`]; `Socket` is `Read` and `Write` |
-//! | `s.family`, `s.type`, `s.proto` | [`Socket::family`], [`socket_type`](Socket::socket_type), [`protocol`](Socket::protocol) |
-//! | `getaddrinfo`, `getnameinfo` | [`names::look_up`], [`names::name_of`] |
-//! | `gethostbyname_ex`, `gethostbyaddr` | [`names::host_by_name`], [`names::host_by_address`] |
-//! | `gethostname`, `sethostname` | [`names::host_name`], [`names::set_host_name`] |
-//! | `if_nameindex`, `if_nametoindex`, `if_indextoname` | [`names::interfaces`], [`names::interface_index`], [`names::interface_name`] |
-//! | `getservbyname`, `getservbyport`, `getprotobyname` | [`names::service_by_name`], [`names::service_by_port`], [`names::protocol_by_name`] |
-//! | `selectors` | [`Poller`] |
+//! [`python`] has every name of Python's `socket` and `socketserver`, and what does its work here.
 //!
 //! # Errors
 //!
@@ -98,8 +72,12 @@
 mod address;
 #[allow(unsafe_code)]
 mod bindings;
+mod buffered;
+mod connect;
 mod convenience;
 mod data;
+mod deadline;
+mod descriptors;
 mod error;
 mod message;
 mod number;
@@ -110,19 +88,24 @@ mod socket;
 mod types;
 mod wire;
 
+pub mod aio;
 pub mod alg;
 pub mod ancillary;
 pub mod bluetooth;
 pub mod can;
 pub mod consts;
+pub mod files;
 pub mod names;
 pub mod net;
 pub mod netlink;
 pub mod packet;
+#[doc = include_str!("python.md")]
+pub mod python {}
 pub mod qrtr;
 pub mod raw;
 pub mod rds;
 pub mod sctp;
+pub mod server;
 pub mod tipc;
 pub mod transports;
 pub mod unix;
@@ -140,11 +123,11 @@ pub mod addresses {
 }
 
 pub use address::{SocketAddress, ToAddress, UnixAddress};
-pub use convenience::{
-    ServerOptions, create_connection, create_server, has_dualstack_ipv6, socketpair,
-};
+pub use buffered::SocketFile;
+pub use connect::{ConnectError, ConnectOptions, create_connection};
+pub use convenience::{ServerOptions, create_server, has_dualstack_ipv6, socketpair};
 pub use error::{Errno, Error, HostError, NameError, Result};
-pub use message::{Batch, Message, MessageOut, Received, ReceivedBatch, Sent};
+pub use message::{Batch, Message, MessageOut, Received, ReceivedBatch, ReceivedInto, Sent};
 pub use net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 pub use option::Group;
 pub use poller::{Event, Pollable, Poller, poll};

@@ -1,5 +1,6 @@
 //! Messages with more than bytes, and batches of messages.
 
+use std::io::{self, IoSliceMut};
 use std::ops::Range;
 
 use crate::address::SocketAddress;
@@ -35,7 +36,7 @@ impl<'a> MessageOut<'a> {
         Self::default()
     }
 
-    /// Appends bytes. More pieces than the kernel's IOV_MAX (1024) answer [`Errno::MSGSIZE`].
+    /// Appends bytes, which may be none. More pieces than the kernel's IOV_MAX (1024) answer [`Errno::MSGSIZE`].
     pub fn piece(mut self, data: &'a [u8]) -> Self {
         self.pieces.push(data);
         self
@@ -66,15 +67,15 @@ impl Message {
         self.flags.contains(MessageFlags::TRUNC)
     }
 
+    /// Whether there was no room for all of the ancillary data (MSG_CTRUNC); descriptors that did not fit
+    /// are closed.
+    pub fn is_ancillary_truncated(&self) -> bool {
+        self.flags.contains(MessageFlags::CTRUNC)
+    }
+
     /// Takes the sockets and descriptors that came with it (SCM_RIGHTS), in the order they were sent.
     pub fn take_handles(&mut self) -> Vec<OwnedHandle> {
-        let mut handles = Vec::new();
-        for ancillary in &mut self.ancillary {
-            if let AncillaryIn::Rights(rights) = ancillary {
-                handles.append(rights);
-            }
-        }
-        handles
+        handles(&mut self.ancillary)
     }
 
     /// Takes the sockets that came with it, and closes other descriptors.
@@ -84,6 +85,85 @@ impl Message {
             .filter_map(|handle| handle.into_socket().ok())
             .collect()
     }
+}
+
+/// The handles among ancillary data, taken out of it.
+fn handles(ancillary: &mut [AncillaryIn]) -> Vec<OwnedHandle> {
+    let mut handles = Vec::new();
+    for ancillary in ancillary {
+        if let AncillaryIn::Rights(rights) = ancillary {
+            handles.append(rights);
+        }
+    }
+    handles
+}
+
+/// A message whose bytes went into the caller's buffers ([`Socket::recv_msg_into`]).
+#[derive(Debug)]
+pub struct ReceivedInto {
+    /// Bytes in the buffers, from the first one on.
+    pub length: usize,
+    /// The message's own length, larger than `length` where it was cut.
+    pub true_length: u64,
+    /// What the kernel says of it.
+    pub flags: MessageFlags,
+    /// Who sent it; none where the protocol does not say.
+    pub source: Option<SocketAddress>,
+    /// What came beside it.
+    pub ancillary: Vec<AncillaryIn>,
+}
+
+impl ReceivedInto {
+    /// Takes the sockets and descriptors that came with it; see [`Message::take_handles`].
+    pub fn take_handles(&mut self) -> Vec<OwnedHandle> {
+        handles(&mut self.ancillary)
+    }
+}
+
+impl Socket {
+    /// recvmsg(2) into several buffers, one filled after the other: Python's `recvmsg_into`. There is room
+    /// for `ancillary_max` bytes of control data, as in [`recv_msg`](Self::recv_msg).
+    ///
+    /// ```no_run
+    /// use std::io::IoSliceMut;
+    /// use sockgate_guest::{MessageFlags, Socket};
+    /// # fn receive(socket: &Socket) -> std::io::Result<()> {
+    /// let (mut head, mut body) = ([0; 4], [0; 1500]);
+    /// let mut buffers = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
+    /// let received = socket.recv_msg_into(&mut buffers, 0, MessageFlags::empty())?;
+    /// println!("{} bytes from {:?}", received.length, received.source);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn recv_msg_into(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        ancillary_max: u32,
+        flags: MessageFlags,
+    ) -> io::Result<ReceivedInto> {
+        let max = buffers
+            .iter()
+            .fold(0usize, |sum, buffer| sum.saturating_add(buffer.len()));
+        let message = self.recv_msg(max, ancillary_max, flags)?;
+        Ok(ReceivedInto {
+            length: scatter(&message.data, buffers),
+            true_length: message.true_length,
+            flags: message.flags,
+            source: message.source,
+            ancillary: message.ancillary,
+        })
+    }
+}
+
+/// Copies bytes into buffers, one after the other, and answers how many.
+fn scatter(mut data: &[u8], buffers: &mut [IoSliceMut<'_>]) -> usize {
+    let whole = data.len();
+    for buffer in buffers {
+        let (here, rest) = data.split_at(data.len().min(buffer.len()));
+        buffer[..here.len()].copy_from_slice(here);
+        data = rest;
+    }
+    whole - data.len()
 }
 
 /// Datagrams for [`Socket::send_many`], collected in one slab of bytes. Reuse it: [`clear`](Self::clear)
@@ -256,6 +336,22 @@ mod tests {
         assert_eq!(to, [Some(0), Some(0), Some(1), None]);
         batch.clear();
         assert!(batch.is_empty() && batch.slab.is_empty());
+    }
+
+    #[test]
+    fn bytes_fill_one_buffer_after_the_other() {
+        let (mut one, mut none, mut two) = ([0; 3], [0; 0], [9; 4]);
+        let mut buffers = [
+            IoSliceMut::new(&mut one),
+            IoSliceMut::new(&mut none),
+            IoSliceMut::new(&mut two),
+        ];
+        assert_eq!(scatter(b"abcde", &mut buffers), 5);
+        assert_eq!(scatter(b"", &mut buffers), 0);
+        assert_eq!((&one, &two), (b"abc", &[b'd', b'e', 9, 9]));
+        let mut small = [IoSliceMut::new(&mut one)];
+        assert_eq!(scatter(b"wxyz", &mut small), 3);
+        assert_eq!(&one, b"wxy");
     }
 
     #[test]

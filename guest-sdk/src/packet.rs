@@ -95,11 +95,17 @@ data_socket! { PacketSocket }
 impl PacketSocket {
     /// Whole frames of this Ethernet protocol (host byte order) on this interface. Policy: `bind`,
     /// `receive` and `send-to` with `interface` and `ethertype`.
+    ///
+    /// socket(2), bind(2), packet(7). Errors: `EACCES`, `EPERM` where the host lacks cap_net_raw, `ENODEV`
+    /// without the interface.
     pub fn open(interface: &str, protocol: u16) -> io::Result<Self> {
         Self::with(SocketType::Raw, &PacketAddress::on(interface, protocol))
     }
 
     /// Frames without their link-layer header: the kernel takes it off and puts it on.
+    ///
+    /// socket(2), bind(2), packet(7). Policy: as [`open`](Self::open). Errors: `EACCES`, `EPERM` where the
+    /// host lacks cap_net_raw, `ENODEV` without the interface.
     pub fn open_datagram(interface: &str, protocol: u16) -> io::Result<Self> {
         Self::with(
             SocketType::Datagram,
@@ -108,6 +114,9 @@ impl PacketSocket {
     }
 
     /// Whole frames of this Ethernet protocol on every interface.
+    ///
+    /// socket(2), bind(2), packet(7). Policy: `bind` and `receive` with `interface = ["*"]`. Errors:
+    /// `EACCES`, `EPERM` where the host lacks cap_net_raw, `ENODEV` without the interface.
     pub fn open_any(protocol: u16) -> io::Result<Self> {
         Self::with(SocketType::Raw, &PacketAddress::any(protocol))
     }
@@ -120,22 +129,32 @@ impl PacketSocket {
     }
 
     /// Sends a whole frame on the socket's interface.
+    ///
+    /// send(2). Policy: `send-to` with interface and `ethertype`. Errors: `EACCES`, `EMSGSIZE`, `ENETDOWN`.
     pub fn send(&self, frame: &[u8]) -> io::Result<usize> {
         self.socket.send(frame)
     }
 
     /// Sends to this address: a whole frame, or on a datagram packet socket what the kernel puts a header
     /// on.
+    ///
+    /// sendto(2). Policy: `send-to` with interface and `ethertype`. Errors: `EACCES`, `EMSGSIZE`,
+    /// `ENETDOWN`.
     pub fn send_to(&self, data: &[u8], to: &PacketAddress) -> io::Result<usize> {
         self.socket.send_to(data, to)
     }
 
     /// Receives a frame into a buffer: how many bytes.
+    ///
+    /// recv(2). Policy: `receive` with interface and `ethertype`; others are not shown. Errors:
+    /// `ETIMEDOUT`, `ENETDOWN`.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.recv(buffer)
     }
 
     /// Receives at most `max` bytes of a frame, with all that is known of it.
+    ///
+    /// recvmsg(2). Policy: as [`recv`](Self::recv). Errors: the same.
     pub fn recv_frame(&self, max: usize) -> io::Result<PacketReceived> {
         let message = self.socket.recv_msg(max, ANCILLARY, MessageFlags::TRUNC)?;
         let mut received = PacketReceived {
@@ -157,11 +176,15 @@ impl PacketSocket {
 
     /// PACKET_ADD_MEMBERSHIP. Policy: `join-group`, `promiscuous`; the interface's number is looked up
     /// (`interfaces`).
+    ///
+    /// Errors: `EACCES`, `ENODEV`.
     pub fn join(&self, interface: &str, membership: &PacketMembership) -> io::Result<()> {
         self.member(PACKET_ADD_MEMBERSHIP, interface, membership)
     }
 
     /// PACKET_DROP_MEMBERSHIP
+    ///
+    /// setsockopt(2). Policy: as [`join`](Self::join). Errors: `EADDRNOTAVAIL` where it was not joined.
     pub fn leave(&self, interface: &str, membership: &PacketMembership) -> io::Result<()> {
         self.member(PACKET_DROP_MEMBERSHIP, interface, membership)
     }
@@ -172,18 +195,24 @@ impl PacketSocket {
     }
 
     /// PACKET_AUXDATA: whether [`recv_frame`](Self::recv_frame) tells lengths and VLAN tag; off at first.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_auxdata(&self, on: bool) -> io::Result<()> {
         self.socket
             .set_number(SOL_PACKET, PACKET_AUXDATA, on.into())
     }
 
     /// PACKET_IGNORE_OUTGOING: whether frames that this host sends are left out; off at first.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_ignore_outgoing(&self, on: bool) -> io::Result<()> {
         self.socket
             .set_number(SOL_PACKET, PACKET_IGNORE_OUTGOING, on.into())
     }
 
     /// PACKET_STATISTICS, which begins anew each time.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`.
     pub fn statistics(&self) -> io::Result<PacketStatistics> {
         let value = self.socket.raw_option(SOL_PACKET, PACKET_STATISTICS, 8)?;
         let mut fields = Fields::new(&value);
@@ -194,6 +223,8 @@ impl PacketSocket {
 
     /// SO_ATTACH_FILTER: hears only what this classic BPF program lets through. The option's value is the
     /// program's instructions one after the other. Policy: the option `so.attach-filter`.
+    ///
+    /// Errors: `EACCES`, `EINVAL` for a program that the kernel refuses.
     pub fn set_filter(&self, program: &[BpfInstruction]) -> io::Result<()> {
         let bytes: Vec<u8> = program.iter().flat_map(BpfInstruction::encode).collect();
         self.socket
@@ -201,11 +232,16 @@ impl PacketSocket {
     }
 
     /// SO_DETACH_FILTER: takes the program away.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `ENOENT` where there is none, `EPERM` where it is
+    /// locked.
     pub fn clear_filter(&self) -> io::Result<()> {
         self.socket.set_number(SOL_SOCKET, SO_DETACH_FILTER, 0)
     }
 
     /// The address it is bound to.
+    ///
+    /// getsockname(2). Policy: part of what bound it. Errors: `EBADF` after close.
     pub fn local_addr(&self) -> io::Result<PacketAddress> {
         self.socket.local_address()?.try_into()
     }

@@ -8,8 +8,12 @@ use crate::types::{Events, Interest, Timeout};
 
 pub use crate::bindings::wasi::io::poll::Pollable;
 
-/// epoll(7), level-triggered, for thousands of sockets: Python's `selectors`. A socket that is closed
-/// leaves it. Needs no grant of its own; what the policy hides is not reported.
+/// epoll(7), level-triggered, for thousands of sockets: Python's `selectors`. An event costs the same
+/// however many are watched. A socket whose last handle is closed leaves it. Needs no grant of its own; what
+/// the policy hides is not reported. It counts as a socket in the policy's limits.
+///
+/// The token is yours: an index, or a key of the map that has what belongs to the socket (the `data` of
+/// Python's `register`). Several sockets may share one.
 ///
 /// ```no_run
 /// use sockgate_guest::{Interest, Poller, UdpSocket};
@@ -61,7 +65,8 @@ impl Poller {
         })
     }
 
-    /// Begins to watch a socket; [`Errno::EXIST`](crate::Errno::EXIST) where it is watched already.
+    /// Begins to watch a socket; [`Errno::EXIST`](crate::Errno::EXIST) where it is watched already. With an
+    /// empty interest errors and hang-ups are reported alone.
     pub fn register(
         &self,
         socket: &impl AsRef<Socket>,
@@ -86,8 +91,9 @@ impl Poller {
         Ok(self.raw.remove(&socket.as_ref().raw)?)
     }
 
-    /// Waits until something is ready: at most `max` events, none when the time is over. `None` waits as
-    /// long as it takes.
+    /// Waits until something is ready: at most `max` events (and 1024), none when the time is over. `None`
+    /// waits as long as it takes. Where more sockets are ready than that, each has its turn in the waits that
+    /// follow. [`Errno::INTR`](crate::Errno::INTR) when the host interrupts the guest.
     pub fn wait(&self, max: u32, timeout: impl Into<Timeout>) -> io::Result<Vec<Event>> {
         let ready = self.raw.wait(max, timeout.into())?;
         Ok(ready

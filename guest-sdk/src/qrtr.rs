@@ -93,17 +93,24 @@ data_socket! { QrtrSocket }
 
 impl QrtrSocket {
     /// A socket at a port that the kernel chooses at the first send.
+    ///
+    /// socket(2). Policy: some rule for `qipcrtr`. Errors: `EACCES`, `EAFNOSUPPORT` where the kernel has no
+    /// QRTR.
     pub fn open() -> io::Result<Self> {
         Ok(Socket::new(Family::Qipcrtr, SocketType::Datagram, Protocol::Default)?.into())
     }
 
     /// Sends to a port of a node. Policy: `send-to` with `node` and `port`.
+    ///
+    /// sendto(2). Errors: `EACCES`, `ENODEV` for a node that is not there.
     pub fn send_to(&self, data: &[u8], to: QipcrtrAddress) -> io::Result<usize> {
         self.socket.send_to(data, to)
     }
 
     /// Receives: how many bytes, and from whom. What comes from
     /// [`QRTR_PORT_CTRL`] is a [`QrtrControl`]. Policy: `receive`.
+    ///
+    /// recvfrom(2). Errors: `ETIMEDOUT`, `EAGAIN` (non-blocking).
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, QipcrtrAddress)> {
         let (length, source) = self.socket.recv_from(buffer)?;
         let source = source.ok_or_else(|| malformed("a packet without a sender"))?;
@@ -111,6 +118,8 @@ impl QrtrSocket {
     }
 
     /// Asks this node's name service for a service: it answers with control packets.
+    ///
+    /// sendto(2). Policy: `send-to` with the own node and `port = ["control"]`. Errors: `EACCES`.
     pub fn look_up(&self, service: u32, instance: u32) -> io::Result<()> {
         let to = QipcrtrAddress::new(self.local_addr()?.node, QRTR_PORT_CTRL);
         let request = QrtrControl {
@@ -125,6 +134,8 @@ impl QrtrSocket {
     }
 
     /// Its own address.
+    ///
+    /// getsockname(2). Policy: part of what bound it. Errors: `EBADF` after close.
     pub fn local_addr(&self) -> io::Result<QipcrtrAddress> {
         self.socket.local_address()?.try_into()
     }

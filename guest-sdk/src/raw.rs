@@ -146,54 +146,76 @@ data_socket! { RawSocket }
 impl RawSocket {
     /// IPv4 packets of this protocol ([`Protocol::Other`] for those without a name). What is received
     /// begins with the IP header. Policy: `receive` and `send-to` with `protocol`, `icmp-type`.
+    ///
+    /// socket(2), raw(7). Errors: `EACCES`, `EPERM` where the host lacks cap_net_raw.
     pub fn v4(protocol: Protocol) -> io::Result<Self> {
         Ok(Socket::new(Family::Inet, SocketType::Raw, protocol)?.into())
     }
 
     /// IPv6 packets of this protocol. What is received begins behind the IP header.
+    ///
+    /// socket(2), raw(7). Policy: a rule with `type = ["raw"]` and `protocol`. Errors: `EACCES`, `EPERM`
+    /// where the host lacks cap_net_raw.
     pub fn v6(protocol: Protocol) -> io::Result<Self> {
         Ok(Socket::new(Family::Inet6, SocketType::Raw, protocol)?.into())
     }
 
     /// Hears only what comes to this address.
+    ///
+    /// bind(2). Policy: `bind`, or `receive` with that local address. Errors: `EACCES`, `EADDRNOTAVAIL`.
     pub fn bind(&self, address: IpAddr) -> io::Result<()> {
         self.socket.bind((address, 0))
     }
 
     /// Sets the one peer.
+    ///
+    /// connect(2). Policy: `connect`. Errors: `EACCES`, `ENETUNREACH`.
     pub fn connect(&self, address: IpAddr) -> io::Result<()> {
         self.socket.connect((address, 0))
     }
 
     /// Sends to the peer.
+    ///
+    /// send(2). Policy: part of `connect`. Errors: `EDESTADDRREQ` without a peer, `EMSGSIZE`.
     pub fn send(&self, data: &[u8]) -> io::Result<usize> {
         self.socket.send(data)
     }
 
     /// Sends to this address: what follows the IP header, or with [`set_header_included`](
     /// Self::set_header_included) the whole packet.
+    ///
+    /// sendto(2). Policy: `send-to` with the address, `protocol` and `icmp-type`. Errors: `EACCES`,
+    /// `EMSGSIZE`, `ENETUNREACH`.
     pub fn send_to(&self, data: &[u8], to: IpAddr) -> io::Result<usize> {
         self.socket.send_to(data, (to, 0))
     }
 
     /// Receives from the peer.
+    ///
+    /// recv(2). Policy: part of `connect`. Errors: `ETIMEDOUT`, `ECONNREFUSED` after an ICMP error.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.recv(buffer)
     }
 
     /// Receives a packet: how many bytes, and from whom.
+    ///
+    /// recvfrom(2). Policy: `receive` with the sender. Errors: `ETIMEDOUT`, `EAGAIN` (non-blocking).
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, IpAddr)> {
         let (length, source) = self.socket.recv_from(buffer)?;
         Ok((length, sender(source)?.ip()))
     }
 
     /// ICMP_FILTER: which types an IPv4 ICMP socket hears; types above 31 are always heard.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EOPNOTSUPP` on other protocols.
     pub fn set_icmp_filter(&self, filter: &IcmpFilter) -> io::Result<()> {
         let value = filter.blocked[0].to_le_bytes();
         self.socket.set_raw_option(SOL_RAW, ICMP_FILTER, &value)
     }
 
     /// ICMP6_FILTER: which types an ICMPv6 socket hears.
+    ///
+    /// ICMPV6_FILTER, setsockopt(2). Policy: `options.set`. Errors: `EOPNOTSUPP` on other protocols.
     pub fn set_icmpv6_filter(&self, filter: &IcmpFilter) -> io::Result<()> {
         let words = filter.blocked.iter();
         let value: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
@@ -202,6 +224,8 @@ impl RawSocket {
     }
 
     /// IP_HDRINCL: whether what is sent begins with its IP header. Policy: `header-include`.
+    ///
+    /// Errors: `EACCES`.
     pub fn set_header_included(&self, on: bool) -> io::Result<()> {
         self.socket.set_number(SOL_IP, IP_HDRINCL, on.into())
     }
@@ -240,18 +264,26 @@ const PAYLOAD: usize = 56;
 
 impl Ping {
     /// Pings IPv4 hosts. Policy: `send-to` with the host, `receive`, `protocol = ["icmp"]`.
+    ///
+    /// socket(2), icmp(7). Errors: `EACCES`, also from kernels whose net.ipv4.ping_group_range leaves the
+    /// host out.
     pub fn v4() -> io::Result<Self> {
         let socket = Socket::new(Family::Inet, SocketType::Datagram, Protocol::Icmp)?;
         Ok(Self { socket, v6: false })
     }
 
     /// Pings IPv6 hosts.
+    ///
+    /// socket(2), icmp(7). Policy: `send-to` with the host, `receive`, `protocol = ["icmpv6"]`. Errors:
+    /// `EACCES`.
     pub fn v6() -> io::Result<Self> {
         let socket = Socket::new(Family::Inet6, SocketType::Datagram, Protocol::Ipv6Icmp)?;
         Ok(Self { socket, v6: true })
     }
 
     /// Sends a question.
+    ///
+    /// sendto(2). Policy: `send-to` with the host. Errors: `EACCES`, `ENETUNREACH`.
     pub fn send_to(&self, to: IpAddr, sequence: u16, payload: &[u8]) -> io::Result<()> {
         let echo = IcmpEcho {
             v6: self.v6,
@@ -265,6 +297,9 @@ impl Ping {
     }
 
     /// Receives an answer to this socket's questions, and who gave it.
+    ///
+    /// recvfrom(2). Policy: `receive` with the host. Errors: `ETIMEDOUT`, `EHOSTUNREACH` after an ICMP
+    /// error.
     pub fn recv_from(&self) -> io::Result<(IcmpEcho, IpAddr)> {
         let mut buffer = [0; 2048];
         let (length, source) = self.socket.recv_from(&mut buffer)?;
@@ -277,6 +312,8 @@ impl Ping {
 
     /// Asks once and waits for the answer: how long that took. [`Errno::TIMEDOUT`] where none comes in
     /// time. The socket keeps what is left of the time-out.
+    ///
+    /// sendto(2), recvfrom(2). Policy: `send-to` and `receive` with the host.
     pub fn ping(&self, to: IpAddr, timeout: Duration) -> io::Result<Duration> {
         if to.is_ipv6() != self.v6 {
             return Err(unfit(format!(

@@ -180,6 +180,8 @@ data_socket! { SctpStream }
 
 impl SctpStream {
     /// Connects. Policy: `connect` with `protocol = ["sctp"]`.
+    ///
+    /// connect(2), sctp(7). Errors: `EACCES`, `ECONNREFUSED`, `ETIMEDOUT`.
     pub fn connect(address: SocketAddr) -> io::Result<Self> {
         let socket = new_socket(&address, SocketType::Stream)?;
         socket.connect(address)?;
@@ -187,21 +189,30 @@ impl SctpStream {
     }
 
     /// Sends a message. Policy: the ancillary data `sctp-info` as well.
+    ///
+    /// sendmsg(2) with SCTP_SNDINFO. Errors: `EMSGSIZE`, `EPIPE`, `EINVAL` for a stream that is not there.
     pub fn send(&self, data: &[u8], how: SctpSend) -> io::Result<usize> {
         send(&self.socket, data, how, None)
     }
 
     /// Receives at most `max` bytes of a message; empty at the end of the connection.
+    ///
+    /// recvmsg(2). Policy: part of `connect` or `listen`; [`info`](SctpMessage::info) needs
+    /// `ancillary.receive = ["sctp-info"]`. Errors: `ETIMEDOUT`, `ECONNRESET`.
     pub fn recv(&self, max: usize) -> io::Result<SctpMessage> {
         receive(&self.socket, max)
     }
 
     /// The address of this end.
+    ///
+    /// getsockname(2). Policy: part of what bound it. Errors: `EBADF` after close.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         std_address(&self.socket.local_address()?)
     }
 
     /// The address of the other end.
+    ///
+    /// getpeername(2). Policy: part of what connected it. Errors: `ENOTCONN`.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         std_address(&self.socket.peer_address()?)
     }
@@ -217,17 +228,24 @@ listener! { SctpListener, SctpStream }
 
 impl SctpListener {
     /// Binds and listens. Policy: `listen` with the local address.
+    ///
+    /// socket(2), bind(2), listen(2). Errors: `EACCES`, `EADDRINUSE`.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         Ok(listening(address, SocketType::Stream)?.into())
     }
 
     /// Waits for a connection, and tells who it comes from.
+    ///
+    /// accept(2). Policy: part of `listen`; peers that the rule does not name are reset and not reported.
+    /// Errors: `ETIMEDOUT`, `EAGAIN` (non-blocking), `EMFILE` at the policy's limit.
     pub fn accept(&self) -> io::Result<(SctpStream, SocketAddr)> {
         let (socket, peer) = self.socket.accept()?;
         Ok((socket.into(), std_address(&peer)?))
     }
 
     /// The address it is bound to.
+    ///
+    /// getsockname(2). Policy: part of what bound it. Errors: `EBADF` after close.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         std_address(&self.socket.local_address()?)
     }
@@ -243,21 +261,30 @@ data_socket! { SctpEndpoint }
 
 impl SctpEndpoint {
     /// Binds, and takes associations from others. Policy: `listen` with the local address.
+    ///
+    /// socket(2), bind(2), listen(2). Errors: `EACCES`, `EADDRINUSE`.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         Ok(listening(address, SocketType::Seqpacket)?.into())
     }
 
     /// Sends to a peer, with a new association where there is none. Policy: `send-to`.
+    ///
+    /// sendmsg(2). Errors: `EACCES`, `EMSGSIZE`, `ECONNREFUSED`.
     pub fn send_to(&self, data: &[u8], to: SocketAddr, how: SctpSend) -> io::Result<usize> {
         send(&self.socket, data, how, Some(to))
     }
 
     /// Receives at most `max` bytes of a message from anyone.
+    ///
+    /// recvmsg(2). Policy: part of `connect` or `listen`; [`info`](SctpMessage::info) needs
+    /// `ancillary.receive = ["sctp-info"]`. Errors: `ETIMEDOUT`, `ECONNRESET`.
     pub fn recv(&self, max: usize) -> io::Result<SctpMessage> {
         receive(&self.socket, max)
     }
 
     /// The address it is bound to.
+    ///
+    /// getsockname(2). Policy: part of what bound it. Errors: `EBADF` after close.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         std_address(&self.socket.local_address()?)
     }
@@ -290,21 +317,29 @@ impl SctpInit {
 /// Options of SCTP sockets, sctp(7).
 impl Socket {
     /// SCTP_INITMSG, before connecting or listening.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_sctp_init(&self, init: &SctpInit) -> io::Result<()> {
         self.set_raw_option(SOL_SCTP, SCTP_INITMSG, &init.encode())
     }
 
     /// SCTP_NODELAY: whether small messages go out at once.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_sctp_nodelay(&self, on: bool) -> io::Result<()> {
         self.set_number(SOL_SCTP, SCTP_NODELAY, on.into())
     }
 
     /// SCTP_RECVRCVINFO: whether each message tells how it came; off at first.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_sctp_receive_info(&self, on: bool) -> io::Result<()> {
         self.set_number(SOL_SCTP, SCTP_RECVRCVINFO, on.into())
     }
 
     /// SCTP_AUTOCLOSE: ends associations that were idle for so many seconds; 0 is never.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EOPNOTSUPP` on streams.
     pub fn set_sctp_autoclose(&self, seconds: u32) -> io::Result<()> {
         self.set_number(SOL_SCTP, SCTP_AUTOCLOSE, seconds as i32)
     }

@@ -8,6 +8,7 @@ use crate::address::{SocketAddress, ToAddress};
 use crate::bindings::sockgate::sockets::options;
 use crate::bindings::sockgate::sockets::socket as raw;
 use crate::bindings::sockgate::sockets::types::ShutdownHow;
+use crate::consts;
 use crate::error::Errno;
 use crate::types::{Family, Protocol, SocketType, Timeout};
 
@@ -44,6 +45,7 @@ pub struct Socket {
     applied: AtomicU64,
     /// std's non-blocking mode, which leaves the time-outs as they are.
     non_blocking: AtomicBool,
+    closed: AtomicBool,
 }
 
 /// Nobody asked for the time-out yet: the host's default holds.
@@ -77,6 +79,41 @@ impl Socket {
         Ok(raw::Socket::create(family, socket_type, protocol)?.into())
     }
 
+    /// socket(2) with Linux's numbers ([`consts`]): `AF_INET`, `SOCK_STREAM`, 0. SOCK_NONBLOCK in the type makes
+    /// it non-blocking, SOCK_CLOEXEC changes nothing (a host's descriptor is always closed on exec); neither
+    /// is part of [`socket_type`](Self::socket_type) then. A packet socket's protocol is in network order, as in C.
+    ///
+    /// Errors and policy are those of [`new`](Self::new); [`Errno::AFNOSUPPORT`], [`Errno::INVAL`] and
+    /// [`Errno::PROTONOSUPPORT`] for numbers below 0.
+    ///
+    /// ```no_run
+    /// use sockgate_guest::consts::{AF_INET, SOCK_NONBLOCK, SOCK_STREAM};
+    /// use sockgate_guest::{Socket, SocketType, Timeout};
+    ///
+    /// let socket = Socket::from_numbers(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)?;
+    /// assert_eq!(socket.socket_type()?, SocketType::Stream);
+    /// assert_eq!(socket.timeout(), Timeout::NonBlocking);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn from_numbers(family: i32, socket_type: i32, protocol: i32) -> io::Result<Self> {
+        for (number, errno) in [
+            (family, Errno::AFNOSUPPORT),
+            (socket_type, Errno::INVAL),
+            (protocol, Errno::PROTONOSUPPORT),
+        ] {
+            if number < 0 {
+                return Err(errno.into());
+            }
+        }
+        let family = Family::from_number(family);
+        let protocol = Protocol::from_number(family, protocol);
+        let socket = Self::new(family, SocketType::from_number(socket_type), protocol)?;
+        if socket_type & consts::SOCK_NONBLOCK != 0 {
+            socket.set_timeout(Timeout::NonBlocking);
+        }
+        Ok(socket)
+    }
+
     /// socketpair(2): two connected sockets. Policy: `socketpair`.
     pub fn pair(
         family: Family,
@@ -93,9 +130,39 @@ impl Socket {
         Ok(raw::Socket::granted(name)?.into())
     }
 
-    /// Closes at once, and says whether that went well; close(2). Dropping closes too, silently.
+    /// close(2): closes at once, and says whether that went well; [`Errno::BADF`] the second time. Dropping
+    /// closes too, silently. Another handle on the socket ([`try_clone`](Self::try_clone)) goes on. Needs no
+    /// grant.
     pub fn close(&self) -> io::Result<()> {
-        Ok(self.raw.close()?)
+        self.raw.close()?;
+        self.closed.store(true, Relaxed);
+        Ok(())
+    }
+
+    /// The number of this handle: its own among all that the guest has open, and the same for as long as
+    /// it lives. None after [`close`](Self::close). Python's `fileno`; it serves as a key or as a
+    /// [`Poller`](crate::Poller)'s token, and is no descriptor: neither the host's nor one that std or
+    /// wasi-libc know.
+    pub fn fileno(&self) -> Option<u32> {
+        (!self.closed.load(Relaxed)).then(|| self.raw.handle())
+    }
+
+    /// Whether a program that the host starts inherits the descriptor: never. Python's `get_inheritable`.
+    /// [`Errno::BADF`] after [`close`](Self::close).
+    pub fn inheritable(&self) -> io::Result<bool> {
+        self.raw.family()?;
+        Ok(false)
+    }
+
+    /// `false` is how it is. `true` is refused with [`Errno::OPNOTSUPP`]: guests start no programs, and a
+    /// program that the host starts must not get hold of a guest's socket. To give a socket to another
+    /// program, pass it on: [`send_handles`](Self::send_handles). Python's `set_inheritable`.
+    pub fn set_inheritable(&self, inheritable: bool) -> io::Result<()> {
+        self.raw.family()?;
+        match inheritable {
+            true => Err(Errno::OPNOTSUPP.into()),
+            false => Ok(()),
+        }
     }
 
     /// Makes the socket an opaque descriptor that can only be passed on
@@ -114,6 +181,7 @@ impl Socket {
             write: AtomicU64::new(self.write.load(Relaxed)),
             applied: AtomicU64::new(self.applied.load(Relaxed)),
             non_blocking: AtomicBool::new(self.non_blocking.load(Relaxed)),
+            closed: AtomicBool::new(false),
         })
     }
 
@@ -165,11 +233,25 @@ impl Socket {
         Ok(self.raw.connect(&address)?)
     }
 
-    /// [`connect`](Self::connect) to an address that needs no look-up, with a bare [`Errno`] for those
-    /// who tell [`Errno::INPROGRESS`] from others: Python's `connect_ex`.
-    pub fn connect_ex(&self, address: impl Into<SocketAddress>) -> Result<(), Errno> {
+    /// [`connect`](Self::connect) with the bare [`Errno`] of connect(2), for those who tell
+    /// [`Errno::INPROGRESS`] from others: Python's `connect_ex`. A name that cannot be looked up is
+    /// the outer error, as Python raises it here too.
+    ///
+    /// ```no_run
+    /// use sockgate_guest::{Errno, Family, Protocol, Socket, SocketType, Timeout};
+    ///
+    /// let socket = Socket::new(Family::Inet, SocketType::Stream, Protocol::Default)?;
+    /// socket.set_timeout(Timeout::NonBlocking);
+    /// match socket.connect_ex("127.0.0.1:80")? {
+    ///     Ok(()) | Err(Errno::INPROGRESS) => println!("under way"),
+    ///     Err(errno) => println!("{errno}"),
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn connect_ex(&self, address: impl ToAddress) -> io::Result<Result<(), Errno>> {
+        let address = address.to_address(self)?;
         self.before_write();
-        Ok(self.raw.connect(&address.into())?)
+        Ok(self.raw.connect(&address).map_err(Errno::from))
     }
 
     /// Drops the peer of a datagram socket: connect(2) with AF_UNSPEC. Policy: `disconnect`.
@@ -251,6 +333,11 @@ impl Socket {
         } else {
             Timeout::NonBlocking
         });
+    }
+
+    /// Whether operations may wait at all: Python's `getblocking`.
+    pub fn blocking(&self) -> bool {
+        self.timeout() != Timeout::NonBlocking
     }
 
     /// std's non-blocking mode: while it is on, nothing waits and the time-outs rest.
@@ -358,6 +445,7 @@ impl From<raw::Socket> for Socket {
             write: unknown(),
             applied: unknown(),
             non_blocking: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         }
     }
 }

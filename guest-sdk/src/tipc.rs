@@ -134,26 +134,40 @@ impl TipcSocket {
     }
 
     /// Reliable datagrams (SOCK_RDM): those that nobody takes come back.
+    ///
+    /// socket(2). Policy: some rule for `tipc`. Errors: `EACCES`, `EAFNOSUPPORT` where the kernel has no
+    /// TIPC.
     pub fn datagram() -> io::Result<Self> {
         Self::new(SocketType::Rdm)
     }
 
     /// Unreliable datagrams (SOCK_DGRAM).
+    ///
+    /// socket(2). Policy: some rule for `tipc`. Errors: `EACCES`, `EAFNOSUPPORT` where the kernel has no
+    /// TIPC.
     pub fn unreliable() -> io::Result<Self> {
         Self::new(SocketType::Datagram)
     }
 
     /// A byte stream (SOCK_STREAM).
+    ///
+    /// socket(2). Policy: some rule for `tipc`. Errors: `EACCES`, `EAFNOSUPPORT` where the kernel has no
+    /// TIPC.
     pub fn stream() -> io::Result<Self> {
         Self::new(SocketType::Stream)
     }
 
     /// A connection that keeps the bounds of messages (SOCK_SEQPACKET).
+    ///
+    /// socket(2). Policy: some rule for `tipc`. Errors: `EACCES`, `EAFNOSUPPORT` where the kernel has no
+    /// TIPC.
     pub fn seqpacket() -> io::Result<Self> {
         Self::new(SocketType::Seqpacket)
     }
 
     /// Two connected sockets. Policy: `socketpair`.
+    ///
+    /// socketpair(2). Errors: `EACCES`, `EAFNOSUPPORT`.
     pub fn pair(socket_type: SocketType) -> io::Result<(Self, Self)> {
         let (one, other) = Socket::pair(Family::Tipc, socket_type, Protocol::Default)?;
         Ok((one.into(), other.into()))
@@ -161,48 +175,69 @@ impl TipcSocket {
 
     /// Serves a service or a range of instances; a socket may have several. Policy: `bind` with `service`,
     /// `instance`, `scope`.
+    ///
+    /// bind(2). Errors: `EACCES`, `EINVAL` for a range that is none.
     pub fn bind(&self, address: TipcAddress) -> io::Result<()> {
         self.socket.bind(address)
     }
 
     /// Serves it no longer.
+    ///
+    /// bind(2) with the scope turned round. Policy: `bind`, as for serving it. Errors: `EINVAL` where it
+    /// was not served.
     pub fn withdraw(&self, address: TipcAddress) -> io::Result<()> {
         self.socket.bind(address.withdrawn())
     }
 
     /// Waits for connections.
+    ///
+    /// listen(2). Policy: `listen` with `service` and `instance`. Errors: `EACCES`.
     pub fn listen(&self) -> io::Result<()> {
         self.socket.listen(BACKLOG)
     }
 
     /// Takes a connection: the socket, and who it comes from.
+    ///
+    /// accept(2). Policy: part of `listen`; peers that the rule does not name are reset and not reported.
+    /// Errors: `ETIMEDOUT`, `EAGAIN` (non-blocking), `EMFILE` at the policy's limit.
     pub fn accept(&self) -> io::Result<(Self, TipcAddress)> {
         let (socket, peer) = self.socket.accept()?;
         Ok((socket.into(), peer.try_into()?))
     }
 
     /// Connects to a service; a datagram socket sends there from then on.
+    ///
+    /// connect(2). Policy: `connect` (datagrams: `send-to`) with `service` and `instance`. Errors:
+    /// `EACCES`, `EHOSTUNREACH` or `ECONNREFUSED` where nobody serves it.
     pub fn connect(&self, address: TipcAddress) -> io::Result<()> {
         self.socket.connect(address)
     }
 
     /// Sends to the peer.
+    ///
+    /// send(2). Policy: part of `connect`, `listen` or `socketpair`. Errors: `EPIPE`, `EMSGSIZE`.
     pub fn send(&self, data: &[u8]) -> io::Result<usize> {
         self.socket.send(data)
     }
 
     /// Sends at most 66000 bytes to one socket of a service, to one socket, or to all of a range. Policy:
     /// `send-to`.
+    ///
+    /// sendto(2). Errors: `EACCES`, `EHOSTUNREACH`, `EMSGSIZE`.
     pub fn send_to(&self, data: &[u8], to: TipcAddress) -> io::Result<usize> {
         self.socket.send_to(data, to)
     }
 
     /// Receives into a buffer: how many bytes.
+    ///
+    /// recv(2). Policy: part of what connected it, or `receive`. Errors: `ETIMEDOUT`, `ECONNRESET`.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.recv(buffer)
     }
 
     /// Receives a message of at most `max` bytes, with what is known of it.
+    ///
+    /// recvmsg(2). Policy: `receive`. Errors: `ETIMEDOUT`, `EAGAIN` (non-blocking).
     pub fn recv_message(&self, max: usize) -> io::Result<TipcMessage> {
         // What came back travels beside the message.
         let room = space(8) + space(12) + space(1024);
@@ -211,21 +246,29 @@ impl TipcSocket {
     }
 
     /// Its own address on its node: what replies go to.
+    ///
+    /// getsockname(2). Policy: part of what bound it. Errors: `EBADF` after close.
     pub fn local_addr(&self) -> io::Result<TipcAddress> {
         self.socket.local_address()?.try_into()
     }
 
     /// The address of the other end.
+    ///
+    /// getpeername(2). Policy: part of what connected it. Errors: `ENOTCONN`.
     pub fn peer_addr(&self) -> io::Result<TipcAddress> {
         self.socket.peer_address()?.try_into()
     }
 
     /// TIPC_IMPORTANCE
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EINVAL`.
     pub fn set_importance(&self, importance: TipcImportance) -> io::Result<()> {
         self.set(TIPC_IMPORTANCE, importance as i32)
     }
 
     /// TIPC_IMPORTANCE
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`.
     pub fn importance(&self) -> io::Result<TipcImportance> {
         match self.socket.number(SOL_TIPC, TIPC_IMPORTANCE)? {
             0 => Ok(TipcImportance::Low),
@@ -237,16 +280,22 @@ impl TipcSocket {
     }
 
     /// TIPC_DEST_DROPPABLE: whether a message that nobody takes is dropped instead of coming back.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_droppable(&self, on: bool) -> io::Result<()> {
         self.set(TIPC_DEST_DROPPABLE, on.into())
     }
 
     /// TIPC_NODELAY: whether small segments of a stream go out at once.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EINVAL` on other types.
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
         self.set(TIPC_NODELAY, on.into())
     }
 
     /// TIPC_CONN_TIMEOUT: how long connecting may take, in whole milliseconds; 8 s at first.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_connect_timeout(&self, timeout: Duration) -> io::Result<()> {
         let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         self.set(TIPC_CONN_TIMEOUT, milliseconds)
@@ -258,12 +307,16 @@ impl TipcSocket {
 
     /// TIPC_GROUP_JOIN: becomes a member of a group. Policy: `bind` with the group as `service` and the member
     /// as `instance`, by a rule that names the option `tipc.group-join`.
+    ///
+    /// Errors: `EACCES`, `EINVAL` where it is a member already.
     pub fn join(&self, group: &TipcGroup) -> io::Result<()> {
         self.socket
             .set_raw_option(SOL_TIPC, TIPC_GROUP_JOIN, &group.encode())
     }
 
     /// TIPC_GROUP_LEAVE
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EINVAL` where it is no member.
     pub fn leave(&self) -> io::Result<()> {
         // The kernel takes no value at all here, not even an empty one.
         self.socket
@@ -394,6 +447,8 @@ data_socket! { TipcTopology }
 
 impl TipcTopology {
     /// Connects to this node's topology server. Policy: `connect` with service 1, instance 1.
+    ///
+    /// connect(2). Errors: `EACCES`, `EAFNOSUPPORT` where the kernel has no TIPC.
     pub fn connect() -> io::Result<Self> {
         let socket = TipcSocket::seqpacket()?.into_socket();
         socket.connect(TipcAddress::service(TIPC_TOP_SRV, TIPC_TOP_SRV))?;
@@ -401,12 +456,16 @@ impl TipcTopology {
     }
 
     /// Asks to be told.
+    ///
+    /// send(2). Policy: part of `connect`. Errors: `EPIPE` where the server ended the connection.
     pub fn subscribe(&self, subscription: &TipcSubscription) -> io::Result<()> {
         self.socket.send(&subscription.encode())?;
         Ok(())
     }
 
     /// Asks to be told no longer (TIPC_SUB_CANCEL); the subscription is the one that was made.
+    ///
+    /// send(2). Policy: part of `connect`. Errors: as [`subscribe`](Self::subscribe).
     pub fn cancel(&self, subscription: &TipcSubscription) -> io::Result<()> {
         let mut cancelled = *subscription;
         cancelled.filter |= TIPC_SUB_CANCEL;
@@ -414,6 +473,8 @@ impl TipcTopology {
     }
 
     /// Waits for the next event.
+    ///
+    /// recv(2). Policy: part of `connect`. Errors: `ETIMEDOUT`, `EAGAIN` (non-blocking).
     pub fn next_event(&self) -> io::Result<TipcEvent> {
         let bytes = self.socket.recv_vec(EVENT)?;
         TipcEvent::decode(&bytes).ok_or_else(|| malformed("no event of the TIPC topology"))

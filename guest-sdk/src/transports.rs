@@ -40,6 +40,9 @@ pub fn udplite(address: SocketAddr) -> io::Result<UdpSocket> {
 
 /// An MPTCP connection, with TCP's methods; plain TCP where the peer has no MPTCP. Policy: `connect` with
 /// `protocol = ["mptcp"]`.
+///
+/// socket(2), connect(2). Errors: `EACCES`, `ECONNREFUSED`, `EPROTONOSUPPORT` where the kernel has no
+/// MPTCP.
 pub fn mptcp_connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = new_socket(&address, SocketType::Stream, Protocol::Mptcp)?;
     socket.connect(address)?;
@@ -47,6 +50,8 @@ pub fn mptcp_connect(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// An MPTCP server, which plain TCP reaches too. Policy: `listen` with `protocol = ["mptcp"]`.
+///
+/// socket(2), bind(2), listen(2). Errors: `EACCES`, `EADDRINUSE`, `EPROTONOSUPPORT`.
 pub fn mptcp_listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = new_socket(&address, SocketType::Stream, Protocol::Mptcp)?;
     socket.set_reuse_address(true)?;
@@ -94,16 +99,22 @@ impl MptcpInfo {
 impl Socket {
     /// UDPLITE_SEND_CSCOV: how many bytes of each datagram, its header's 8 among them, the checksum
     /// covers; 0 is all.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `ENOPROTOOPT` on other sockets.
     pub fn set_udplite_send_coverage(&self, bytes: u16) -> io::Result<()> {
         self.set_number(SOL_UDPLITE, UDPLITE_SEND_CSCOV, bytes.into())
     }
 
     /// UDPLITE_RECV_CSCOV: datagrams whose checksum covers less are dropped.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `ENOPROTOOPT` on other sockets.
     pub fn set_udplite_receive_coverage(&self, bytes: u16) -> io::Result<()> {
         self.set_number(SOL_UDPLITE, UDPLITE_RECV_CSCOV, bytes.into())
     }
 
     /// MPTCP_INFO; [`Errno::OPNOTSUPP`](crate::Errno::OPNOTSUPP) where the connection fell back to TCP.
+    ///
+    /// getsockopt(2). Policy: `options.get`.
     pub fn mptcp_info(&self) -> io::Result<MptcpInfo> {
         let value = self.raw_option(SOL_MPTCP, MPTCP_INFO, 256)?;
         MptcpInfo::decode(&value).ok_or_else(|| malformed("a state of MPTCP that was cut"))
@@ -130,6 +141,9 @@ data_socket! { DccpSocket }
 impl DccpSocket {
     /// Connects to a service (RFC 4340, 8.1.2: often four letters). Policy: `connect` with
     /// `protocol = ["dccp"]`.
+    ///
+    /// socket(2), connect(2). Errors: `EACCES`, `ECONNREFUSED`, `EPROTONOSUPPORT` where the kernel has no
+    /// DCCP.
     pub fn connect(address: SocketAddr, service: u32) -> io::Result<Self> {
         let socket = dccp_socket(&address, service)?;
         socket.connect(address)?;
@@ -137,16 +151,23 @@ impl DccpSocket {
     }
 
     /// Sends a datagram of at most [`maximum_packet`](Self::maximum_packet) bytes.
+    ///
+    /// send(2). Policy: part of `connect` or `listen`. Errors: `EMSGSIZE`, `EAGAIN` where the congestion
+    /// window is full.
     pub fn send(&self, data: &[u8]) -> io::Result<usize> {
         self.socket.send(data)
     }
 
     /// Receives a datagram: how many bytes of it are in the buffer.
+    ///
+    /// recv(2). Policy: part of `connect` or `listen`. Errors: `ETIMEDOUT`, `ECONNRESET`.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.recv(buffer)
     }
 
     /// DCCP_SOCKOPT_GET_CUR_MPS: the largest datagram now, in bytes.
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `ENOTCONN`.
     pub fn maximum_packet(&self) -> io::Result<usize> {
         let size = self.socket.number(SOL_DCCP, DCCP_SOCKOPT_GET_CUR_MPS)?;
         usize::try_from(size).map_err(|_| malformed(&format!("a packet size of {size}")))
@@ -163,6 +184,8 @@ every_socket! { DccpListener }
 
 impl DccpListener {
     /// Binds and listens for a service. Policy: `listen` with the local address.
+    ///
+    /// socket(2), bind(2), listen(2). Errors: `EACCES`, `EADDRINUSE`.
     pub fn bind(address: SocketAddr, service: u32) -> io::Result<Self> {
         let socket = dccp_socket(&address, service)?;
         socket.bind(address)?;
@@ -171,12 +194,17 @@ impl DccpListener {
     }
 
     /// Waits for a connection, and tells who it comes from.
+    ///
+    /// accept(2). Policy: part of `listen`; peers that the rule does not name are reset and not reported.
+    /// Errors: `ETIMEDOUT`, `EAGAIN` (non-blocking), `EMFILE` at the policy's limit.
     pub fn accept(&self) -> io::Result<(DccpSocket, SocketAddr)> {
         let (socket, peer) = self.socket.accept()?;
         Ok((socket.into(), std_address(&peer)?))
     }
 
     /// The address it is bound to.
+    ///
+    /// getsockname(2). Policy: part of what bound it. Errors: `EBADF` after close.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         std_address(&self.socket.local_address()?)
     }

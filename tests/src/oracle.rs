@@ -59,6 +59,8 @@ pub enum Tool {
     ScoTester,
     /// sctp_test(1)
     SctpTest,
+    /// systemd-socket-activate(1): hands listening sockets, or each connection, to a command
+    SystemdSocketActivate,
     /// Makes Python guests; lives in a virtual environment below target/.
     ComponentizePy,
 }
@@ -91,6 +93,7 @@ impl Tool {
             Tool::RfcommTester => "rfcomm-tester",
             Tool::ScoTester => "sco-tester",
             Tool::SctpTest => "sctp_test",
+            Tool::SystemdSocketActivate => "systemd-socket-activate",
             Tool::ComponentizePy => "componentize-py",
         }
     }

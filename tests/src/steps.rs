@@ -1,9 +1,14 @@
 //! Guests that do what a test spells out, step by step: the guests `denial_steps` and `family_net`.
 
+use std::path::Path;
+use std::process::Command;
+
 use anyhow::{Context, Result};
 
 use crate::guest::{Ended, GuestRun};
 use crate::kernel::Net;
+use crate::native::Native;
+use crate::place::root;
 
 /// A guest that takes these steps, one after the other, whatever comes of each. Its steps are described
 /// in `tests/guests/src/bin/denial_steps.rs`; it prints `STEP -> OUTCOME` for each.
@@ -22,6 +27,58 @@ pub fn net_steps<S: AsRef<str>>(net: &Net, policy: &str, steps: &[S]) -> GuestRu
     steps
         .iter()
         .fold(run, |run, step| run.argument(step.as_ref()))
+}
+
+/// A guest that takes such steps on messages, in the words of Python's socket module. They are described in
+/// `tests/guests/src/bin/ancillary.rs`.
+pub fn message_steps<S: AsRef<str>>(policy: &str, steps: &[S]) -> GuestRun {
+    let run = GuestRun::new("ancillary").policy_text(policy);
+    steps
+        .iter()
+        .fold(run, |run, step| run.argument(step.as_ref()))
+}
+
+/// What a rule lets messages carry, as lines of its table: the options that may be set, flags, and the kinds of
+/// ancillary data to receive and to send.
+pub fn carried(options: &[&str], flags: &[&str], receive: &[&str], send: &[&str]) -> String {
+    let mut text = String::new();
+    let entries = [
+        ("options.set", options),
+        ("flags", flags),
+        ("ancillary.receive", receive),
+        ("ancillary.send", send),
+    ];
+    for (key, list) in entries.into_iter().filter(|(_, list)| !list.is_empty()) {
+        text += &format!("{key} = {list:?}\n");
+    }
+    text
+}
+
+/// Python, which takes the same steps with its own module, in the namespace if there is one.
+pub fn python_steps<S: AsRef<str>>(
+    python: &Path,
+    net: Option<&Net>,
+    steps: &[S],
+) -> Result<Native> {
+    let mut command = match net {
+        Some(net) => net.command(python),
+        None => Command::new(python),
+    };
+    command
+        .arg(root().join("tests/native/ancillary.py"))
+        .args(steps.iter().map(AsRef::as_ref));
+    Native::start(&mut command)
+}
+
+/// What came of a step, of those that a native program printed.
+///
+/// # Errors
+/// It did not take this step.
+pub fn outcome<'a>(lines: &'a [String], step: &str) -> Result<&'a str> {
+    lines
+        .iter()
+        .find_map(|line| line.strip_prefix(step)?.strip_prefix(" -> "))
+        .with_context(|| format!("no step `{step}` in:\n{}", lines.join("\n")))
 }
 
 impl Ended {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Ended, GuestRun, Native, Need, Tool, folder, free_port, kernel, made_none, oracle, patience,
-    told,
+    Ended, GuestRun, Native, Need, Tool, covers, folder, free_port, kernel, made_none, oracle,
+    patience, told,
 };
 
 fn guest(words: &[&str]) -> GuestRun {
@@ -137,6 +137,7 @@ fn a_message_brings_its_senders_label() -> Result<()> {
     )?;
     let (ended, _) = one_message(&python, "\"timestamp\"")?;
     ensure!(!ended.stdout.contains("\nlabel "), "{}", ended.stdout);
+    covers(&["SO_PASSSEC"]);
     Ok(())
 }
 

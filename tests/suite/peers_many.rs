@@ -1,44 +1,17 @@
 //! A thousand clients at once against one guest server, in both waits.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use sockgate_tests::{GuestRun, free_port, patience, skip};
+use sockgate_tests::{GuestRun, descriptors, free_port, patience};
 
 const CLIENTS: usize = 1000;
 /// Bytes of each client, more than the guest takes at once.
 const BYTES: usize = 40_000;
 /// What this process and the command need besides the clients.
 const OTHERS: u64 = 100;
-
-/// Raises this process's soft limit of descriptors to its hard one, which the command inherits; the limit
-/// that holds then.
-fn raise_descriptor_limit() -> Result<u64> {
-    let limits = fs::read_to_string("/proc/self/limits")?;
-    let line = limits
-        .lines()
-        .find(|line| line.starts_with("Max open files"));
-    let mut numbers =
-        line.context("no limit of open files")?["Max open files".len()..].split_whitespace();
-    let soft: u64 = numbers.next().context("no soft limit")?.parse()?;
-    let hard = numbers.next().context("no hard limit")?;
-    if soft >= CLIENTS as u64 + OTHERS {
-        return Ok(soft);
-    }
-    // prlimit(1) is util-linux's, which every Debian has.
-    let status = Command::new("prlimit")
-        .arg(format!("--pid={}", std::process::id()))
-        .arg(format!("--nofile={hard}:{hard}"))
-        .status()
-        .context("prlimit(1)")?;
-    ensure!(status.success(), "prlimit could not raise {soft} to {hard}");
-    println!("RLIMIT_NOFILE raised from {soft} to {hard}");
-    Ok(hard.parse().unwrap_or(u64::MAX))
-}
 
 /// Lower-case text of this client alone.
 fn text(client: usize) -> Vec<u8> {
@@ -48,12 +21,7 @@ fn text(client: usize) -> Vec<u8> {
 }
 
 fn a_thousand_clients(name: &str, wait: &str) -> Result<()> {
-    let limit = raise_descriptor_limit()?;
-    if limit < CLIENTS as u64 + OTHERS {
-        skip(
-            name,
-            format!("only {limit} descriptors for {CLIENTS} clients; raise the hard limit"),
-        );
+    if !descriptors(name, CLIENTS as u64 + OTHERS)? {
         return Ok(());
     }
     let address = format!("127.0.0.1:{}", free_port()?);

@@ -9,6 +9,7 @@ mod families;
 mod guests;
 mod kernel;
 mod libtest;
+mod parity;
 mod report;
 mod setup;
 mod test;
@@ -30,6 +31,8 @@ enum Task {
     Test(test::Options),
     /// Tests every socket family, and prints which was tested on which kernel.
     Families(families::Options),
+    /// Tests every name of Python's socket and socketserver modules, and says what answers for each.
+    Parity(parity::Options),
     /// Measures guests beside native code; arguments go to the benchmark.
     Bench(bench::Options),
     /// Runs a command in User Mode Linux, where most socket families are.
@@ -46,6 +49,7 @@ fn main() -> Result<()> {
         Task::Demo => demo::run(&workspace),
         Task::Test(options) => test::run(&workspace, &options),
         Task::Families(options) => families::run(&workspace, &options),
+        Task::Parity(options) => parity::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Kernel(options) => kernel::run(&workspace, &options),
         Task::Guests => {

@@ -14,6 +14,7 @@ use crate::families;
 use crate::guests::{self, TARGET};
 use crate::kernel;
 use crate::libtest::{Reader, Run};
+use crate::parity::{self, Pages};
 use crate::report::Report;
 use crate::setup;
 use crate::workspace::{Workspace, shown};
@@ -42,6 +43,20 @@ pub struct Options {
     /// Run every test with its full counts, which takes up to an hour.
     #[arg(long)]
     pub long: bool,
+
+    /// Run the phases whose tests cover Python's names, and nothing else; `cargo xtask parity` sets it.
+    #[arg(skip)]
+    pub parity: Option<Pages>,
+}
+
+impl Options {
+    /// Whether everything runs that covers names of Python's, and what is done with their pages.
+    fn parity(&self) -> Option<Pages> {
+        match &self.only {
+            None => Some(self.parity.unwrap_or(Pages::Compare)),
+            Some(_) => None,
+        }
+    }
 }
 
 /// Checks that cargo makes by itself, by name.
@@ -72,7 +87,12 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     };
     session.lints()?;
     session.tests()?;
-    let report = session.report;
+    let mut report = session.report;
+    // Where the tests do not build, nothing can be said of what they cover.
+    let built = !report.cases().iter().any(|case| case.name == "build");
+    if let Some(pages) = options.parity().filter(|_| built) {
+        report.check("parity", parity::judge(workspace, report.cases(), pages)?);
+    }
     if report.len() == 0 {
         bail!(
             "nothing is called `{}`: give a stage ({}, {DOCTESTS}, {}), a test binary or a test",
@@ -114,7 +134,7 @@ impl Session<'_> {
     /// Formatting, clippy and documentation, each one named check.
     fn lints(&mut self) -> Result<()> {
         for name in LINTS {
-            if !self.wants(name) {
+            if !self.wants(name) || self.options.parity.is_some() {
                 continue;
             }
             let mut command = self.lint(name);
@@ -189,7 +209,7 @@ impl Session<'_> {
 
         self.uml = kernel::ready(self.workspace, self.options.install)?;
         let selection = Selection::of(only, &binaries);
-        if self.wants(DOCTESTS) {
+        if self.wants(DOCTESTS) && self.options.parity.is_none() {
             self.doctests()?;
         }
         if only == Some(DOCTESTS) {
@@ -199,6 +219,7 @@ impl Session<'_> {
             let chosen: Vec<_> = binaries
                 .iter()
                 .filter(|binary| binary.phase == phase && selection.has(binary))
+                .filter(|_| self.options.parity.is_none() || phase.covers())
                 .collect();
             if chosen.is_empty() {
                 continue;
@@ -227,7 +248,12 @@ impl Session<'_> {
             Some(only) if only.starts_with("family_") => Some(Phase::Families),
             _ => phases.find(|phase| only == Some(phase.name())),
         };
-        let binaries = binaries::build(self.workspace, phase)?;
+        let which = match (phase, self.options.parity) {
+            (Some(Phase::Families), _) => "family_*",
+            (_, Some(_)) => "*",
+            _ => "",
+        };
+        let binaries = binaries::build(self.workspace, which)?;
         let long = self.options.long;
         let place = Place {
             command,

@@ -162,6 +162,8 @@ impl BcmMessage {
 
     /// The message as the kernel of a 64-bit host takes it. Refuses frames of both formats or of CAN XL,
     /// and more of them than the kernel takes.
+    ///
+    /// Errors: [`InvalidInput`](io::ErrorKind::InvalidInput).
     pub fn encode(&self) -> io::Result<Vec<u8>> {
         let fd = self
             .frames
@@ -255,6 +257,9 @@ data_socket! { BcmSocket }
 impl BcmSocket {
     /// A broadcast manager of this interface. Policy: `connect` with the interface, the operations
     /// (`bcm-ops`) and the ids.
+    ///
+    /// socket(2), connect(2). Errors: `EACCES` without a grant, `ENODEV` without the interface,
+    /// `EAFNOSUPPORT` without CAN.
     pub fn open(interface: &str) -> io::Result<Self> {
         let socket = Socket::new(Family::Can, SocketType::Datagram, Protocol::CanBcm)?;
         socket.connect(CanAddress::on(interface))?;
@@ -262,6 +267,9 @@ impl BcmSocket {
     }
 
     /// Gives the manager a message.
+    ///
+    /// send(2). Policy: `bcm-ops`, `can-id` and the job's frames, judged one by one. Errors: `EACCES`,
+    /// `EINVAL` for a job that is not there.
     pub fn send(&self, message: &BcmMessage) -> io::Result<()> {
         self.socket.send(&message.encode()?)?;
         Ok(())
@@ -269,6 +277,8 @@ impl BcmSocket {
 
     /// Receives what the manager tells: [`BcmOperation::RxChanged`], [`BcmOperation::RxTimeout`],
     /// [`BcmOperation::TxExpired`] and the answers to the two reads.
+    ///
+    /// recv(2). Policy: part of `connect`. Errors: `ETIMEDOUT`, `EAGAIN` (non-blocking).
     pub fn recv(&self) -> io::Result<BcmMessage> {
         let bytes = self.socket.recv_vec(HEAD + FRAMES * FD_SIZE)?;
         BcmMessage::decode(&bytes)
@@ -276,6 +286,9 @@ impl BcmSocket {
     }
 
     /// Sends these frames in turn, one every `interval`, until the job with the first one's id is ended.
+    ///
+    /// TX_SETUP, sendmsg(2). Policy: `bcm-ops = ["tx-setup"]` and every frame's `can-id`. Errors: `EACCES`;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) without frames.
     pub fn send_cyclic(&self, frames: &[CanFrame], interval: Duration) -> io::Result<()> {
         let first = frames.first().ok_or_else(|| unfit("no frame to send"))?;
         self.send(&BcmMessage {
@@ -287,11 +300,16 @@ impl BcmSocket {
     }
 
     /// Ends the transmission with this id. [`Errno::INVAL`](crate::Errno::INVAL) where there is none.
+    ///
+    /// TX_DELETE. Policy: `bcm-ops = ["tx-delete"]`.
     pub fn stop_sending(&self, id: CanId) -> io::Result<()> {
         self.send(&BcmMessage::new(BcmOperation::TxDelete, id))
     }
 
     /// Sends one frame now.
+    ///
+    /// TX_SEND. Policy: `bcm-ops = ["tx-send"]` and `can-id`. Errors: `EACCES`, `ENOBUFS` where the
+    /// interface's queue is full.
     pub fn send_once(&self, frame: &CanFrame) -> io::Result<()> {
         self.send(&BcmMessage {
             frames: vec![frame.into()],
@@ -301,6 +319,8 @@ impl BcmSocket {
 
     /// Watches for frames with this id: each is told, at most one per `throttle`, and so is a time of
     /// `timeout` without one (zero: never).
+    ///
+    /// RX_SETUP. Policy: `bcm-ops = ["rx-setup"]` and `can-id`. Errors: `EACCES`.
     pub fn watch(&self, id: CanId, timeout: Duration, throttle: Duration) -> io::Result<()> {
         self.send(&BcmMessage {
             flags: BcmFlags::FILTER_ID | BcmFlags::SET_TIMER | BcmFlags::START_TIMER,
@@ -312,6 +332,8 @@ impl BcmSocket {
 
     /// Watches for frames with the id of `mask` and tells those that differ from the last one in a bit
     /// that is set in `mask`'s data.
+    ///
+    /// RX_SETUP with a mask. Policy: `bcm-ops = ["rx-setup"]` and `can-id`. Errors: `EACCES`.
     pub fn watch_changes(
         &self,
         mask: &CanFrame,
@@ -328,16 +350,22 @@ impl BcmSocket {
     }
 
     /// Ends the watch of this id. [`Errno::INVAL`](crate::Errno::INVAL) where there is none.
+    ///
+    /// RX_DELETE. Policy: `bcm-ops = ["rx-delete"]`.
     pub fn stop_watching(&self, id: CanId) -> io::Result<()> {
         self.send(&BcmMessage::new(BcmOperation::RxDelete, id))
     }
 
     /// Asks for the state of the transmission with this id; [`recv`](Self::recv) has the answer.
+    ///
+    /// TX_READ. Policy: `bcm-ops = ["tx-read"]`. Errors: `EINVAL` where there is none.
     pub fn ask_sending(&self, id: CanId) -> io::Result<()> {
         self.send(&BcmMessage::new(BcmOperation::TxRead, id))
     }
 
     /// Asks for the state of the watch with this id; [`recv`](Self::recv) has the answer.
+    ///
+    /// RX_READ. Policy: `bcm-ops = ["rx-read"]`. Errors: `EINVAL` where there is none.
     pub fn ask_watching(&self, id: CanId) -> io::Result<()> {
         self.send(&BcmMessage::new(BcmOperation::RxRead, id))
     }

@@ -124,6 +124,9 @@ data_socket! { IsoTpSocket }
 impl IsoTpSocket {
     /// A channel that receives frames with the id `rx` and sends with `tx`. Policy: `bind` with interface
     /// and both ids.
+    ///
+    /// socket(2), bind(2). Errors: `EACCES` without a grant, `ENODEV` without the interface,
+    /// `EADDRNOTAVAIL` for ids that are equal or no ids.
     pub fn open(interface: &str, rx: CanId, tx: CanId) -> io::Result<Self> {
         let channel = Self::unbound()?;
         channel.bind(interface, rx, tx)?;
@@ -131,38 +134,55 @@ impl IsoTpSocket {
     }
 
     /// A channel that is not bound: options must be set on it before [`bind`](Self::bind).
+    ///
+    /// socket(2). Policy: some rule for `can` with `protocol = ["isotp"]`. Errors: `EACCES`, `EAFNOSUPPORT`
+    /// without CAN.
     pub fn unbound() -> io::Result<Self> {
         Ok(Socket::new(Family::Can, SocketType::Datagram, Protocol::CanIsotp)?.into())
     }
 
     /// Binds it, and begins to receive.
+    ///
+    /// bind(2). Policy: `bind` with the interface and both ids (`isotp`). Errors: `EACCES`, `ENODEV`,
+    /// `EISCONN` for a second time.
     pub fn bind(&self, interface: &str, rx: CanId, tx: CanId) -> io::Result<()> {
         self.socket.bind(CanAddress::isotp(interface, rx, tx))
     }
 
     /// CAN_ISOTP_OPTS, before bind.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EISCONN` after bind.
     pub fn set_options(&self, options: &IsoTpOptions) -> io::Result<()> {
         self.set(CAN_ISOTP_OPTS, &options.encode()?)
     }
 
     /// CAN_ISOTP_RECV_FC, before bind.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EISCONN` after bind.
     pub fn set_flow_control(&self, options: &IsoTpFlowControl) -> io::Result<()> {
         let value = [options.block_size, options.separation, options.wait_frames];
         self.set(CAN_ISOTP_RECV_FC, &value)
     }
 
     /// CAN_ISOTP_LL_OPTS, before bind.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EISCONN` after bind, `EINVAL` for a length that the
+    /// link does not have.
     pub fn set_link_layer(&self, options: &IsoTpLinkLayer) -> io::Result<()> {
         let value = [options.frame_size, options.data_length, options.flags];
         self.set(CAN_ISOTP_LL_OPTS, &value)
     }
 
     /// CAN_ISOTP_TX_STMIN: the time between sent frames, whatever the receiver asks for.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EISCONN` after bind.
     pub fn set_send_separation(&self, time: Duration) -> io::Result<()> {
         self.set(CAN_ISOTP_TX_STMIN, &nanoseconds(time)?.to_le_bytes())
     }
 
     /// CAN_ISOTP_RX_STMIN: frames that come sooner after each other are ignored.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EISCONN` after bind.
     pub fn set_receive_separation(&self, time: Duration) -> io::Result<()> {
         self.set(CAN_ISOTP_RX_STMIN, &nanoseconds(time)?.to_le_bytes())
     }
@@ -173,16 +193,23 @@ impl IsoTpSocket {
 
     /// Sends a message: its frames go out as the receiver allows. With CAN_ISOTP_WAIT_TX_DONE it waits
     /// until they are out.
+    ///
+    /// send(2). Policy: part of `bind`. Errors: `ECOMM` where the receiver is silent, `EBADMSG` where it
+    /// breaks the protocol.
     pub fn send(&self, message: &[u8]) -> io::Result<usize> {
         self.socket.send(message)
     }
 
     /// Receives a message into a buffer: how many bytes.
+    ///
+    /// recv(2). Policy: part of `bind`. Errors: `ETIMEDOUT` where the rest of a message does not come.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.recv(buffer)
     }
 
     /// Receives a message of at most `max` bytes.
+    ///
+    /// recv(2). Policy: part of `bind`. Errors: as [`recv`](Self::recv).
     pub fn recv_vec(&self, max: usize) -> io::Result<Vec<u8>> {
         self.socket.recv_vec(max)
     }

@@ -132,6 +132,9 @@ impl AsRef<Socket> for J1939Socket {
 impl J1939Socket {
     /// A node at this address or with this NAME. A parameter group in it is the only one that is heard.
     /// Policy: `bind` with interface, address and parameter group.
+    ///
+    /// socket(2), bind(2). Errors: `EACCES`, `ENODEV` without the interface, `EADDRNOTAVAIL` for a group
+    /// that is none.
     pub fn open(interface: &str, address: J1939Address) -> io::Result<Self> {
         let socket = Socket::new(Family::Can, SocketType::Datagram, Protocol::CanJ1939)?;
         socket.bind(CanAddress::j1939(interface, address))?;
@@ -146,22 +149,32 @@ impl J1939Socket {
     }
 
     /// Sets where [`send`](Self::send) goes to.
+    ///
+    /// connect(2). Policy: `connect` or `send-to` with the node and the group. Errors: `EACCES`,
+    /// `EADDRNOTAVAIL`.
     pub fn connect(&self, to: J1939Address) -> io::Result<()> {
         self.socket.connect(self.address(to))
     }
 
     /// Sends to the connected node.
+    ///
+    /// send(2). Policy: as for [`connect`](Self::connect). Errors: `EADDRNOTAVAIL` where the own NAME has
+    /// no address yet, `EDESTADDRREQ` where nobody is connected.
     pub fn send(&self, data: &[u8]) -> io::Result<usize> {
         self.socket.send(data)
     }
 
     /// Sends a parameter group to a node. No address and no NAME is a broadcast, which
     /// [`set_broadcast`](Self::set_broadcast) must allow. Policy: `send-to`.
+    ///
+    /// sendto(2). Errors: `EACCES`, `EADDRNOTAVAIL`.
     pub fn send_to(&self, data: &[u8], to: J1939Address) -> io::Result<usize> {
         self.socket.send_to(data, self.address(to))
     }
 
     /// Receives a message of at most `max` bytes. Policy: `receive`.
+    ///
+    /// recvmsg(2). Errors: `ETIMEDOUT`, `EAGAIN` (non-blocking).
     pub fn recv(&self, max: usize) -> io::Result<J1939Message> {
         let message = self
             .socket
@@ -171,6 +184,10 @@ impl J1939Socket {
 
     /// Takes the next report of the error queue: what was acknowledged, and what was given up. The
     /// error's `info` and `data` are the session's. Policy: the flag `errqueue`.
+    ///
+    /// recvmsg(2) with MSG_ERRQUEUE. Reports of acknowledgement need SO_TIMESTAMPING too
+    /// ([`consts`](crate::consts)) and come with the origin
+    /// [`TxStatus`](crate::ancillary::ErrorOrigin::TxStatus).
     pub fn recv_error(&self) -> io::Result<Option<ExtendedError>> {
         let message = self.socket.recv_msg(0, 512, MessageFlags::ERR_QUEUE)?;
         Ok(message
@@ -184,21 +201,29 @@ impl J1939Socket {
 
     /// SO_J1939_SEND_PRIO: the priority of what is sent, 0 (highest; 0 and 1 are the privileged's) to 7;
     /// 6 at first.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EPERM` for 0 and 1 without privilege, `EDOM` above 7.
     pub fn set_priority(&self, priority: u8) -> io::Result<()> {
         self.set(SO_J1939_SEND_PRIO, priority.into())
     }
 
     /// SO_BROADCAST: whether broadcasts may be sent and are received; off at first.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
         self.socket.set_broadcast(on)
     }
 
     /// SO_J1939_PROMISC: whether everything on the bus is heard; off at first.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_promiscuous(&self, on: bool) -> io::Result<()> {
         self.set(SO_J1939_PROMISC, on.into())
     }
 
     /// SO_J1939_ERRQUEUE: whether [`recv_error`](Self::recv_error) has anything to report.
+    ///
+    /// setsockopt(2). Policy: `options.set`.
     pub fn set_error_queue(&self, on: bool) -> io::Result<()> {
         self.set(SO_J1939_ERRQUEUE, on.into())
     }
@@ -208,6 +233,8 @@ impl J1939Socket {
     }
 
     /// SO_J1939_FILTER: hears what one of the filters lets through, at most 512; none hears everything.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EINVAL` for more.
     pub fn set_filters(&self, filters: &[J1939Filter]) -> io::Result<()> {
         let bytes: Vec<u8> = filters.iter().flat_map(J1939Filter::encode).collect();
         self.socket
@@ -215,6 +242,8 @@ impl J1939Socket {
     }
 
     /// The address it is bound to.
+    ///
+    /// getsockname(2). Policy: part of what bound it. Errors: `EBADF` after close.
     pub fn local_addr(&self) -> io::Result<CanAddress> {
         self.socket.local_address()?.try_into()
     }

@@ -126,16 +126,22 @@ data_socket! { CanSocket }
 impl CanSocket {
     /// A socket on this interface, for classic frames. Policy: `bind` with the interface; `send-to` and
     /// `receive` with the ids.
+    ///
+    /// socket(2), bind(2). Errors: `EACCES`, `ENODEV` without the interface, `EAFNOSUPPORT` without CAN.
     pub fn open(interface: &str) -> io::Result<Self> {
         Self::bind(&CanAddress::on(interface))
     }
 
     /// A socket on every CAN interface.
+    ///
+    /// socket(2), bind(2). Policy: `bind` with `interface = ["*"]`. Errors: as [`open`](Self::open).
     pub fn open_any() -> io::Result<Self> {
         Self::bind(&CanAddress::any())
     }
 
     /// A socket that is not bound: options that count from the first frame on are set on it.
+    ///
+    /// socket(2). Policy: some rule for `can`. Errors: `EACCES`, `EAFNOSUPPORT` without CAN.
     pub fn unbound() -> io::Result<Self> {
         Ok(Socket::new(Family::Can, SocketType::Raw, Protocol::CanRaw)?.into())
     }
@@ -148,12 +154,17 @@ impl CanSocket {
 
     /// Sends a frame of any format on the socket's interface. [`Errno::NOBUFS`](crate::Errno::NOBUFS)
     /// where the interface's queue is full.
+    ///
+    /// send(2). Policy: `send-to` with the interface and the frame's `can-id`.
     pub fn send(&self, frame: impl Into<AnyCanFrame>) -> io::Result<()> {
         self.socket.send(&frame.into().encode())?;
         Ok(())
     }
 
     /// Sends a frame on this interface, for sockets that are bound to all.
+    ///
+    /// sendto(2). Policy: `send-to` with that interface and the frame's `can-id`. Errors: `EACCES`,
+    /// `ENODEV`, `ENOBUFS`.
     pub fn send_on(&self, interface: &str, frame: impl Into<AnyCanFrame>) -> io::Result<()> {
         let to = CanAddress::on(interface);
         self.socket.send_to(&frame.into().encode(), to)?;
@@ -162,6 +173,8 @@ impl CanSocket {
 
     /// Receives a classic frame. A socket that was let receive others uses [`recv_any`](Self::recv_any):
     /// here they are [`InvalidData`](io::ErrorKind::InvalidData).
+    ///
+    /// recv(2). Policy: `receive` with the interface and the frame's `can-id`; others are not shown.
     pub fn recv(&self) -> io::Result<CanFrame> {
         let mut bytes = [0; CLASSIC_SIZE];
         let length = self.socket.recv(&mut bytes)?;
@@ -170,11 +183,15 @@ impl CanSocket {
     }
 
     /// Receives a frame of any format.
+    ///
+    /// recv(2). Policy: as [`recv`](Self::recv). Errors: `ETIMEDOUT`, `EAGAIN` (non-blocking).
     pub fn recv_any(&self) -> io::Result<AnyCanFrame> {
         decoded(&self.socket.recv_vec(XL_SIZE)?)
     }
 
     /// Receives a frame with its interface, its time and the rest of what is known.
+    ///
+    /// recvmsg(2). Policy: as [`recv`](Self::recv). Errors: `ETIMEDOUT`, `EAGAIN` (non-blocking).
     pub fn recv_detailed(&self) -> io::Result<CanReceived> {
         let message = self
             .socket
@@ -201,6 +218,8 @@ impl CanSocket {
     /// Hears only what one of the filters lets through (all of them with
     /// [`set_join_filters`](Self::set_join_filters)), at most 512; none at all lets nothing through.
     /// Policy: what it hides stays hidden.
+    ///
+    /// CAN_RAW_FILTER, setsockopt(2). Errors: `EINVAL` for more than 512.
     pub fn set_filters(&self, filters: &[CanFilter]) -> io::Result<()> {
         let bytes: Vec<u8> = filters.iter().flat_map(CanFilter::encode).collect();
         self.socket
@@ -208,42 +227,60 @@ impl CanSocket {
     }
 
     /// Which error frames are heard, as `CAN_ERR_*` bits ([`consts`](crate::consts)); none at first.
+    ///
+    /// setsockopt(2). Policy: `options.set`; the frames themselves need `can-id = ["err:*"]`.
     pub fn set_error_filter(&self, classes: u32) -> io::Result<()> {
         self.socket
             .set_number(SOL_CAN_RAW, CAN_RAW_ERR_FILTER, classes as i32)
     }
 
     /// Whether other sockets of this host hear what this one sends; on at first.
+    ///
+    /// CAN_RAW_LOOPBACK, setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_loopback(&self, on: bool) -> io::Result<()> {
         self.set(CAN_RAW_LOOPBACK, on)
     }
 
     /// Whether this socket hears what it sends itself; off at first.
+    ///
+    /// CAN_RAW_RECV_OWN_MSGS, setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_receive_own(&self, on: bool) -> io::Result<()> {
         self.set(CAN_RAW_RECV_OWN_MSGS, on)
     }
 
     /// Whether a frame must pass all filters instead of one; off at first.
+    ///
+    /// CAN_RAW_JOIN_FILTERS, setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_join_filters(&self, on: bool) -> io::Result<()> {
         self.set(CAN_RAW_JOIN_FILTERS, on)
     }
 
     /// Whether CAN FD frames are sent and heard; off at first.
+    ///
+    /// CAN_RAW_FD_FRAMES, setsockopt(2). Policy: `options.set`. Frames need `fd = true` besides. Errors:
+    /// `EACCES`.
     pub fn set_fd_frames(&self, on: bool) -> io::Result<()> {
         self.set(CAN_RAW_FD_FRAMES, on)
     }
 
     /// Whether CAN XL frames are sent and heard; off at first.
+    ///
+    /// CAN_RAW_XL_FRAMES, setsockopt(2). Policy: `options.set`. Frames need `xl = true` besides. Errors:
+    /// `ENOPROTOOPT` before Linux 6.1.
     pub fn set_xl_frames(&self, on: bool) -> io::Result<()> {
         self.set(CAN_RAW_XL_FRAMES, on)
     }
 
     /// Whether [`recv_detailed`](Self::recv_detailed) tells the time (SO_TIMESTAMPNS).
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_timestamps(&self, on: bool) -> io::Result<()> {
         self.socket.set_receive_timestamp(on)
     }
 
     /// Whether [`recv_detailed`](Self::recv_detailed) tells how many frames were lost (SO_RXQ_OVFL).
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_drop_count(&self, on: bool) -> io::Result<()> {
         self.socket.set_receive_drop_count(on)
     }
@@ -253,6 +290,8 @@ impl CanSocket {
     }
 
     /// The address it is bound to.
+    ///
+    /// getsockname(2). Policy: part of what bound it. Errors: `EBADF` after close.
     pub fn local_addr(&self) -> io::Result<CanAddress> {
         self.socket.local_address()?.try_into()
     }

@@ -23,7 +23,7 @@ pub use udp::UdpSocket;
 use std::io;
 
 /// Tries `operation` with each address until one succeeds, as std does.
-fn each_address<T>(
+pub(crate) fn each_address<T>(
     addresses: impl ToSocketAddrs,
     mut operation: impl FnMut(SocketAddr) -> io::Result<T>,
 ) -> io::Result<T> {

@@ -33,6 +33,8 @@ pub struct InetSocket {
 
 impl InetSocket {
     /// The socket in an answer.
+    ///
+    /// Pure: no grant. Errors: [`InvalidData`](std::io::ErrorKind::InvalidData) for what is cut short.
     pub fn decode(message: &NetlinkMessage) -> io::Result<Self> {
         Self::fields(&message.payload).ok_or_else(|| malformed("a description of no socket"))
     }
@@ -69,6 +71,9 @@ fn ip(family: u8, bytes: [u8; 16]) -> Option<IpAddr> {
 
 /// The sockets of an IP version (4 or 6) and a protocol (6 is TCP, 17 UDP), in the states whose bits are
 /// set in `states` (`u32::MAX`: all).
+///
+/// SOCK_DIAG_BY_FAMILY, sock_diag(7). Policy: that message under `protocol = ["sock-diag"]`. Errors:
+/// `EACCES`, `ENOENT` where the kernel has no such module.
 pub fn inet_sockets(
     socket: &NetlinkSocket,
     version: u8,

@@ -35,6 +35,8 @@ impl GenericFamily {
     }
 
     /// The family in an answer of the controller.
+    ///
+    /// Pure: no grant. Errors: [`InvalidData`](std::io::ErrorKind::InvalidData) for what is cut short.
     pub fn decode(message: &NetlinkMessage) -> io::Result<Self> {
         let mut family = Self::default();
         for attribute in message.attributes(HEADER) {
@@ -85,6 +87,8 @@ pub fn command(family: u16, command: u8, version: u8) -> NetlinkRequest {
 /// println!("{:?}", generic::family(&socket, "nlctrl")?);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// CTRL_CMD_GETFAMILY, genl(8). Policy: that message under `protocol = ["generic"]`.
 pub fn family(socket: &NetlinkSocket, name: &str) -> io::Result<GenericFamily> {
     let attributes = AttributeList::new().text(FAMILY_NAME, name);
     let request = command(CONTROLLER, GET_FAMILY, 1).attributes(attributes);
@@ -96,6 +100,8 @@ pub fn family(socket: &NetlinkSocket, name: &str) -> io::Result<GenericFamily> {
 }
 
 /// All families.
+///
+/// CTRL_CMD_GETFAMILY, genl(8). Policy: that message under `protocol = ["generic"]`. Errors: `EACCES`.
 pub fn families(socket: &NetlinkSocket) -> io::Result<Vec<GenericFamily>> {
     let answer = socket.dump(&command(CONTROLLER, GET_FAMILY, 1))?;
     answer.iter().map(GenericFamily::decode).collect()

@@ -31,6 +31,9 @@ pub struct NetlinkMessage {
 
 impl NetlinkMessage {
     /// The message as it is sent, padded to four bytes.
+    ///
+    /// Pure: no grant. Errors: [`InvalidInput`](io::ErrorKind::InvalidInput) for more than a length field
+    /// can say.
     pub fn encode(&self) -> io::Result<Vec<u8>> {
         let length = u32::try_from(HEADER + self.payload.len())
             .map_err(|_| unfit("a netlink message of more than 4 GiB"))?;
@@ -46,6 +49,8 @@ impl NetlinkMessage {
     }
 
     /// All messages of what was received; an error where a length is wrong.
+    ///
+    /// Pure: no grant; netlink(7).
     pub fn decode_all(bytes: &[u8]) -> io::Result<Vec<Self>> {
         let mut messages = Vec::new();
         let mut rest = bytes;
@@ -106,21 +111,29 @@ impl<'a> Attribute<'a> {
     }
 
     /// The value as a number of one byte.
+    ///
+    /// Errors: [`InvalidData`](io::ErrorKind::InvalidData) for another length.
     pub fn u8(&self) -> io::Result<u8> {
         self.number().map(u8::from_le_bytes)
     }
 
     /// The value as a number of two bytes.
+    ///
+    /// Errors: [`InvalidData`](io::ErrorKind::InvalidData) for another length.
     pub fn u16(&self) -> io::Result<u16> {
         self.number().map(u16::from_le_bytes)
     }
 
     /// The value as a number of four bytes.
+    ///
+    /// Errors: [`InvalidData`](io::ErrorKind::InvalidData) for another length.
     pub fn u32(&self) -> io::Result<u32> {
         self.number().map(u32::from_le_bytes)
     }
 
     /// The value as a number of eight bytes.
+    ///
+    /// Errors: [`InvalidData`](io::ErrorKind::InvalidData) for another length.
     pub fn u64(&self) -> io::Result<u64> {
         self.number().map(u64::from_le_bytes)
     }
@@ -226,6 +239,9 @@ impl AttributeList {
     }
 
     /// The list as it is sent; refused where one of them was too long.
+    ///
+    /// Pure: no grant. Errors: [`InvalidInput`](io::ErrorKind::InvalidInput) for more than a length field
+    /// can say.
     pub fn encode(&self) -> io::Result<&[u8]> {
         match self.too_long {
             None => Ok(&self.bytes),

@@ -66,6 +66,8 @@ impl From<NetlinkError> for io::Error {
 
 impl NetlinkError {
     /// The error in an NLMSG_ERROR or NLMSG_DONE message; none where it says that all went well.
+    ///
+    /// Pure: no grant.
     pub fn decode(message: &NetlinkMessage) -> io::Result<Option<Self>> {
         let mut fields = Fields::new(&message.payload);
         let number = match fields.u32() {
@@ -136,11 +138,16 @@ impl AsRef<Socket> for NetlinkSocket {
 impl NetlinkSocket {
     /// A socket of this protocol, with a port that the kernel chooses. Policy: `bind`, `send-to` and
     /// `receive` with the protocol and the messages.
+    ///
+    /// socket(2), bind(2). Errors: `EACCES`, `EPROTONOSUPPORT` where the kernel has no such subsystem.
     pub fn open(protocol: Protocol) -> io::Result<Self> {
         Self::bind(protocol, NetlinkAddress::auto())
     }
 
     /// A socket of this protocol at this address: with a port of one's own, or in groups.
+    ///
+    /// socket(2), bind(2). Policy: `bind` with `protocol` and `groups`. Errors: `EACCES`, `EADDRINUSE`
+    /// where the port is taken, `EPERM` for a group that needs privilege.
     pub fn bind(protocol: Protocol, address: NetlinkAddress) -> io::Result<Self> {
         let socket = Socket::new(Family::Netlink, SocketType::Raw, protocol)?;
         socket.bind(address)?;
@@ -151,21 +158,29 @@ impl NetlinkSocket {
     }
 
     /// Joins a multicast group, by number. Policy: the group.
+    ///
+    /// NETLINK_ADD_MEMBERSHIP, setsockopt(2). Errors: `EACCES`, `EINVAL` for a group that is none.
     pub fn join(&self, group: u32) -> io::Result<()> {
         self.set(NETLINK_ADD_MEMBERSHIP, group)
     }
 
     /// Leaves a multicast group.
+    ///
+    /// NETLINK_DROP_MEMBERSHIP, setsockopt(2). Policy: as [`join`](Self::join). Errors: the same.
     pub fn leave(&self, group: u32) -> io::Result<()> {
         self.set(NETLINK_DROP_MEMBERSHIP, group)
     }
 
     /// NETLINK_EXT_ACK: whether errors say more than a number; off at first.
+    ///
+    /// setsockopt(2). Policy: `options.set`.
     pub fn set_extended_ack(&self, on: bool) -> io::Result<()> {
         self.set(NETLINK_EXT_ACK, on.into())
     }
 
     /// NETLINK_GET_STRICT_CHK: whether dumps are filtered by what the request holds; off at first.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`.
     pub fn set_strict_check(&self, on: bool) -> io::Result<()> {
         self.set(NETLINK_GET_STRICT_CHK, on.into())
     }
@@ -175,18 +190,25 @@ impl NetlinkSocket {
     }
 
     /// The address it is bound to.
+    ///
+    /// getsockname(2). Policy: part of what bound it. Errors: `EBADF` after close.
     pub fn local_addr(&self) -> io::Result<NetlinkAddress> {
         self.socket.local_address()?.try_into()
     }
 
     /// Sends a request with an acknowledgement wanted, and collects what answers it. A refusal is a
     /// [`NetlinkError`]. What groups bring meanwhile is lost: listen to them on a socket of its own.
+    ///
+    /// sendto(2), recvmsg(2). Policy: the message's kind (`messages`); its answers come with it.
     pub fn request(&self, request: &NetlinkRequest) -> io::Result<Vec<NetlinkMessage>> {
         self.exchange(request, NLM_F_ACK)
     }
 
     /// Sends a request for everything there is of its kind, and collects it.
     /// [`Interrupted`](io::ErrorKind::Interrupted) where it changed meanwhile: ask again.
+    ///
+    /// sendto(2) with NLM_F_DUMP, recvmsg(2). Policy: the message's kind (`messages`; `dump-only` is
+    /// enough).
     pub fn dump(&self, request: &NetlinkRequest) -> io::Result<Vec<NetlinkMessage>> {
         self.exchange(request, NLM_F_DUMP)
     }
@@ -205,6 +227,9 @@ impl NetlinkSocket {
     }
 
     /// Sends a message to the kernel as it is.
+    ///
+    /// sendto(2). Policy: the message's kind (`messages`). Errors: `EACCES`, `EPERM` where the kernel wants
+    /// privilege.
     pub fn send(&self, message: &NetlinkMessage) -> io::Result<()> {
         self.socket
             .send_to(&message.encode()?, NetlinkAddress::KERNEL)?;
@@ -213,11 +238,15 @@ impl NetlinkSocket {
 
     /// Receives the messages that come next: answers, and what the groups bring.
     /// [`Errno::NOBUFS`] where some were lost.
+    ///
+    /// recvmsg(2). Policy: `receive`; answers come with their request.
     pub fn recv(&self) -> io::Result<Vec<NetlinkMessage>> {
         NetlinkMessage::decode_all(&self.recv_bytes()?)
     }
 
     /// Receives what comes next as it is.
+    ///
+    /// recvmsg(2). Policy: as [`recv`](Self::recv). Errors: the same.
     pub fn recv_bytes(&self) -> io::Result<Vec<u8>> {
         let message = self.socket.recv_msg(ROOM, 0, MessageFlags::empty())?;
         if message.is_truncated() {

@@ -42,6 +42,8 @@ impl Link {
     }
 
     /// The link in an RTM_NEWLINK or RTM_DELLINK message.
+    ///
+    /// Pure: no grant. Errors: [`InvalidData`](std::io::ErrorKind::InvalidData) for what is cut short.
     pub fn decode(message: &NetlinkMessage) -> io::Result<Self> {
         let mut link =
             Self::head(&message.payload).ok_or_else(|| malformed("a link without a head"))?;
@@ -107,6 +109,8 @@ pub struct InterfaceAddress {
 
 impl InterfaceAddress {
     /// The address in an RTM_NEWADDR or RTM_DELADDR message.
+    ///
+    /// Pure: no grant. Errors: [`InvalidData`](std::io::ErrorKind::InvalidData) for what is cut short.
     pub fn decode(message: &NetlinkMessage) -> io::Result<Self> {
         let mut fields = Fields::new(&message.payload);
         let head = fields.array::<4>().zip(fields.u32());
@@ -176,6 +180,8 @@ impl Route {
     }
 
     /// The route in an RTM_NEWROUTE or RTM_DELROUTE message.
+    ///
+    /// Pure: no grant. Errors: [`InvalidData`](std::io::ErrorKind::InvalidData) for what is cut short.
     pub fn decode(message: &NetlinkMessage) -> io::Result<Self> {
         let head = Fields::new(&message.payload).array::<12>();
         let Some(
@@ -263,6 +269,8 @@ impl RouteEvent {
     /// }
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    ///
+    /// Pure: no grant. Errors: [`InvalidData`](std::io::ErrorKind::InvalidData) for what is cut short.
     pub fn decode(message: NetlinkMessage) -> io::Result<Self> {
         Ok(match message.kind {
             RTM_NEWLINK => Self::Link(Link::decode(&message)?),
@@ -288,17 +296,23 @@ fn dump<T>(
 }
 
 /// All interfaces: `ip link`. Policy: the message RTM_GETLINK.
+///
+/// rtnetlink(7). Errors: `EACCES`.
 pub fn links(socket: &NetlinkSocket) -> io::Result<Vec<Link>> {
     dump(socket, RTM_GETLINK, 16, Link::decode)
 }
 
 /// The addresses of all interfaces: `ip address`. Policy: the message RTM_GETADDR.
+///
+/// rtnetlink(7). Errors: `EACCES`.
 pub fn addresses(socket: &NetlinkSocket) -> io::Result<Vec<InterfaceAddress>> {
     dump(socket, RTM_GETADDR, 8, InterfaceAddress::decode)
 }
 
 /// All routes of all tables, of both IP versions: `ip route show table all`. Policy: the message
 /// RTM_GETROUTE.
+///
+/// rtnetlink(7). Errors: `EACCES`.
 pub fn routes(socket: &NetlinkSocket) -> io::Result<Vec<Route>> {
     dump(socket, RTM_GETROUTE, 12, Route::decode)
 }

@@ -85,7 +85,8 @@ pub enum AncillaryKind {
     Security,
     /// IP_ORIGDSTADDR and IPV6_ORIGDSTADDR.
     OriginalDestination,
-    /// IP_RECVERR, IPV6_RECVERR and SCM_J1939_ERRQUEUE: reports what a router or peer said, and who.
+    /// IP_RECVERR, IPV6_RECVERR, SCM_J1939_ERRQUEUE, SCM_CAN_RAW_ERRQUEUE and PACKET_TX_TIMESTAMP: reports
+    /// what a router or peer said, and who, or that something went out.
     ExtendedError,
     /// SO_RXQ_OVFL.
     DropCount,
@@ -103,6 +104,17 @@ pub enum AncillaryKind {
     SctpInfo,
     /// SCM_J1939_DEST_ADDR, SCM_J1939_DEST_NAME and SCM_J1939_PRIO: to whom a message went, and how urgent.
     J1939Info,
+    /// IP_RECVOPTS and IP_RETOPTS; IPV6_HOPOPTS, IPV6_DSTOPTS, IPV6_RTHDR and their older forms: the options
+    /// and extension headers of a packet.
+    IpOptions,
+    /// IPV6_PATHMTU.
+    PathMtu,
+    /// IP_RECVFRAGSIZE and IPV6_RECVFRAGSIZE.
+    FragmentSize,
+    /// SO_MARK: as SO_RCVMARK tells it, and of one packet when sent.
+    Mark,
+    /// BT_SCM_PKT_STATUS.
+    BluetoothStatus,
     /// Any other control message, by Linux's numbers.
     Raw {
         /// cmsg_level.
@@ -148,7 +160,7 @@ const ANCILLARY: &[NamedAncillary] = &[
     (
         "extended-error",
         AncillaryKind::ExtendedError,
-        &[(0, 11), (41, 25), (107, 4)],
+        &[(0, 11), (41, 25), (107, 4), (101, 1), (263, 16)],
     ),
     ("drop-count", AncillaryKind::DropCount, &[(1, 40)]),
     (
@@ -172,6 +184,33 @@ const ANCILLARY: &[NamedAncillary] = &[
         "j1939-info",
         AncillaryKind::J1939Info,
         &[(107, 1), (107, 2), (107, 3)],
+    ),
+    (
+        "ip-options",
+        AncillaryKind::IpOptions,
+        &[
+            (0, 6),
+            (0, 7),
+            (41, 3),
+            (41, 4),
+            (41, 5),
+            (41, 54),
+            (41, 55),
+            (41, 57),
+            (41, 59),
+        ],
+    ),
+    ("path-mtu", AncillaryKind::PathMtu, &[(41, 61)]),
+    (
+        "fragment-size",
+        AncillaryKind::FragmentSize,
+        &[(0, 25), (41, 77)],
+    ),
+    ("mark", AncillaryKind::Mark, &[(1, 36)]),
+    (
+        "bluetooth-status",
+        AncillaryKind::BluetoothStatus,
+        &[(274, 3)],
     ),
 ];
 

@@ -21,7 +21,7 @@ impl wit::Host for SocketsCtxView<'_> {
     ) -> Result<u64, Refusal> {
         let (inner, deadline) = self.socket(&socket)?.sending(MessageFlags::empty())?;
         let Descriptor::File(file) = self.table.get(&file)? else {
-            return Err(Errno::INVAL.into());
+            return Err(Errno::ISDIR.into());
         };
         if !file.open_mode.contains(OpenMode::READ) {
             return Err(Errno::BADF.into());

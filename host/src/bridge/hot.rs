@@ -286,12 +286,13 @@ async fn recv_msg<T: SocketsView + 'static>(
 }
 
 fn message_to_wit(table: &mut ResourceTable, message: MessageIn) -> Result<Message, Refusal> {
+    let MessageIn { data, letter } = message;
     Ok(Message {
-        data: message.data,
-        true_length: message.true_length as u64,
-        flags: flags_to_wit(message.flags),
-        source: message.source.as_ref().map(address_to_wit),
-        ancillary: ancillary_to_wit(table, message.ancillary)?,
+        data,
+        true_length: letter.true_length as u64,
+        flags: flags_to_wit(letter.flags),
+        source: letter.source.as_ref().map(address_to_wit),
+        ancillary: ancillary_to_wit(table, letter.ancillary)?,
     })
 }
 

@@ -10,7 +10,7 @@ use super::bindings::sockgate::sockets::errors;
 use super::bindings::sockgate::sockets::options as wit;
 use super::convert::{self, v4_from_wit, v6_from_wit};
 use super::{Refusal, SocketsCtxView};
-use crate::socket::{Errno, Inner, Socket, names, option as number};
+use crate::socket::{Errno, Inner, Opaque, Socket, names, option as number};
 
 type Handle = Resource<Socket>;
 
@@ -478,5 +478,10 @@ impl wit::Host for SocketsCtxView<'_> {
             .socket(&socket)?
             .inner()?
             .set_option_length(OptionName { level, name }, length)?)
+    }
+
+    async fn peer_pidfd(&mut self, socket: Handle) -> Result<Resource<Opaque>, Refusal> {
+        let pidfd = self.socket(&socket)?.inner()?.peer_pidfd()?;
+        Ok(self.table.push(pidfd)?)
     }
 }

@@ -1,18 +1,24 @@
 //! Messages with ancillary data: sendmsg(2), recvmsg(2), cmsg(3).
 
+mod plain;
+
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 
 use bytes::{Bytes, BytesMut};
-use sockgate_policy::{Address, AncillaryKind, AncillarySet, Carries, MessageFlags, Permit};
+use sockgate_policy::{
+    Address, AncillaryKind, AncillarySet, Carries, Family, MessageFlags, Permit, SocketType,
+};
+
+pub(crate) use plain::PlainOut;
 
 use super::attempt::{self, Addressee, Destination, Reception};
-use super::data::{Attempt, MESSAGE_LIMIT, conversation, filled, interest, reception};
+use super::data::{Attempt, MESSAGE_LIMIT, Piece, conversation, filled, interest, reception};
 use super::descriptors::{Handle, Opaque, Passed};
 use super::sys::EncodedAddress;
 use super::sys::cmsg::{Control, ControlIn, ControlOut};
-use super::sys::host::own_credentials;
 use super::sys::message::{Incoming, ReceivedFlags};
+use super::wait::Deadline;
 use super::{Errno, Inner, Outcome, Socket, State};
 
 /// Ancillary data to send.
@@ -21,172 +27,6 @@ pub(crate) enum AncillaryOut {
     Rights(Vec<Passed>),
     /// Everything that is plain data.
     Plain(PlainOut),
-}
-
-/// Ancillary data without descriptors.
-pub(crate) enum PlainOut {
-    Credentials {
-        pid: i32,
-        uid: u32,
-        gid: u32,
-    },
-    PacketInfoV4 {
-        interface_index: u32,
-        source: std::net::Ipv4Addr,
-    },
-    PacketInfoV6 {
-        interface_index: u32,
-        address: std::net::Ipv6Addr,
-    },
-    HopLimit(u8),
-    TrafficClass(u8),
-    SegmentSize(u16),
-    TxTime(u64),
-    AlgOperation(u32),
-    AlgIv(Vec<u8>),
-    AlgAssociatedLength(u32),
-    Raw {
-        level: i32,
-        kind: i32,
-        data: Vec<u8>,
-    },
-}
-
-impl PlainOut {
-    fn kind(&self) -> AncillaryKind {
-        match self {
-            PlainOut::Credentials { .. } => AncillaryKind::Credentials,
-            PlainOut::PacketInfoV4 { .. } | PlainOut::PacketInfoV6 { .. } => {
-                AncillaryKind::PacketInfo
-            }
-            PlainOut::HopLimit(_) => AncillaryKind::HopLimit,
-            PlainOut::TrafficClass(_) => AncillaryKind::TrafficClass,
-            PlainOut::SegmentSize(_) => AncillaryKind::SegmentSize,
-            PlainOut::TxTime(_) => AncillaryKind::TxTime,
-            PlainOut::AlgOperation(_) | PlainOut::AlgIv(_) | PlainOut::AlgAssociatedLength(_) => {
-                AncillaryKind::Algorithm
-            }
-            PlainOut::Raw { level, kind, .. } => AncillaryKind::Raw {
-                level: *level,
-                kind: *kind,
-            }
-            .canonical(),
-        }
-    }
-
-    /// A privileged host could claim to be anybody by SCM_CREDENTIALS; a guest may claim to be its host
-    /// and nobody else, by name or by number. Process 0 is the host's own, as it is in what comes in.
-    fn claims_the_host(&self) -> Result<bool, Errno> {
-        let (pid, uid, gid) = match self {
-            PlainOut::Credentials { pid, uid, gid } => (*pid, *uid, *gid),
-            PlainOut::Raw { data, .. } if self.kind() == AncillaryKind::Credentials => {
-                // struct ucred, unix(7)
-                let number = |at| {
-                    let bytes = data.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-                    bytes.map(u32::from_ne_bytes).ok_or(Errno::INVAL)
-                };
-                (number(0)?.cast_signed(), number(4)?, number(8)?)
-            }
-            _ => return Ok(true),
-        };
-        let own = own_credentials();
-        Ok((pid, uid, gid) == own || (pid, uid, gid) == (0, own.1, own.2))
-    }
-
-    /// RDS's control messages are all about memory that others may write to, linux/rds.h; the kernel would
-    /// take the guest's addresses for the host's.
-    fn names_host_memory(&self) -> bool {
-        const SOL_RDS: i32 = 276;
-        matches!(self, PlainOut::Raw { level: SOL_RDS, .. })
-    }
-
-    /// Whether it would send elsewhere than to the address that was judged: to every association of a socket
-    /// (SCTP_SENDALL), or to one by its number, sctp(7). `inval` for a structure that is too short.
-    fn strays(&self) -> Result<bool, Errno> {
-        const SCTP: i32 = 132;
-        const SNDRCV: i32 = 1;
-        const SNDINFO: i32 = 2;
-        const SENDALL: u16 = 1 << 6;
-        // struct sctp_sndrcvinfo, struct sctp_sndinfo: where the flags and the association stand.
-        let (flags, association) = match self {
-            PlainOut::Raw {
-                level: SCTP, kind, ..
-            } => match *kind {
-                SNDRCV => (4, 28),
-                SNDINFO => (2, 12),
-                // SCTP_INIT, SCTP_PRINFO, SCTP_AUTHINFO; SCTP_DSTADDRV4 and its kin name more addresses.
-                0 | 5 | 6 => return Ok(false),
-                _ => return Ok(true),
-            },
-            _ => return Ok(false),
-        };
-        let PlainOut::Raw { data, .. } = self else {
-            return Ok(false);
-        };
-        let flags = data.get(flags..flags + 2).ok_or(Errno::INVAL)?;
-        let association = data.get(association..association + 4).ok_or(Errno::INVAL)?;
-        let all = flags
-            .try_into()
-            .is_ok_and(|flags| u16::from_ne_bytes(flags) & SENDALL != 0);
-        Ok(all || association.iter().any(|byte| *byte != 0))
-    }
-
-    /// The source address that the message is to bear, if this names one: IP_PKTINFO and IPV6_PKTINFO, by
-    /// name or by number. `inval` for a structure that is too short.
-    fn source(&self) -> Result<Option<IpAddr>, Errno> {
-        let named: IpAddr = match self {
-            PlainOut::PacketInfoV4 { source, .. } => (*source).into(),
-            PlainOut::PacketInfoV6 { address, .. } => (*address).into(),
-            PlainOut::Raw { level, data, .. } if self.kind() == AncillaryKind::PacketInfo => {
-                if *level == 0 {
-                    // struct in_pktinfo, ip(7): the interface's index, then ipi_spec_dst.
-                    let octets = data.get(4..8).and_then(|octets| octets.try_into().ok());
-                    <[u8; 4]>::into(octets.ok_or(Errno::INVAL)?)
-                } else {
-                    // struct in6_pktinfo, ipv6(7): the address comes first.
-                    let octets = data.get(..16).and_then(|octets| octets.try_into().ok());
-                    <[u8; 16]>::into(octets.ok_or(Errno::INVAL)?)
-                }
-            }
-            _ => return Ok(None),
-        };
-        Ok((!named.is_unspecified()).then_some(named))
-    }
-
-    fn control(&self) -> ControlOut<'_> {
-        match *self {
-            PlainOut::Credentials { pid, uid, gid } => {
-                let pid = if pid == 0 { own_credentials().0 } else { pid };
-                ControlOut::Credentials { pid, uid, gid }
-            }
-            PlainOut::PacketInfoV4 {
-                interface_index,
-                source,
-            } => ControlOut::PacketInfoV4 {
-                interface_index,
-                source,
-            },
-            PlainOut::PacketInfoV6 {
-                interface_index,
-                address,
-            } => ControlOut::PacketInfoV6 {
-                interface_index,
-                address,
-            },
-            PlainOut::HopLimit(limit) => ControlOut::HopLimit(limit),
-            PlainOut::TrafficClass(class) => ControlOut::TrafficClass(class),
-            PlainOut::SegmentSize(size) => ControlOut::SegmentSize(size),
-            PlainOut::TxTime(time) => ControlOut::TxTime(time),
-            PlainOut::AlgOperation(operation) => ControlOut::AlgOperation(operation),
-            PlainOut::AlgIv(ref iv) => ControlOut::AlgIv(iv),
-            PlainOut::AlgAssociatedLength(length) => ControlOut::AlgAssociatedLength(length),
-            PlainOut::Raw {
-                level,
-                kind,
-                ref data,
-            } => ControlOut::Raw { level, kind, data },
-        }
-    }
 }
 
 /// Ancillary data that was received and let through.
@@ -202,6 +42,11 @@ pub(crate) enum AncillaryIn {
 /// One received message.
 pub(crate) struct MessageIn {
     pub(crate) data: Bytes,
+    pub(crate) letter: Letter,
+}
+
+/// What there is to know of a received message whose bytes are in a buffer.
+pub(crate) struct Letter {
     pub(crate) true_length: usize,
     pub(crate) flags: ReceivedFlags,
     pub(crate) source: Option<Address>,
@@ -367,6 +212,7 @@ impl Inner {
                 continue;
             };
             for passed in passed {
+                passed.note_given();
                 self.guest.audit().note(|| {
                     self.event("descriptor-send")
                         .arguments(passed.kind())
@@ -396,7 +242,7 @@ impl Inner {
         max: usize,
         control: usize,
         flags: MessageFlags,
-    ) -> Outcome<Attempt<MessageIn>> {
+    ) -> Outcome<Attempt<Letter>> {
         let mut state = self.may_hear("recv-msg", flags)?;
         let start = buffer.len();
         let hearing = self.hearing(&state)?;
@@ -405,7 +251,9 @@ impl Inner {
             attempt::recv_message(hearing, self.fd(), self.kind, buffer, room, control, flags);
         let mut incoming = match received {
             Ok(incoming) => incoming,
-            Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
+            Err(Errno::AGAIN) if !flags.contains(MessageFlags::OOB) => {
+                return Ok(Attempt::WouldBlock);
+            }
             Err(errno) => return Err(errno.into()),
         };
         let own = flags.contains(MessageFlags::ERRQUEUE);
@@ -435,8 +283,7 @@ impl Inner {
                 .arguments(format_args!("{max} bytes, {control} of control"))
                 .bytes(incoming.length)
         });
-        self.message_in(buffer, incoming, &allowed)
-            .map(Attempt::Done)
+        self.letter(incoming, &allowed).map(Attempt::Done)
     }
 
     /// The ancillary data that this sender's messages may carry; `None` where it is not heard at all.
@@ -454,12 +301,7 @@ impl Inner {
         Ok(sender.map(|sender| sender.permit.ancillary_in().clone()))
     }
 
-    fn message_in(
-        &self,
-        buffer: &mut BytesMut,
-        incoming: Incoming,
-        allowed: &AncillarySet,
-    ) -> Outcome<MessageIn> {
+    fn letter(&self, incoming: Incoming, allowed: &AncillarySet) -> Outcome<Letter> {
         let Incoming {
             true_length,
             flags,
@@ -472,8 +314,7 @@ impl Inner {
             None => None,
         };
         let ancillary = self.let_through(control, allowed);
-        Ok(MessageIn {
-            data: filled(buffer),
+        Ok(Letter {
             true_length,
             flags,
             source,
@@ -542,9 +383,14 @@ fn kind_of(message: &ControlIn) -> AncillaryKind {
         ControlIn::J1939DestinationAddress(_)
         | ControlIn::J1939DestinationName(_)
         | ControlIn::J1939Priority(_) => AncillaryKind::J1939Info,
-        // IP_RECVOPTS, SO_MARK
-        ControlIn::IpOptions(_) => AncillaryKind::Raw { level: 0, kind: 6 },
-        ControlIn::Mark(_) => AncillaryKind::Raw { level: 1, kind: 36 },
+        ControlIn::IpOptions(_)
+        | ControlIn::HopOptions(_)
+        | ControlIn::DestinationOptions(_)
+        | ControlIn::RoutingHeader(_) => AncillaryKind::IpOptions,
+        ControlIn::PathMtu { .. } => AncillaryKind::PathMtu,
+        ControlIn::FragmentSize(_) => AncillaryKind::FragmentSize,
+        ControlIn::Mark(_) => AncillaryKind::Mark,
+        ControlIn::BluetoothPacketStatus(_) => AncillaryKind::BluetoothStatus,
         ControlIn::Raw { level, kind, .. } => AncillaryKind::Raw {
             level: *level,
             kind: *kind,
@@ -565,7 +411,10 @@ impl Socket {
         let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
         let buffer = &mut self.buffer;
         let control = usize::try_from(control).unwrap_or(usize::MAX);
-        inner
+        if flags.contains(MessageFlags::WAITALL) && inner.kind.socket_type == SocketType::Stream {
+            return Box::pin(inner.recv_msg_all(buffer, max, control, flags, deadline)).await;
+        }
+        let letter = inner
             .receive(
                 buffer,
                 max,
@@ -573,6 +422,43 @@ impl Socket {
                 deadline,
                 |inner, buffer, room| inner.attempt_recv_msg(buffer, room, control, flags),
             )
-            .await
+            .await?;
+        Ok(MessageIn {
+            data: filled(buffer),
+            letter,
+        })
+    }
+}
+
+impl Inner {
+    /// MSG_WAITALL, as [`recv`](Socket::recv) has it. On a Unix socket what has ancillary data beside it
+    /// ends there, as it does in the kernel; of a TCP stream the last of it is told.
+    async fn recv_msg_all(
+        &self,
+        buffer: &mut BytesMut,
+        max: u64,
+        control: usize,
+        flags: MessageFlags,
+        deadline: Deadline,
+    ) -> Outcome<MessageIn> {
+        let mut last = None;
+        let flags = flags.difference(MessageFlags::WAITALL);
+        let data = self
+            .collect(buffer, max, flags, deadline, |inner, buffer, room| {
+                let before = buffer.len();
+                let attempt = inner.attempt_recv_msg(buffer, room, control, flags)?;
+                Ok(attempt.map(|letter| {
+                    let beside = inner.kind.family == Family::Unix && !letter.ancillary.is_empty();
+                    last = Some(letter);
+                    Piece {
+                        received: buffer.len() - before,
+                        ends: beside,
+                    }
+                }))
+            })
+            .await?;
+        let mut letter = last.ok_or(Errno::NOTCONN)?;
+        letter.true_length = data.len();
+        Ok(MessageIn { data, letter })
     }
 }

@@ -337,6 +337,25 @@ pub(super) fn splice_out(
     pipe.drain(to, pipe.held())
 }
 
+/// recv(2), for bytes that go on to another socket.
+pub(super) fn take_over(
+    _: &Permit<op::Splice>,
+    from: BorrowedFd<'_>,
+    buffer: &mut BytesMut,
+    max: usize,
+) -> Result<usize, Errno> {
+    message::recv(from, buffer, max, MessageFlags::empty())
+}
+
+/// send(2), of bytes that came from another socket.
+pub(super) fn hand_on(
+    _: &Permit<op::Splice>,
+    to: BorrowedFd<'_>,
+    data: &[u8],
+) -> Result<usize, Errno> {
+    message::send(to, data, MessageFlags::empty())
+}
+
 /// sendfile(2).
 pub(super) fn send_file(
     _: &Permit<op::Converse>,
@@ -399,6 +418,11 @@ pub(super) fn get_option(
 ) -> Result<Vec<u8>, Errno> {
     let OptionName { level, name } = *permit.subject();
     option::get(fd, level, name, max)
+}
+
+/// SO_PEERPIDFD, unix(7).
+pub(super) fn peer_pidfd(_: &Permit<op::GetOption>, fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    option::peer_pidfd(fd)
 }
 
 /// setsockopt(2).

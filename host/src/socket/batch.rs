@@ -192,7 +192,7 @@ impl Inner {
         scratch: &mut BatchScratch,
         wanted: &BatchWanted,
     ) -> Outcome<Attempt<BatchIn>> {
-        let Some(max) = self.room(wanted.max)? else {
+        let Some(max) = self.room(wanted.max, interest(wanted.flags))? else {
             return Ok(Attempt::WouldBlock);
         };
         // The slab is bounded as a whole; a batch of large messages is a batch of fewer.

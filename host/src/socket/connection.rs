@@ -206,7 +206,11 @@ impl Socket {
         let inner = self.inner()?.clone();
         inner.guest.check_stopped()?;
         inner.check_family(peer)?;
-        let deadline = self.timeout.deadline(Errno::INPROGRESS);
+        // A Unix connect is never under way: it waits for room in the backlog, or does not.
+        let deadline = self.timeout.deadline(match inner.kind.family {
+            Family::Unix => Errno::AGAIN,
+            _ => Errno::INPROGRESS,
+        });
         let outcome = inner.connect(peer, deadline).await;
         if matches!(outcome, Err(Failure::Errno(errno)) if ended(errno)) {
             inner.forget_peer();

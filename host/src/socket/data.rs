@@ -35,7 +35,7 @@ pub(crate) enum Attempt<T> {
 }
 
 impl<T> Attempt<T> {
-    fn map<U>(self, change: impl FnOnce(T) -> U) -> Attempt<U> {
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Attempt<U> {
         match self {
             Attempt::Done(done) => Attempt::Done(change(done)),
             Attempt::WouldBlock => Attempt::WouldBlock,
@@ -78,7 +78,7 @@ impl Inner {
         mut attempt: impl FnMut(&Inner, &mut BytesMut, usize) -> Outcome<Attempt<T>>,
     ) -> Outcome<T> {
         self.until_done(interest, deadline, |inner| {
-            let Some(room) = inner.room(max)? else {
+            let Some(room) = inner.room(max, interest)? else {
                 return Ok(Attempt::WouldBlock);
             };
             let _held = inner.guest.hold(room)?;
@@ -308,7 +308,10 @@ impl Inner {
         }
         let received = attempt::recv(permit, self.fd(), buffer, max, flags);
         let outcome = match received {
-            Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
+            // Out-of-band data is never waited for, tcp(7).
+            Err(Errno::AGAIN) if !flags.contains(MessageFlags::OOB) => {
+                return Ok(Attempt::WouldBlock);
+            }
             received => received.map_err(Failure::from),
         };
         self.guest.audit().note(|| {
@@ -452,8 +455,12 @@ impl Inner {
 
     /// Room for the next receive: what was asked for, within what may be allocated. A message that may be
     /// longer than usual is measured first; `None` where none is there yet.
-    pub(super) fn room(&self, max: u64) -> Outcome<Option<usize>> {
+    pub(super) fn room(&self, max: u64, queue: Interest) -> Outcome<Option<usize>> {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
+        // The error queue holds no longer ones, and cannot be measured.
+        if queue == Interest::Error {
+            return Ok(Some(max.min(MESSAGE_CHUNK)));
+        }
         // An algorithm computes whenever it is read from, peeking or not.
         if self.kind.socket_type == SocketType::Stream || self.kind.family == Family::Alg {
             return Ok(Some(max.min(STREAM_CHUNK)));
@@ -590,6 +597,13 @@ pub(super) fn filled(buffer: &mut BytesMut) -> Bytes {
     bytes
 }
 
+/// What one attempt of a receive for everything brought.
+pub(super) struct Piece {
+    pub(super) received: usize,
+    /// Whether nothing more may follow it.
+    pub(super) ends: bool,
+}
+
 /// What a receive waits for.
 pub(super) fn interest(flags: MessageFlags) -> Interest {
     if flags.contains(MessageFlags::ERRQUEUE) {
@@ -609,6 +623,26 @@ impl Inner {
         flags: MessageFlags,
         deadline: Deadline,
     ) -> Outcome<Bytes> {
+        let flags = flags.difference(MessageFlags::WAITALL);
+        self.collect(buffer, max, flags, deadline, |inner, buffer, room| {
+            let attempt = inner.attempt_recv_from_peer(buffer, room, flags)?;
+            Ok(attempt.map(|received| Piece {
+                received,
+                ends: false,
+            }))
+        })
+        .await
+    }
+
+    /// Attempts until the buffer has everything, a piece ends it, or an error comes behind a first piece.
+    pub(super) async fn collect(
+        &self,
+        buffer: &mut BytesMut,
+        max: u64,
+        flags: MessageFlags,
+        deadline: Deadline,
+        mut attempt: impl FnMut(&Inner, &mut BytesMut, usize) -> Outcome<Attempt<Piece>>,
+    ) -> Outcome<Bytes> {
         // What a guest may have the host hold for one call.
         let wanted = usize::try_from(max)
             .unwrap_or(usize::MAX)
@@ -619,15 +653,12 @@ impl Inner {
             let room = (wanted - buffer.len()).min(STREAM_CHUNK);
             let step = self
                 .until_done(Interest::Readable, deadline, |inner| {
-                    inner.attempt_recv_from_peer(
-                        buffer,
-                        room,
-                        flags.difference(MessageFlags::WAITALL),
-                    )
+                    attempt(inner, buffer, room)
                 })
                 .await;
             match step {
-                Ok(received) if received > 0 && buffer.len() < wanted && !peeks => {}
+                Ok(piece)
+                    if piece.received > 0 && !piece.ends && buffer.len() < wanted && !peeks => {}
                 Ok(_) => return Ok(filled(buffer)),
                 Err(Failure::Errno(_)) if !buffer.is_empty() => return Ok(filled(buffer)),
                 Err(failure) => return Err(failure),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sockgate_policy::{
-    Adopted, Denial, DescriptorKind, OptionName, Origin, SocketFacts, SocketSlot,
+    Adopted, Denial, DescriptorKind, Family, Kind, OptionName, Origin, SocketFacts, SocketSlot,
+    SocketType,
 };
 
+use super::option::{IP_HEADER, IPV6_HEADER, PEER_PIDFD, VIRTIO_HEADER, WATCHED};
 use super::sys::life;
 use super::{Errno, Inner, Outcome, Socket, attempt};
 use crate::audit::Event;
@@ -49,6 +51,13 @@ impl Passed {
         }
     }
 
+    /// It has left.
+    pub(super) fn note_given(&self) {
+        if let Passed::Socket(inner) = self {
+            inner.note_given();
+        }
+    }
+
     /// The descriptor as its receiver expects it: a native peer takes a socket for blocking, and the flag
     /// belongs to what is shared (open(2)).
     pub(super) fn hand_over(&self) -> Result<BorrowedFd<'_>, Errno> {
@@ -72,6 +81,26 @@ impl Inner {
             life::set_nonblocking(self.fd(), false)?;
         }
         Ok(self.fd())
+    }
+
+    /// Somebody else may have the socket for longer than this guest.
+    pub(super) fn note_given(&self) {
+        self.given.store(true, Ordering::Relaxed);
+    }
+
+    /// SO_PEERPIDFD: a descriptor of the peer's process, which has to be granted as an option and as a
+    /// descriptor that arrives.
+    pub(crate) fn peer_pidfd(&self) -> Outcome<Opaque> {
+        let permit = self.may_get_option(PEER_PIDFD)?;
+        self.may_take(DescriptorKind::Opaque)?;
+        let outcome = attempt::peer_pidfd(&permit, self.fd()).map_err(Into::into);
+        self.guest.audit().note(|| {
+            self.event("get-option")
+                .arguments(PEER_PIDFD.on(self.kind))
+                .granted(&permit)
+                .outcome(&outcome)
+        });
+        self.keep_opaque(outcome?)
     }
 
     /// Classifies what arrived and lets through what the policy grants; the rest is closed here.
@@ -178,7 +207,7 @@ fn present_options(
     facts: &sockgate_policy::SocketFacts,
 ) -> Result<Vec<(OptionName, Vec<u8>)>, Errno> {
     let fresh = life::socket(facts.kind)?;
-    Ok(super::option::WATCHED
+    Ok(WATCHED
         .iter()
         .filter_map(|name| {
             let present = super::sys::option::get(fd, name.level, name.name, 64).ok()?;
@@ -186,4 +215,26 @@ fn present_options(
             (present != usual).then_some((*name, present))
         })
         .collect())
+}
+
+/// The options of a granted socket that say what its messages begin with, and so how they are to be read.
+pub(super) fn headers_of(
+    fd: BorrowedFd<'_>,
+    kind: Kind,
+) -> Result<Vec<(OptionName, Vec<u8>)>, Errno> {
+    let (names, counts_unset): (&[_], _) = match (kind.family, kind.socket_type) {
+        // Whether one of IPPROTO_RAW was made to leave its headers to the kernel counts too.
+        (Family::Inet, SocketType::Raw) => (&[IP_HEADER], true),
+        (Family::Inet6, SocketType::Raw) => (&[IPV6_HEADER], true),
+        (Family::Packet, _) => (&[VIRTIO_HEADER], false),
+        _ => return Ok(Vec::new()),
+    };
+    let mut found = Vec::new();
+    for name in names {
+        let present = super::sys::option::get(fd, name.level, name.name, 4)?;
+        if counts_unset || present.iter().any(|byte| *byte != 0) {
+            found.push((*name, present));
+        }
+    }
+    Ok(found)
 }

@@ -226,10 +226,10 @@ impl Guest {
         Ok(root)
     }
 
-    /// Takes the socket that was granted under this name.
+    /// Takes the socket that was granted under this name; of several the first.
     pub(super) fn take_granted(&self, name: &str) -> Option<OwnedFd> {
         let mut granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
         let place = granted.iter().position(|socket| socket.name == name)?;
-        Some(granted.swap_remove(place).fd)
+        Some(granted.remove(place).fd)
     }
 }

@@ -10,6 +10,7 @@ use sockgate_policy::{
     SocketType, UnixAddress, VSOCK_ANY,
 };
 
+use super::descriptors::headers_of;
 use super::sys::generic;
 use super::sys::life::{self, How};
 use super::sys::option::{self, IPPROTO_IPV6, IPV6_V6ONLY, SO_ACCEPTCONN, SOL_SOCKET};
@@ -74,6 +75,9 @@ impl Socket {
         };
         let (mut facts, state) = facts_of(fd.as_fd())?;
         facts.granted = true;
+        for (option, value) in headers_of(fd.as_fd(), facts.kind)? {
+            facts.options.remember(option, &value);
+        }
         let inner = Inner::from_outside(guest, fd, facts, state, slot);
         guest.audit().note(event);
         Ok(Socket::from_inner(inner))
@@ -101,6 +105,9 @@ impl Socket {
             .and_then(life::duplicate)
             .map(|fd| Opaque::new(fd, DescriptorKind::Socket, slot))
             .map_err(Into::into);
+        if detached.is_ok() {
+            inner.note_given();
+        }
         inner
             .guest
             .audit()
@@ -213,6 +220,9 @@ impl Inner {
         // A socket that is not connected has nothing to shut down: then the flag alone ends it.
         if let Err(errno) = life::shutdown(self.fd(), How::Both) {
             tracing::debug!(socket = self.number, %errno, "a retired socket had nothing to shut down");
+        }
+        for poller in self.pollers() {
+            poller.retire(self);
         }
         if self.kind.works_by_itself()
             && let Err(errno) = life::bury(self.fd())

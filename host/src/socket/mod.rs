@@ -25,6 +25,7 @@ mod judge;
 mod life;
 pub(crate) mod names;
 pub(crate) mod option;
+mod poller;
 mod readiness;
 mod sys;
 mod tipc;
@@ -34,7 +35,7 @@ mod wait;
 use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -50,7 +51,7 @@ pub(crate) use descriptors::{Handle, Passed};
 pub(crate) use guest::{Granted, Guest};
 pub(crate) use names::{Host, Lookup, LookupError};
 pub(crate) use option::Queue;
-pub use readiness::Poller;
+pub use poller::Poller;
 pub(crate) use readiness::{POLL_LIMIT, Watched, poll};
 pub(crate) use sys::cmsg;
 pub use sys::errno::Errno;
@@ -124,6 +125,8 @@ pub(crate) struct Inner {
     interrupted: AtomicBool,
     /// Somebody else has the socket too and expects it to be blocking.
     shared: AtomicBool,
+    /// It was passed on or detached: it may outlive this guest's last handle.
+    given: AtomicBool,
     /// It lost its grant: it answers `badf` from then on.
     retired: AtomicBool,
     descriptor: Descriptor,
@@ -155,7 +158,7 @@ struct State {
     /// The file that bind made.
     bound: Option<sys::unix_path::BoundPath>,
     /// The pollers that watch this socket.
-    pollers: Vec<std::sync::Weak<readiness::Interests>>,
+    pollers: Vec<Weak<poller::Interests>>,
     /// Connections that were accepted and judged before the guest asked (poll).
     pending: std::collections::VecDeque<(Arc<Inner>, Address)>,
 }
@@ -203,6 +206,7 @@ impl Inner {
             }),
             interrupted: AtomicBool::new(false),
             shared: AtomicBool::new(false),
+            given: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             descriptor: Descriptor::new(fd),
             _slot: slot,
@@ -233,11 +237,13 @@ impl Inner {
         self.check_interrupted()
     }
 
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
     fn check_interrupted(&self) -> Outcome<()> {
         // The load keeps the common case free of a write.
-        if self.interrupted.load(Ordering::Relaxed)
-            && self.interrupted.swap(false, Ordering::SeqCst)
-        {
+        if self.is_interrupted() && self.interrupted.swap(false, Ordering::SeqCst) {
             return Err(Errno::INTR.into());
         }
         Ok(())
@@ -246,6 +252,19 @@ impl Inner {
     fn fd(&self) -> BorrowedFd<'_> {
         self.descriptor.fd()
     }
+
+    /// The pollers that watch this socket.
+    fn pollers(&self) -> Vec<Arc<poller::Interests>> {
+        let state = self.state();
+        state.pollers.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Something became the case that the kernel does not tell: every poller of this socket looks at it.
+    fn tell_pollers(&self) {
+        for poller in self.pollers() {
+            poller.tell(self.number);
+        }
+    }
 }
 
 impl Drop for Inner {
@@ -253,10 +272,13 @@ impl Drop for Inner {
         self.guest.closed(self.number);
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         let (pollers, bound) = (std::mem::take(&mut state.pollers), state.bound.take());
-        for poller in pollers.iter().filter_map(std::sync::Weak::upgrade) {
+        for poller in pollers.iter().filter_map(Weak::upgrade) {
             poller.forget(self);
         }
-        if let Some(bound) = bound {
+        // Who was given the socket too may go on serving at its name.
+        if let Some(bound) = bound
+            && !self.given.load(Ordering::Relaxed)
+        {
             let path = bound.path().to_path_buf();
             if let Err(errno) = bound.unlink_if_ours() {
                 tracing::warn!(path = %path.display(), %errno, "a socket file could not be removed");
@@ -293,6 +315,7 @@ impl Socket {
     pub(crate) fn interrupt(&self) {
         if let Some(inner) = &self.inner {
             inner.interrupted.store(true, Ordering::SeqCst);
+            inner.tell_pollers();
         }
     }
 

@@ -28,6 +28,7 @@ const fn named(level: i32, name: i32) -> OptionName {
 
 const V6ONLY: OptionName = named(option::IPPROTO_IPV6, option::IPV6_V6ONLY);
 const PEER_CREDENTIALS: OptionName = named(option::SOL_SOCKET, option::SO_PEERCRED);
+pub(super) const PEER_PIDFD: OptionName = named(option::SOL_SOCKET, option::SO_PEERPIDFD);
 
 /// The options of an arrived socket that are compared with a new socket's.
 pub(super) const WATCHED: &[OptionName] = &[
@@ -46,11 +47,16 @@ pub(super) const WATCHED: &[OptionName] = &[
     named(option::IPPROTO_IPV6, 75),
     named(option::IPPROTO_IPV6, 78),
     named(option::IPPROTO_TCP, 19),
-    // IP_HDRINCL, IPV6_HDRINCL, PACKET_VNET_HDR: what a message begins with.
-    named(option::IPPROTO_IP, 3),
-    named(option::IPPROTO_IPV6, 36),
-    named(SOL_PACKET, 15),
+    IP_HEADER,
+    IPV6_HEADER,
+    VIRTIO_HEADER,
 ];
+
+/// IP_HDRINCL, IPV6_HDRINCL, PACKET_VNET_HDR (which is set too where PACKET_VNET_HDR_SZ is): what a message
+/// begins with.
+pub(super) const IP_HEADER: OptionName = named(option::IPPROTO_IP, 3);
+pub(super) const IPV6_HEADER: OptionName = named(option::IPPROTO_IPV6, 36);
+pub(super) const VIRTIO_HEADER: OptionName = named(SOL_PACKET, 15);
 
 /// The level of packet sockets' options, packet(7), and of netlink's, netlink(7).
 const SOL_PACKET: i32 = 263;
@@ -333,8 +339,8 @@ impl Inner {
             && self.has_senders
         {
             // The next datagram may be one that the policy hides: its length is nobody's business.
-            let ready = self.settle(super::Readiness::READABLE)?;
-            if ready.is_empty() {
+            let settled = self.settle(super::Readiness::READABLE)?;
+            if settled.ready.is_empty() {
                 return Ok(0);
             }
         }

@@ -1,71 +1,97 @@
-//! Waiting for several sockets: poll(2) for a handful, epoll(7) for thousands. What the policy hides is
-//! not reported.
+//! What a socket is ready for, and poll(2) for a handful of them. What the policy hides is not reported.
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::attempt;
 use super::data::{Attempt, reception};
 use super::sys::poll::{self, Epoll, PollFd, Readiness};
-use super::wait::{Descriptor, Timeout, Wait};
+use super::wait::{Deadline, Descriptor, Timeout, Wait, WaitMode};
 use super::{Errno, Failure, Guest, Inner, Interest, Outcome};
 
 /// The most sockets of one `poll`, and the most events of one wait.
 pub(crate) const POLL_LIMIT: usize = 4096;
 /// So many hidden messages or connections are put aside for one look at a socket.
 const HIDDEN_PER_LOOK: usize = 64;
+/// So many looks at nothing but hidden ones are enough for a call that may not wait.
+const LOOKS: u32 = 16;
+
+/// What a socket is ready for, as far as the policy shows it.
+pub(super) struct Settled {
+    /// What the guest may see.
+    pub(super) ready: Readiness,
+    /// Everything that this look found is hidden, and there may be more behind it. The kernel does not tell
+    /// of that again: whoever waits looks again first.
+    pub(super) more: bool,
+}
+
+/// What the next message or connection is.
+enum Next {
+    Visible,
+    /// None is there any more.
+    Nothing,
+    /// Hidden ones alone, and perhaps more behind them.
+    Hidden,
+}
 
 impl Inner {
     /// What the kernel found, less what the policy hides: a readable socket whose next message is from
     /// somebody else is not readable. A waiting connection is taken and judged here, for accept to find.
-    pub(super) fn settle(&self, found: Readiness) -> Outcome<Readiness> {
+    pub(super) fn settle(&self, found: Readiness) -> Outcome<Settled> {
+        let all = |ready| Settled { ready, more: false };
         if self.is_retired() {
-            return Ok(found | Readiness::HANG_UP);
+            return Ok(all(found | Readiness::HANG_UP | Readiness::CLOSED));
         }
         if !found.contains(Readiness::READABLE) {
-            return Ok(found);
+            return Ok(all(found));
         }
-        let visible = if self.is_listening() {
+        let next = if self.is_listening() {
             self.settle_connection()?
         } else if self.has_senders {
             self.settle_datagram()?
         } else {
-            true
+            Next::Visible
         };
-        Ok(if visible {
-            found
-        } else {
-            found.difference(Readiness::READABLE)
+        Ok(match next {
+            Next::Visible => all(found),
+            Next::Nothing => all(found.difference(Readiness::READABLE)),
+            Next::Hidden => Settled {
+                ready: found.difference(Readiness::READABLE),
+                more: true,
+            },
         })
     }
 
-    fn settle_connection(&self) -> Outcome<bool> {
+    fn settle_connection(&self) -> Outcome<Next> {
         if self.has_pending() {
-            return Ok(true);
+            return Ok(Next::Visible);
         }
         for _ in 0..HIDDEN_PER_LOOK {
             match self.attempt_accept() {
                 Ok(Attempt::Done(connection)) => {
                     self.state().pending.push_back(connection);
-                    return Ok(true);
+                    // The kernel may have no further one to tell of.
+                    self.tell_pollers();
+                    return Ok(Next::Visible);
                 }
-                Ok(Attempt::WouldBlock) => return Ok(false),
+                Ok(Attempt::WouldBlock) => return Ok(Next::Nothing),
                 Ok(Attempt::Hidden) => {}
                 // accept will tell.
-                Err(Failure::Errno(_)) => return Ok(true),
+                Err(Failure::Errno(_)) => return Ok(Next::Visible),
                 Err(stopped) => return Err(stopped),
             }
         }
-        Ok(false)
+        Ok(Next::Hidden)
     }
 
-    fn settle_datagram(&self) -> Outcome<bool> {
+    fn settle_datagram(&self) -> Outcome<Next> {
         for _ in 0..HIDDEN_PER_LOOK {
             let mut state = match self.may_receive("poll") {
                 Ok(state) => state,
                 // The receive will tell.
-                Err(Failure::Errno(_)) => return Ok(true),
+                Err(Failure::Errno(_)) => return Ok(Next::Visible),
                 Err(stopped) => return Err(stopped),
             };
             let head = self.inspected.unwrap_or(0);
@@ -75,20 +101,44 @@ impl Inner {
                         .source
                         .unwrap_or_else(super::sys::EncodedAddress::empty);
                     if self.hears(&mut state, &source, &bytes)? {
-                        return Ok(true);
+                        return Ok(Next::Visible);
                     }
                     attempt::discard(reception(&state)?, self.fd())?;
                 }
-                Err(Errno::AGAIN) => return Ok(false),
+                Err(Errno::AGAIN) => return Ok(Next::Nothing),
                 // A pending error: the receive will tell.
-                Err(_) => return Ok(true),
+                Err(_) => return Ok(Next::Visible),
             }
         }
-        Ok(false)
+        Ok(Next::Hidden)
     }
 
-    fn has_pending(&self) -> bool {
+    /// Whether a connection was taken that the guest has not asked for yet.
+    pub(super) fn has_pending(&self) -> bool {
         !self.state().pending.is_empty()
+    }
+}
+
+impl Guest {
+    /// Everything that a look found is hidden. Lets the other guests of this thread have their turn, and says
+    /// whether there is time for another look, of which there were so many.
+    pub(super) async fn may_look_again(
+        &self,
+        deadline: Deadline,
+        looks: &mut u32,
+    ) -> Outcome<bool> {
+        if self.cancel().is_raised() {
+            self.cancel().check()?;
+        }
+        *looks += 1;
+        let over = match deadline {
+            Deadline::Now(_) => *looks >= LOOKS,
+            deadline => deadline.left().is_err(),
+        };
+        if !over && self.wait_mode() == WaitMode::Ready {
+            tokio::task::yield_now().await;
+        }
+        Ok(!over)
     }
 }
 
@@ -111,10 +161,17 @@ pub(crate) async fn poll(
     guest.take_turn().await;
     let deadline = timeout.deadline(Errno::AGAIN);
     let mut all = None;
+    let mut looks = 0;
     loop {
-        let ready = look(sockets)?;
+        let (ready, more) = look(sockets)?;
         if !ready.is_empty() {
             return Ok(ready);
+        }
+        if more {
+            if guest.may_look_again(deadline, &mut looks).await? {
+                continue;
+            }
+            return Ok(Vec::new());
         }
         if all.is_none() {
             all = Some(gather(sockets)?);
@@ -135,25 +192,26 @@ pub(crate) async fn poll(
     }
 }
 
-/// One look at all of them.
-fn look(sockets: &[Watched]) -> Outcome<Vec<(usize, Readiness)>> {
+/// One look at all of them; whether there may be more behind what is hidden.
+fn look(sockets: &[Watched]) -> Outcome<(Vec<(usize, Readiness)>, bool)> {
     let mut descriptors: Vec<PollFd<'_>> = sockets
         .iter()
         .map(|watched| PollFd::new(watched.inner.fd(), watched.interest))
         .collect();
-    poll::ppoll(&mut descriptors, Some(std::time::Duration::ZERO))?;
-    let mut ready = Vec::new();
+    poll::ppoll(&mut descriptors, Some(Duration::ZERO))?;
+    let (mut ready, mut more) = (Vec::new(), false);
     for (place, (watched, descriptor)) in sockets.iter().zip(&descriptors).enumerate() {
         let mut found = descriptor.events();
         if watched.interest.contains(Readiness::READABLE) && watched.inner.has_pending() {
             found |= Readiness::READABLE;
         }
-        let found = watched.inner.settle(found)?;
-        if !found.is_empty() {
-            ready.push((place, found));
+        let settled = watched.inner.settle(found)?;
+        more |= settled.more;
+        if !settled.ready.is_empty() {
+            ready.push((place, settled.ready));
         }
     }
-    Ok(ready)
+    Ok((ready, more))
 }
 
 /// All of them as one descriptor to wait for: a socket that is named twice is watched for both.
@@ -172,236 +230,68 @@ fn gather(sockets: &[Watched]) -> Outcome<Descriptor> {
     descriptor_of(&epoll)
 }
 
-fn descriptor_of(epoll: &Epoll) -> Outcome<Descriptor> {
+/// A descriptor that is readable while the epoll instance has something to tell.
+pub(super) fn descriptor_of(epoll: &Epoll) -> Outcome<Descriptor> {
     let fd = epoll.as_fd().try_clone_to_owned().map_err(Errno::from)?;
     Ok(Descriptor::new(fd))
-}
-
-/// One entry of a poller.
-struct Entry {
-    token: u64,
-    interest: Readiness,
-    inner: Weak<Inner>,
-}
-
-/// What a poller and its sockets share: a socket that goes leaves the poller by itself.
-pub(super) struct Interests {
-    epoll: Epoll,
-    entries: Mutex<HashMap<u64, Entry>>,
-}
-
-impl Interests {
-    fn entries(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The socket is about to close. The kernel would keep watching a descriptor that another process
-    /// shares, so it is taken out by hand.
-    pub(super) fn forget(&self, inner: &Inner) {
-        if self.entries().remove(&inner.number).is_some()
-            && let Err(errno) = self.epoll.remove(inner.fd())
-        {
-            tracing::debug!(socket = inner.number, %errno, "a closing socket was not in its poller");
-        }
-    }
-}
-
-/// A guest's poller, over epoll(7).
-pub struct Poller {
-    guest: Arc<Guest>,
-    interests: Arc<Interests>,
-    descriptor: Arc<Descriptor>,
-    ready: Vec<(u64, Readiness)>,
-    _slot: sockgate_policy::SocketSlot,
-}
-
-impl Poller {
-    /// A new one. It counts as a socket of the guest's limit.
-    pub(crate) fn create(guest: &Arc<Guest>) -> Outcome<Poller> {
-        guest.check_stopped()?;
-        let slot = guest.slot(|| crate::audit::Event::new("poller"))?;
-        let epoll = Epoll::create()?;
-        let descriptor = Arc::new(descriptor_of(&epoll)?);
-        let interests = Arc::new(Interests {
-            epoll,
-            entries: Mutex::new(HashMap::new()),
-        });
-        Ok(Poller {
-            guest: guest.clone(),
-            interests,
-            descriptor,
-            ready: Vec::new(),
-            _slot: slot,
-        })
-    }
-
-    /// Begins to watch; `exist` where it is watched already.
-    pub(crate) fn add(&self, inner: &Arc<Inner>, token: u64, interest: Readiness) -> Outcome<()> {
-        let mut entries = self.interests.entries();
-        if entries.contains_key(&inner.number) {
-            return Err(Errno::EXIST.into());
-        }
-        self.interests
-            .epoll
-            .add(inner.fd(), inner.number, interest)?;
-        entries.insert(
-            inner.number,
-            Entry {
-                token,
-                interest,
-                inner: Arc::downgrade(inner),
-            },
-        );
-        drop(entries);
-        let mut state = inner.state();
-        state.pollers.retain(|poller| poller.strong_count() > 0);
-        state.pollers.push(Arc::downgrade(&self.interests));
-        Ok(())
-    }
-
-    /// Changes token and interest; `noent` where it is not watched.
-    pub(crate) fn modify(
-        &self,
-        inner: &Arc<Inner>,
-        token: u64,
-        interest: Readiness,
-    ) -> Outcome<()> {
-        let mut entries = self.interests.entries();
-        let entry = entries.get_mut(&inner.number).ok_or(Errno::NOENT)?;
-        self.interests
-            .epoll
-            .modify(inner.fd(), inner.number, interest)?;
-        (entry.token, entry.interest) = (token, interest);
-        Ok(())
-    }
-
-    /// Stops watching; `noent` where it was not watched.
-    pub(crate) fn remove(&self, inner: &Arc<Inner>) -> Outcome<()> {
-        self.interests
-            .entries()
-            .remove(&inner.number)
-            .ok_or(Errno::NOENT)?;
-        Ok(self.interests.epoll.remove(inner.fd())?)
-    }
-
-    /// Waits until something is ready: at most `max` tokens; none when the time is over.
-    pub(crate) async fn wait(
-        &mut self,
-        max: u32,
-        timeout: Timeout,
-    ) -> Outcome<Vec<(u64, Readiness)>> {
-        self.guest.check_stopped()?;
-        self.guest.take_turn().await;
-        let max = usize::try_from(max)
-            .unwrap_or(usize::MAX)
-            .clamp(1, POLL_LIMIT);
-        let deadline = timeout.deadline(Errno::AGAIN);
-        loop {
-            let mut found = self.pending(max);
-            self.interests
-                .epoll
-                .wait(&mut self.ready, max, Some(std::time::Duration::ZERO))?;
-            self.settle(&mut found, max)?;
-            if !found.is_empty() {
-                return Ok(found);
-            }
-            let guest = &self.guest;
-            match guest
-                .wait_mode()
-                .wait(
-                    &self.descriptor,
-                    Interest::Readable,
-                    deadline,
-                    guest.cancel(),
-                )
-                .await
-            {
-                Ok(()) => {}
-                Err(Failure::Errno(Errno::AGAIN | Errno::TIMEDOUT)) => return Ok(Vec::new()),
-                Err(failure) => return Err(failure),
-            }
-        }
-    }
-
-    /// What the kernel does not tell: listeners whose next connection was taken by an earlier look, and
-    /// sockets that lost their grant.
-    fn pending(&self, max: usize) -> Vec<(u64, Readiness)> {
-        let entries = self.interests.entries();
-        let told = entries.values().filter_map(|entry| {
-            let inner = entry.inner.upgrade()?;
-            let found = if inner.is_retired() {
-                Readiness::HANG_UP
-            } else if entry.interest.contains(Readiness::READABLE)
-                && inner.is_listening()
-                && inner.has_pending()
-            {
-                Readiness::READABLE
-            } else {
-                return None;
-            };
-            Some((entry.token, found))
-        });
-        told.take(max).collect()
-    }
-
-    /// Adds what the kernel found, less what the policy hides.
-    fn settle(&self, found: &mut Vec<(u64, Readiness)>, max: usize) -> Outcome<()> {
-        for &(number, ready) in &self.ready {
-            let entry = self
-                .interests
-                .entries()
-                .get(&number)
-                .map(|entry| (entry.token, entry.inner.clone()));
-            let Some((token, inner)) = entry else {
-                continue;
-            };
-            let Some(inner) = inner.upgrade() else {
-                continue;
-            };
-            inner.check_interrupted()?;
-            let ready = inner.settle(ready)?;
-            if !ready.is_empty()
-                && found.len() < max
-                && !found.iter().any(|(known, _)| *known == token)
-            {
-                found.push((token, ready));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Inner {
     /// Waits until the socket is ready for any of `interest`; ends early when the guest is interrupted or
     /// stopped. Always in the reactor: whoever polls this polls others beside it.
     pub(crate) async fn until_ready(&self, interest: Readiness) {
+        // tokio's reactor does not watch for out-of-band data.
+        let urgent = match interest.contains(Readiness::PRIORITY) {
+            true => match self.watched_for(interest) {
+                Ok(descriptor) => Some(descriptor),
+                // The guest's next call tells.
+                Err(_) => return,
+            },
+            false => None,
+        };
         loop {
             let mut descriptor = [PollFd::new(self.fd(), interest)];
-            let looked = poll::ppoll(&mut descriptor, Some(std::time::Duration::ZERO));
+            let looked = poll::ppoll(&mut descriptor, Some(Duration::ZERO));
             let mut found = descriptor[0].events();
             if interest.contains(Readiness::READABLE) && self.has_pending() {
                 found |= Readiness::READABLE;
             }
             match (looked, self.settle(found)) {
-                (Ok(_), Ok(found)) if found.is_empty() => {}
+                (Ok(_), Ok(settled)) if settled.ready.is_empty() => {
+                    if settled.more {
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                }
                 _ => return,
             }
-            let open = super::wait::Deadline::Open;
-            let cancel = self.guest.cancel();
-            let readable =
-                super::wait::Ready.wait(&self.descriptor, Interest::Readable, open, cancel);
-            let writable =
-                super::wait::Ready.wait(&self.descriptor, Interest::Writable, open, cancel);
-            let waited = if interest.contains(Readiness::READABLE | Readiness::WRITABLE) {
-                tokio::select! { waited = readable => waited, waited = writable => waited }
-            } else if interest.contains(Readiness::WRITABLE) {
-                writable.await
-            } else {
-                readable.await
+            let waited = match &urgent {
+                Some(urgent) => self.in_reactor(urgent, Readiness::READABLE).await,
+                None => self.in_reactor(&self.descriptor, interest).await,
             };
             if waited.is_err() {
                 return;
             }
+        }
+    }
+
+    /// This socket alone in an epoll instance.
+    fn watched_for(&self, interest: Readiness) -> Outcome<Descriptor> {
+        let epoll = Epoll::create()?;
+        epoll.add(self.fd(), self.number, interest)?;
+        descriptor_of(&epoll)
+    }
+
+    async fn in_reactor(&self, descriptor: &Descriptor, interest: Readiness) -> Outcome<()> {
+        let (open, cancel) = (Deadline::Open, self.guest.cancel());
+        let readable = super::wait::Ready.wait(descriptor, Interest::Readable, open, cancel);
+        let writable = super::wait::Ready.wait(descriptor, Interest::Writable, open, cancel);
+        if interest.contains(Readiness::READABLE | Readiness::WRITABLE) {
+            tokio::select! { waited = readable => waited, waited = writable => waited }
+        } else if interest.contains(Readiness::WRITABLE) {
+            writable.await
+        } else {
+            readable.await
         }
     }
 }

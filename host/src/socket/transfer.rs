@@ -1,25 +1,72 @@
 //! Bytes that do not pass through the guest: splice(2) between sockets, sendfile(2) from a file.
 
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::Ordering;
 
-use sockgate_policy::{Permit, op};
+use bytes::BytesMut;
+use sockgate_policy::{MessageFlags, Permit, SocketType, op};
 
 use super::attempt;
-use super::data::conversation;
-use super::sys::poll::Readiness;
-use super::sys::splice::Pipe;
+use super::data::{Attempt, conversation};
+use super::sys::splice::{self, Pipe};
 use super::wait::Deadline;
 use super::{Errno, Inner, Interest, Outcome, Socket};
 
 /// So much goes from socket to socket at a time: what a pipe holds, pipe(7).
 const PIPE_CAPACITY: usize = 64 * 1024;
 
+/// So much of a file goes in one sendfile(2): while its receiver keeps up, that does not return before.
+const FILE_PIECE: u64 = 1 << 20;
+
+/// Bytes on their way from one socket to another.
+enum Carried {
+    /// In the kernel, splice(2).
+    Pipe(Pipe),
+    /// In the host's memory: splice(2) and sendfile(2) have no MSG_DONTWAIT, and whoever shares a descriptor
+    /// may have made it a blocking one.
+    Copy(BytesMut),
+}
+
+impl Carried {
+    fn held(&self) -> usize {
+        match self {
+            Carried::Pipe(pipe) => pipe.held(),
+            Carried::Copy(bytes) => bytes.len(),
+        }
+    }
+
+    fn fill(
+        &mut self,
+        permit: &Permit<op::Splice>,
+        from: BorrowedFd<'_>,
+        max: usize,
+    ) -> Result<usize, Errno> {
+        match self {
+            Carried::Pipe(pipe) => attempt::splice_in(permit, from, pipe, max),
+            Carried::Copy(bytes) => attempt::take_over(permit, from, bytes, max),
+        }
+    }
+
+    fn drain(&mut self, permit: &Permit<op::Splice>, to: BorrowedFd<'_>) -> Result<(), Errno> {
+        match self {
+            Carried::Pipe(pipe) => attempt::splice_out(permit, pipe, to).map(drop),
+            Carried::Copy(bytes) => {
+                let sent = attempt::hand_on(permit, to, bytes)?;
+                let _ = bytes.split_to(sent);
+                Ok(())
+            }
+        }
+    }
+}
+
 impl Socket {
-    /// Moves up to `max` bytes from this socket to another; how many, 0 at the end of the stream. What was
+    /// Moves up to `max` bytes from this stream to another; how many, 0 at the end of the stream. What was
     /// taken from the one is given to the other before this returns.
     pub(crate) async fn splice(&self, to: &Socket, max: u64) -> Outcome<u64> {
         let (from, to_inner) = (self.inner()?.clone(), to.inner()?.clone());
         let permit = from.may_splice(&to_inner)?;
+        from.check_stream()?;
+        to_inner.check_stream()?;
         drop(from.converse("splice")?);
         drop(to_inner.converse("splice")?);
         let max = usize::try_from(max)
@@ -28,12 +75,16 @@ impl Socket {
         if max == 0 {
             return Ok(0);
         }
-        let mut pipe = Pipe::create()?;
+        let shared = from.shared.load(Ordering::Relaxed) || to_inner.shared.load(Ordering::Relaxed);
+        let mut carried = match shared {
+            true => Carried::Copy(BytesMut::new()),
+            false => Carried::Pipe(Pipe::create()?),
+        };
         let taken = from
-            .fill(&permit, &mut pipe, max, self.deadline(false))
+            .fill(&permit, &mut carried, max, self.deadline(false))
             .await?;
         to_inner
-            .drain(&permit, &mut pipe, to.deadline(false))
+            .drain(&permit, &mut carried, to.deadline(false))
             .await?;
         from.guest.audit().note(|| {
             from.event("splice")
@@ -45,55 +96,59 @@ impl Socket {
 }
 
 impl Inner {
-    async fn fill(
-        &self,
-        permit: &Permit<op::Splice>,
-        pipe: &mut Pipe,
-        max: usize,
-        deadline: Deadline,
-    ) -> Outcome<usize> {
-        loop {
-            drop(self.converse("splice")?);
-            if self.would_block(Readiness::READABLE)? {
-                self.wait(Interest::Readable, deadline).await?;
-                continue;
-            }
-            match attempt::splice_in(permit, self.fd(), pipe, max) {
-                Ok(taken) => return Ok(taken),
-                Err(Errno::AGAIN) => self.wait(Interest::Readable, deadline).await?,
-                Err(errno) => return Err(errno.into()),
-            }
+    /// Messages have senders and boundaries that nobody would look at on this way.
+    fn check_stream(&self) -> Outcome<()> {
+        match self.kind.socket_type {
+            SocketType::Stream => Ok(()),
+            _ => Err(Errno::INVAL.into()),
         }
     }
 
-    /// Bytes in the pipe belong to the receiver: a socket that may not wait waits for them all the same,
-    /// since giving them back is not possible.
+    async fn fill(
+        &self,
+        permit: &Permit<op::Splice>,
+        carried: &mut Carried,
+        max: usize,
+        deadline: Deadline,
+    ) -> Outcome<usize> {
+        self.until_done(Interest::Readable, deadline, |inner| {
+            drop(inner.converse("splice")?);
+            match carried.fill(permit, inner.fd(), max) {
+                Ok(taken) => Ok(Attempt::Done(taken)),
+                Err(Errno::AGAIN) => Ok(Attempt::WouldBlock),
+                Err(errno) => Err(errno.into()),
+            }
+        })
+        .await
+    }
+
+    /// What was taken belongs to the receiver: a socket that may not wait waits for it all the same, since
+    /// giving it back is not possible.
     async fn drain(
         &self,
         permit: &Permit<op::Splice>,
-        pipe: &mut Pipe,
+        carried: &mut Carried,
         deadline: Deadline,
     ) -> Outcome<()> {
         let deadline = match deadline {
             Deadline::Now(_) => Deadline::Open,
             other => other,
         };
-        while pipe.held() > 0 {
-            drop(self.converse("splice")?);
-            if self.would_block(Readiness::WRITABLE)? {
-                self.wait(Interest::Writable, deadline).await?;
-                continue;
-            }
-            match attempt::splice_out(permit, pipe, self.fd()) {
-                Ok(_) => {}
-                Err(Errno::AGAIN) => self.wait(Interest::Writable, deadline).await?,
-                Err(errno) => return Err(errno.into()),
-            }
+        while carried.held() > 0 {
+            self.until_done(Interest::Writable, deadline, |inner| {
+                drop(inner.converse("splice")?);
+                match carried.drain(permit, inner.fd()) {
+                    Ok(()) => Ok(Attempt::Done(())),
+                    Err(Errno::AGAIN) => Ok(Attempt::WouldBlock),
+                    Err(errno) => Err(errno.into()),
+                }
+            })
+            .await?;
         }
         Ok(())
     }
 
-    /// sendfile(2): up to `count` bytes of a file from `offset` on.
+    /// sendfile(2): up to `count` bytes of a file from `offset` on; how many, 0 from the file's end on.
     pub(crate) async fn send_file(
         &self,
         file: BorrowedFd<'_>,
@@ -101,24 +156,44 @@ impl Inner {
         count: u64,
         deadline: Deadline,
     ) -> Outcome<u64> {
-        loop {
-            let sent = match self.would_block(Readiness::WRITABLE)? {
-                true => Err(Errno::AGAIN),
-                false => {
-                    let state = self.converse("send-file")?;
-                    attempt::send_file(conversation(&state)?, self.fd(), file, offset, count)
-                }
-            };
-            match sent {
+        self.check_stream()?;
+        let count = count.min(FILE_PIECE);
+        self.until_done(Interest::Writable, deadline, |inner| {
+            match inner.attempt_send_file(file, offset, count) {
                 Ok(sent) => {
-                    self.guest
+                    inner
+                        .guest
                         .audit()
-                        .note(|| self.event("send-file").bytes(sent));
-                    return Ok(sent as u64);
+                        .note(|| inner.event("send-file").bytes(sent));
+                    Ok(Attempt::Done(sent as u64))
                 }
-                Err(Errno::AGAIN) => self.wait(Interest::Writable, deadline).await?,
-                Err(errno) => return Err(errno.into()),
+                Err(super::Failure::Errno(Errno::AGAIN)) => Ok(Attempt::WouldBlock),
+                Err(failure) => Err(failure),
             }
+        })
+        .await
+    }
+
+    fn attempt_send_file(&self, file: BorrowedFd<'_>, offset: u64, count: u64) -> Outcome<usize> {
+        let state = self.converse("send-file")?;
+        let permit = conversation(&state)?;
+        if !self.shared.load(Ordering::Relaxed) {
+            return Ok(attempt::send_file(permit, self.fd(), file, offset, count)?);
         }
+        // As in `Carried`: through the host's memory, piece by piece.
+        let length = usize::try_from(count)
+            .unwrap_or(PIPE_CAPACITY)
+            .min(PIPE_CAPACITY);
+        let mut piece = vec![0; length];
+        let read = splice::read_at(file, &mut piece, offset)?;
+        if read == 0 {
+            return Ok(0);
+        }
+        Ok(attempt::send(
+            permit,
+            self.fd(),
+            &piece[..read],
+            MessageFlags::empty(),
+        )?)
     }
 }

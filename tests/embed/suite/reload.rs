@@ -3,6 +3,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use anyhow::{Result, ensure};
 use sockgate::policy::Policy;
 use sockgate::{Event, Sink, Verdict};
 use sockgate_embed_tests::{Guest, Outcome, Place, Start, policy_from};
-use sockgate_tests::{free_port, patience};
+use sockgate_tests::{Prompter, free_port, patience};
 
 /// Grants one operation there, and nothing else.
 fn grants(operation: &str, address: &str, on_reload: &str) -> Result<Policy> {
@@ -209,26 +211,137 @@ fn reloads_do_not_disturb_what_is_granted() -> Result<()> {
         let (guest, mut peer, address) = connected("recv", place, &refused)?;
         let policies = guest.policy.clone();
         let again = grants("connect", &address.to_string(), "close")?;
-        let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let (ended, work) = (stop.clone(), again);
+        let stop = Arc::new(AtomicBool::new(false));
+        let ended = stop.clone();
+        let (begun, begins) = channel();
         let replacing = std::thread::spawn(move || {
             let mut count = 0_u32;
-            while !ended.load(std::sync::atomic::Ordering::SeqCst) {
-                policies.replace(work.clone());
+            while !ended.load(Ordering::SeqCst) {
+                policies.replace(again.clone());
                 count += 1;
+                // Nobody listens after the first.
+                let _ = begun.send(());
                 std::thread::sleep(Duration::from_micros(200));
             }
             count
         });
+        begins.recv_timeout(patience())?;
         for round in 0..300 {
             peer.write_all(round.to_string().as_bytes())?;
             guest.expect(&format!("got {round}"))?;
             guest.expect("ready")?;
         }
-        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        stop.store(true, Ordering::SeqCst);
         let count = replacing.join().expect("the replacing thread panicked");
         println!("300 messages through {count} reloads, {place:?}");
         ensure!(count > 0);
+    }
+    Ok(())
+}
+
+/// Grants the prompt, connections to `port`, and listening at `door`.
+fn for_poller(prompt: &Prompter, port: u16, door: Option<u16>) -> Result<Policy> {
+    let listen = door.map_or(String::new(), |door| {
+        format!(
+            "[[allow]]\nid = \"door\"\nfamily = [\"inet\"]\ntype = [\"stream\"]\nops = [\"listen\"]\n\
+             cidr = [\"127.0.0.1\"]\nport = [\"{door}\"]\n"
+        )
+    });
+    policy_from(&format!(
+        "version = 1\non-reload = \"close\"\n[limits]\nsockets = 300\n\
+         [[allow]]\nid = \"prompt\"\nfamily = [\"unix\"]\ntype = [\"stream\"]\nops = [\"connect\"]\n\
+         path = [\"{}\"]\n\
+         [[allow]]\nid = \"peers\"\nfamily = [\"inet\"]\ntype = [\"stream\"]\nops = [\"connect\"]\n\
+         cidr = [\"127.0.0.1\"]\nport = [\"{port}\"]\n{listen}",
+        prompt.path().display()
+    ))
+}
+
+/// A guest sleeps in its poller over many sockets: those that a reload takes away end the wait, each of them
+/// and no other, and stay reported until they are taken out.
+#[test]
+fn a_poller_over_many_sockets_tells_which_are_lost() -> Result<()> {
+    const KEPT: usize = 100;
+    for place in Place::ALL {
+        let folder = sockgate_tests::folder()?;
+        let prompter = Prompter::new(folder.path())?;
+        let kept = TcpListener::bind("127.0.0.1:0")?;
+        let kept_port = kept.local_addr()?.port();
+        let door = free_port()?;
+        let both = for_poller(&prompter, kept_port, Some(door))?;
+        let guest = Start::new("poller_steps", place, both)
+            .argument(prompter.path().display())
+            .start()?;
+        let mut prompt = prompter.prompt()?;
+        let mut step = |step: String, answer: &str| -> Result<()> {
+            let said = prompt.ask(&step)?;
+            ensure!(
+                said == answer || said == "inprogress",
+                "{place:?} {step}: {said}"
+            );
+            Ok(())
+        };
+        step("poller".into(), "ok")?;
+        // Nothing but the listener is there to be lost, and it is told while the guest sleeps.
+        let mut peers = Vec::new();
+        for token in 0..KEPT {
+            step(format!("connect k{token} 127.0.0.1:{kept_port}"), "ok")?;
+            peers.push(kept.accept()?.0);
+            step(format!("register 0 k{token} {token} r"), "ok")?;
+        }
+        step(format!("listen l 127.0.0.1:{door}"), "ok")?;
+        step("register 0 l 1000 r".into(), "ok")?;
+        // Judged, so that a reload knows what there was to lose.
+        let _client = TcpStream::connect(("127.0.0.1", door))?;
+        ensure!(prompt.ask("wait 0 64 forever")?.ends_with(" 1000=r"));
+        ensure!(prompt.ask("accept l first")? == "ok");
+        ensure!(prompt.ask("register 0 first 1001 r")? == "ok");
+        prompt.tell("wait 0 64 forever")?;
+        guest.wait_until_asleep()?;
+        guest
+            .policy
+            .replace(for_poller(&prompter, kept_port, None)?);
+        let answer = prompt.answer()?;
+        // The accepted one goes with its listener; whichever was first ended the wait, perhaps with what the
+        // kernel says of its end.
+        let lost = |event: &str| event.starts_with("100") && event.ends_with('x');
+        ensure!(
+            answer.contains('=') && answer.split(' ').skip(1).all(lost),
+            "{place:?}: {answer}"
+        );
+        for _ in 0..2 {
+            let answer = prompt.ask("wait 0 64 forever")?;
+            let mut events: Vec<&str> = answer.split(' ').skip(1).collect();
+            events.sort();
+            ensure!(events == ["1000=hx", "1001=hx"], "{place:?}: {answer}");
+        }
+        ensure!(prompt.ask("accept l second")? == "badf");
+        ensure!(prompt.ask("modify 0 l 1002 w")? == "ok");
+        ensure!(prompt.ask("unregister 0 first")? == "ok");
+        ensure!(prompt.ask("wait 0 64 forever")?.ends_with(" 1002=hx"));
+        ensure!(prompt.ask("register 0 first 3 r")? == "badf");
+        ensure!(prompt.ask("close l")? == "ok");
+        // The others are as before.
+        ensure!(!prompt.ask("wait 0 64 0")?.contains('='));
+        peers[7].write_all(b"x")?;
+        ensure!(prompt.ask("wait 0 64 forever")?.ends_with(" 7=r"));
+        ensure!(prompt.ask("recv k7")? == "got x");
+        // And all of them at once: more than one wait tells.
+        guest
+            .policy
+            .replace(for_poller(&prompter, free_port()?, None)?);
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..20 {
+            let answer = prompt.ask("wait 0 20 forever")?;
+            for event in answer.split(' ').skip(1) {
+                let token = event.strip_suffix("=hx");
+                seen.insert(token.map(str::to_owned));
+            }
+        }
+        ensure!(
+            seen.len() == KEPT && !seen.contains(&None),
+            "{place:?}: {seen:?}"
+        );
     }
     Ok(())
 }

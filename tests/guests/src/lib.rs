@@ -79,7 +79,10 @@ pub fn tell_names(socket: &Socket) -> io::Result<()> {
 /// The errno's name as audit records have it; other errors in their own words.
 pub fn named(error: &io::Error) -> String {
     match Errno::of(error) {
-        Some(errno) => errno.name().trim_start_matches('E').to_lowercase(),
+        Some(errno) => {
+            let name = errno.name();
+            name.strip_prefix('E').unwrap_or(name).to_lowercase()
+        }
         None => error.to_string(),
     }
 }

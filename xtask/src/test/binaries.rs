@@ -44,6 +44,11 @@ impl Phase {
         }
     }
 
+    /// Whether its tests say which names of Python's modules they cover.
+    pub fn covers(self) -> bool {
+        matches!(self, Phase::Integration | Phase::Families)
+    }
+
     /// The phase of a package's test binary.
     fn of(package: &str, target: &str, kind: &str) -> Phase {
         if target == "serial" || target.starts_with("timing_") {
@@ -69,12 +74,12 @@ pub struct TestBinary {
     pub phase: Phase,
 }
 
-/// Builds every test binary of the host's packages, or of this phase alone where that is known beforehand.
-/// Cargo's progress and messages go to stderr.
-pub fn build(workspace: &Workspace, phase: Option<Phase>) -> Result<Vec<TestBinary>> {
+/// Builds every test binary of the host's packages, or the integration tests that this pattern of cargo's
+/// names. Cargo's progress and messages go to stderr.
+pub fn build(workspace: &Workspace, pattern: &str) -> Result<Vec<TestBinary>> {
     let mut command = workspace.cargo_host(&["test", "--no-run"]);
-    if phase == Some(Phase::Families) {
-        command.args(["--test", "family_*"]);
+    if !pattern.is_empty() {
+        command.args(["--test", pattern]);
     }
     command
         .arg("--message-format=json-render-diagnostics")

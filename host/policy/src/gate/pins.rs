@@ -99,6 +99,13 @@ impl Pinned for Pins {
         let until = latest.checked_add(lifetime)?;
         (expired || now < until).then_some(until)
     }
+
+    fn names(&self, ip: IpAddr, name: &mut dyn FnMut(&str)) {
+        let book = self.book();
+        for (known, _) in book.names.get(&ip).into_iter().flatten() {
+            name(known);
+        }
+    }
 }
 
 /// No pins: for questions that are asked outside a running guest.
@@ -115,6 +122,8 @@ impl Pinned for NoPins {
     ) -> Option<Instant> {
         None
     }
+
+    fn names(&self, _: IpAddr, _: &mut dyn FnMut(&str)) {}
 }
 
 #[cfg(test)]

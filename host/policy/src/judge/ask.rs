@@ -9,7 +9,7 @@ use crate::facts::{Origin, SocketFacts};
 use crate::family::{Content, Part};
 use crate::kind::Kind;
 use crate::message::DescriptorKind;
-use crate::model::{OpSet, Side};
+use crate::model::{Known, OpSet, Side};
 use crate::option::{OptionName, OptionsSet};
 use crate::permit::GroupRequest;
 
@@ -154,6 +154,18 @@ impl<'a> Ask<'a> {
             granted: false,
             what,
             content: None,
+        }
+    }
+
+    /// What is known of its addresses, which tells the rules that could matter.
+    pub(crate) fn known(&self) -> Known<'_> {
+        Known {
+            local: self.local.address(),
+            peer: self.peer.address(),
+            host: match &self.what {
+                What::Host(host) => Some(host),
+                _ => None,
+            },
         }
     }
 

@@ -29,6 +29,9 @@ pub(crate) trait Pinned {
         now: Instant,
         expired: bool,
     ) -> Option<Instant>;
+
+    /// The names that the address was resolved from.
+    fn names(&self, ip: IpAddr, name: &mut dyn FnMut(&str));
 }
 
 /// What the granting rules say together.
@@ -45,12 +48,16 @@ pub(crate) struct Grant {
 
 /// The deny rule that forbids what is asked, if there is one.
 pub(crate) fn forbidding<'p>(policy: &'p Policy, ask: &Ask<'_>) -> Option<&'p Clause> {
-    policy
-        .deny
-        .all()
-        .iter()
-        .map(|clause| &**clause)
-        .find(|clause| forbids(clause, ask))
+    match (ask.kind, &ask.what) {
+        (Some(_), What::Membership(..)) | (None, _) => {
+            let all = policy.deny.all().iter().map(|clause| &**clause);
+            all.into_iter().find(|clause| forbids(clause, ask))
+        }
+        (Some(_), _) => {
+            let mut candidates = policy.deny.candidates(ask.known());
+            candidates.find(|clause| forbids(clause, ask))
+        }
+    }
 }
 
 fn forbids(clause: &Clause, ask: &Ask<'_>) -> bool {
@@ -358,6 +365,19 @@ fn examine_addresses(
     Ok(if ask.expired_pins { None } else { expires })
 }
 
+/// The allow rules that could grant what is asked.
+fn candidates<'p>(
+    policy: &'p Policy,
+    ask: &Ask<'_>,
+    pins: &dyn Pinned,
+) -> impl Iterator<Item = &'p Clause> {
+    let family = ask.kind.map(|kind| kind.family);
+    let pinned = |ip, name: &mut dyn FnMut(&str)| pins.names(ip, name);
+    policy
+        .allow
+        .candidates(family, ask.ops, ask.known(), pinned)
+}
+
 /// The verdict, without regard to the mode.
 pub(crate) fn judge(
     policy: &Policy,
@@ -388,7 +408,7 @@ fn judge_at_one(
     }
     let family = ask.kind.map(|kind| kind.family);
     let mut grant: Option<Grant> = None;
-    for clause in policy.allow.candidates(family, ask.ops) {
+    for clause in candidates(policy, ask, pins) {
         let Ok(expires) = examine(clause, ask, pins, now) else {
             continue;
         };
@@ -509,14 +529,10 @@ pub(crate) fn descriptor_rule<'p>(
     pins: &dyn Pinned,
     now: Instant,
 ) -> Option<&'p Clause> {
-    policy
-        .allow
-        .candidates(ask.kind.map(|kind| kind.family), ask.ops)
-        .find(|clause| {
-            let making = clause.ops.intersection(OpSet::MAKING);
-            (making.is_empty() || making.intersects(ask.via))
-                && examine(clause, ask, pins, now).is_ok()
-        })
+    candidates(policy, ask, pins).find(|clause| {
+        let making = clause.ops.intersection(OpSet::MAKING);
+        (making.is_empty() || making.intersects(ask.via)) && examine(clause, ask, pins, now).is_ok()
+    })
 }
 
 fn passes_descriptor(policy: &Policy, ask: &Ask<'_>, pins: &dyn Pinned, now: Instant) -> bool {
@@ -526,7 +542,7 @@ fn passes_descriptor(policy: &Policy, ask: &Ask<'_>, pins: &dyn Pinned, now: Ins
 /// Deny rules with `flags` and `ancillary` take them out of what others grant.
 pub(crate) fn take_denied_uses(policy: &Policy, ask: &Ask<'_>, cargo: &mut Cargo) {
     let Some(kind) = ask.kind else { return };
-    for clause in policy.deny.all() {
+    for clause in policy.deny.candidates(ask.known()) {
         if clause.uses_only && touches_socket(clause, kind, ask) {
             cargo.flags -= clause.flags;
             cargo.ancillary_out.remove(&clause.ancillary_out);
@@ -534,3 +550,6 @@ pub(crate) fn take_denied_uses(policy: &Policy, ask: &Ask<'_>, cargo: &mut Cargo
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,32 +9,58 @@ use super::rule::Span;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A text with places in it.
-    Text { name: String, text: String },
+    Text(Text),
     /// A builder, or several sources.
     Rust,
 }
 
-impl Origin {
-    /// `policy.toml:12`, as far as that is known.
-    pub(crate) fn place(&self, at: &Span) -> String {
-        match (self, at) {
-            (Origin::Text { name, text }, Some(at)) if text.contains('\n') => {
-                format!("{name}:{}", position(text, at.start).0)
-            }
-            (Origin::Text { name, .. }, _) => name.clone(),
-            (Origin::Rust, _) => "(in code)".to_owned(),
-        }
+/// A named text in which places are found by line and column.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Text {
+    name: String,
+    text: String,
+    /// The offset at which each line begins.
+    lines: Vec<usize>,
+}
+
+impl Text {
+    /// Line and column, both from 1; the column counts characters.
+    fn position(&self, offset: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|begin| *begin <= offset).max(1);
+        let before = self.text.get(self.lines[line - 1]..offset);
+        (line, before.map_or(0, |before| before.chars().count()) + 1)
+    }
+
+    /// A line by its number, without its end.
+    fn line(&self, number: usize) -> &str {
+        let begin = self.lines.get(number - 1).copied();
+        let rest = begin.and_then(|begin| self.text.get(begin..));
+        rest.and_then(|rest| rest.lines().next())
+            .unwrap_or_default()
     }
 }
 
-/// Line and column, both from 1; the column counts characters.
-fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
+impl Origin {
+    /// A text under the name that errors call it by.
+    pub(crate) fn text(name: &str, text: &str) -> Origin {
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Origin::Text(Text {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            lines: std::iter::once(0).chain(ends).collect(),
+        })
+    }
+
+    /// `policy.toml:12`, as far as that is known.
+    pub(crate) fn place(&self, at: &Span) -> String {
+        match (self, at) {
+            (Origin::Text(text), Some(at)) if text.lines.len() > 1 => {
+                format!("{}:{}", text.name, text.position(at.start).0)
+            }
+            (Origin::Text(text), _) => text.name.clone(),
+            (Origin::Rust, _) => "(in code)".to_owned(),
+        }
+    }
 }
 
 /// One thing that is wrong, before it is known where its text comes from.
@@ -81,7 +107,7 @@ impl LoadError {
     #[must_use]
     pub fn position(&self) -> Option<(usize, usize)> {
         match (&*self.origin, &self.at) {
-            (Origin::Text { text, .. }, Some(at)) => Some(position(text, at.start)),
+            (Origin::Text(text), Some(at)) => Some(text.position(at.start)),
             _ => None,
         }
     }
@@ -89,14 +115,14 @@ impl LoadError {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let (Origin::Text { name, text }, Some(at)) = (&*self.origin, &self.at) {
-            let (line, column) = position(text, at.start);
-            let shown = text.lines().nth(line - 1).unwrap_or_default();
+        if let (Origin::Text(text), Some(at)) = (&*self.origin, &self.at) {
+            let (line, column) = text.position(at.start);
+            let shown = text.line(line);
             let left = shown.chars().count().saturating_sub(column - 1).max(1);
-            let width = text.get(at.clone()).map_or(1, |slice| {
+            let width = text.text.get(at.clone()).map_or(1, |slice| {
                 slice.lines().next().unwrap_or("").chars().count()
             });
-            writeln!(f, "{name}:{line}:{column}: error: {}", self.message)?;
+            writeln!(f, "{}:{line}:{column}: error: {}", text.name, self.message)?;
             let margin = line.to_string();
             writeln!(f, "{margin} | {shown}")?;
             let blank = " ".repeat(margin.len());
@@ -109,7 +135,7 @@ impl fmt::Display for LoadError {
             return write!(f, "{blank} = help: {}", self.help);
         }
         match &*self.origin {
-            Origin::Text { name, .. } => writeln!(f, "{name}: error: {}", self.message)?,
+            Origin::Text(text) => writeln!(f, "{}: error: {}", text.name, self.message)?,
             Origin::Rust => writeln!(f, "error: {}", self.message)?,
         }
         write!(f, "  = help: {}", self.help)

@@ -23,7 +23,7 @@ pub(crate) use error::{Fault, Origin};
 pub(crate) use line::{Words, kind_of, transport, transport_word};
 pub(crate) use rule::Listing;
 
-use crate::model::{Clause, ClauseTable, Limits, Mode, OnReload, Policy};
+use crate::model::{AllowTable, Clause, DenyTable, Limits, Mode, OnReload, Policy};
 
 /// The text of a policy file, which the host has read.
 #[derive(Clone, Debug, Default)]
@@ -105,10 +105,7 @@ impl Policy {
     /// # Errors
     /// Everything that is wrong with it, at once.
     pub fn from_toml(source: &Source) -> Result<Policy, LoadErrors> {
-        let origin = Arc::new(Origin::Text {
-            name: source.name.clone(),
-            text: source.text.clone(),
-        });
+        let origin = Arc::new(Origin::text(&source.name, &source.text));
         let (settings, rules, mut faults) = reader::read(source);
         let policy = assemble(settings, rules, &source.base, &origin, &mut faults);
         LoadErrors::unless_empty(&origin, faults, policy)
@@ -123,10 +120,7 @@ impl Policy {
     /// # Errors
     /// Everything that is wrong with the line, at once.
     pub fn allow_line(line: &str) -> Result<Policy, LoadErrors> {
-        let origin = Arc::new(Origin::Text {
-            name: "--allow".to_owned(),
-            text: line.to_owned(),
-        });
+        let origin = Arc::new(Origin::text("--allow", line));
         let mut faults = Vec::new();
         let rules: Vec<Rule> = line::read(line, &mut faults).into_iter().collect();
         let policy = assemble(
@@ -154,18 +148,15 @@ impl Policy {
         let mut faults = Vec::new();
         let mut allow: Vec<Arc<Clause>> = self.allow.all().to_vec();
         let mut deny: Vec<Arc<Clause>> = self.deny.all().to_vec();
+        let ours = self.allow.all().iter().chain(self.deny.all());
+        let known: HashMap<&str, &Arc<Clause>> =
+            ours.map(|clause| (clause.id.as_str(), clause)).collect();
         for (ours, theirs) in [
             (&mut allow, other.allow.all()),
             (&mut deny, other.deny.all()),
         ] {
             for clause in theirs {
-                let known = self
-                    .allow
-                    .all()
-                    .iter()
-                    .chain(self.deny.all())
-                    .find(|known| known.id == clause.id);
-                match known {
+                match known.get(clause.id.as_str()) {
                     Some(known) if known.from_line && clause.from_line => {}
                     Some(known) => faults.push(Fault::new(
                         None,
@@ -224,8 +215,8 @@ fn finish(settings: Settings, allow: Vec<Arc<Clause>>, deny: Vec<Arc<Clause>>) -
             sockets: settings.sockets.unwrap_or(defaults.sockets),
             buffer_bytes: settings.buffer_bytes.unwrap_or(defaults.buffer_bytes),
         },
-        allow: ClauseTable::new(allow),
-        deny: ClauseTable::new(deny),
+        allow: AllowTable::new(allow),
+        deny: DenyTable::new(deny),
         settings,
     }
 }

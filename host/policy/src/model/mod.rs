@@ -3,10 +3,11 @@
 mod address;
 mod clause;
 mod host;
+mod nets;
 mod options;
 mod place;
+mod table;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use address::{AddressPattern, IpPattern, PortRange, Side, unbound};
@@ -15,8 +16,8 @@ pub(crate) use host::{HostPattern, fold};
 pub use host::{is_host_name, unicode_host_name};
 pub(crate) use options::{OptionGrant, OptionPattern, OptionPatterns};
 pub(crate) use place::{AbstractPattern, NamePattern, PathPattern, UnixPattern, whole_place};
+pub(crate) use table::{AllowTable, DenyTable, Known};
 
-use crate::kind::Family;
 use crate::load::Settings;
 
 /// What happens to an operation that lacks a grant. Deny rules and limits hold in every mode.
@@ -71,8 +72,8 @@ pub struct Policy {
     pub(crate) on_reload: OnReload,
     pub(crate) reveal: bool,
     pub(crate) limits: Limits,
-    pub(crate) allow: ClauseTable,
-    pub(crate) deny: ClauseTable,
+    pub(crate) allow: AllowTable,
+    pub(crate) deny: DenyTable,
     pub(crate) settings: Settings,
 }
 
@@ -85,8 +86,8 @@ impl Policy {
             on_reload: OnReload::Close,
             reveal: false,
             limits: Limits::default(),
-            allow: ClauseTable::default(),
-            deny: ClauseTable::default(),
+            allow: AllowTable::default(),
+            deny: DenyTable::default(),
             settings: Settings::default(),
         }
     }
@@ -130,75 +131,5 @@ impl Policy {
             .iter()
             .chain(self.deny.all())
             .map(|clause| clause.id.as_str())
-    }
-}
-
-/// Clauses, with an index by family and operation.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ClauseTable {
-    clauses: Vec<Arc<Clause>>,
-    /// One list of places in `clauses` per (family, operation); the last family row is for what has none.
-    index: Vec<Vec<u32>>,
-}
-
-/// The families that a rule can name, in the order of the index's rows; the last row is for what has none.
-const FAMILIES: [Family; 15] = [
-    Family::Inet,
-    Family::Inet6,
-    Family::Unix,
-    Family::Netlink,
-    Family::Packet,
-    Family::Can,
-    Family::Vsock,
-    Family::Tipc,
-    Family::Alg,
-    Family::Bluetooth,
-    Family::Qipcrtr,
-    Family::Rds,
-    Family::Kcm,
-    Family::Xdp,
-    Family::Smc,
-];
-
-fn family_row(family: Option<Family>) -> usize {
-    family
-        .and_then(|family| FAMILIES.iter().position(|known| *known == family))
-        .unwrap_or(FAMILIES.len())
-}
-
-impl ClauseTable {
-    pub(crate) fn new(clauses: Vec<Arc<Clause>>) -> ClauseTable {
-        let operations = OpSet::all().bits().count_ones() as usize;
-        let mut index = vec![Vec::new(); (FAMILIES.len() + 1) * operations];
-        for (place, clause) in (0u32..).zip(&clauses) {
-            for (row, family) in FAMILIES.into_iter().map(Some).chain([None]).enumerate() {
-                if family.is_some_and(|family| !clause.kind.lists_family(family)) {
-                    continue;
-                }
-                for op in clause.ops {
-                    index[row * operations + op.bits().trailing_zeros() as usize].push(place);
-                }
-            }
-        }
-        ClauseTable { clauses, index }
-    }
-
-    pub(crate) fn all(&self) -> &[Arc<Clause>] {
-        &self.clauses
-    }
-
-    /// The clauses that list one of `ops` and could cover a socket of `family`. A clause may come more
-    /// than once if `ops` has several operations.
-    pub(crate) fn candidates(
-        &self,
-        family: Option<Family>,
-        ops: OpSet,
-    ) -> impl Iterator<Item = &Clause> {
-        let operations = OpSet::all().bits().count_ones() as usize;
-        let row = family_row(family) * operations;
-        ops.into_iter()
-            .filter_map(move |op| self.index.get(row + op.bits().trailing_zeros() as usize))
-            .flatten()
-            .map(|place| &*self.clauses[*place as usize])
     }
 }

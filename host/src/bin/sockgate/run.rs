@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{IsTerminal, LineWriter};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::granted;
+use super::granted::{self, BoundFiles};
 use super::policy::{PolicyArgs, pair};
 
 /// Run a guest under a policy
@@ -45,9 +46,14 @@ pub struct Run {
     #[arg(long, value_enum, default_value_t = Wait::Park, verbatim_doc_comment)]
     wait: Wait,
 
-    /// Hand the guest a ready socket, which needs no rule: tcp-listen:ADDRESS:PORT,
-    /// udp:ADDRESS:PORT, unix-listen:PATH or fd:NUMBER; those of socket activation
-    /// (LISTEN_FDS) come by their own names
+    /// Hand the guest a ready socket, which it takes by NAME and which needs no rule to
+    /// accept, send, receive and reply. Bound ones: tcp-listen:ADDRESS:PORT,
+    /// udp:ADDRESS:PORT, unix-listen:PATH, unix-datagram:PATH, vsock-listen:CID:PORT;
+    /// connected ones: tcp:HOST:PORT, udp-connect:HOST:PORT, unix:PATH,
+    /// unix-datagram-connect:PATH; a PATH may be @NAME, and what is made there goes with
+    /// the guest. Sockets of socket activation (LISTEN_FDS) come by the names of
+    /// LISTEN_FDNAMES, else by their numbers, or as fd:NUMBER by another name. Those of
+    /// one name are taken one after the other
     #[arg(long = "socket", value_name = "NAME=SOCKET", value_parser = pair, verbatim_doc_comment)]
     sockets: Vec<(String, String)>,
 
@@ -106,7 +112,10 @@ impl Run {
         if let Err(errno) = sockgate::raise_descriptor_limit() {
             eprintln!("sockgate: the limit of open descriptors stays as it is: {errno}");
         }
-        let sockets = self.sockets()?;
+        // Before this process opens anything: what LISTEN_FDS names must be what was handed over.
+        let granted = granted::sockets(&self.sockets)?;
+        let files = granted.files;
+        let sockets = self.sockets(granted.sockets)?;
         let mut config = Config::new();
         // No component-model-async here: 80 ns less for each call.
         config.concurrency_support(false);
@@ -121,7 +130,7 @@ impl Run {
             .enable_all()
             .build()
             .context("the runtime could not be started")?;
-        let signal = runtime.spawn(first_signal(sockets.cancel_handle()));
+        let signal = runtime.spawn(first_signal(sockets.cancel_handle(), files.clone()));
         let state = State {
             table: ResourceTable::new(),
             wasi: self.wasi(&sockets)?,
@@ -135,14 +144,13 @@ impl Run {
                 code = run(&engine, &component, state, &self.guest) => code,
             }
         })?;
+        files.unlink();
         // A resolver thread, or a read of standard input, may still be under way.
         runtime.shutdown_background();
         Ok(code)
     }
 
-    fn sockets(&self) -> Result<SocketsCtx> {
-        // Before this process opens anything: what LISTEN_FDS names must be what was handed over.
-        let granted = granted::sockets(&self.sockets)?;
+    fn sockets(&self, granted: Vec<(String, OwnedFd)>) -> Result<SocketsCtx> {
         let name = self.guest.file_stem().unwrap_or(self.guest.as_os_str());
         let mut builder = SocketsCtx::builder(self.policy.load()?).name(name.to_string_lossy());
         builder = builder.wait_mode(match self.wait {
@@ -288,7 +296,7 @@ fn missing_import(
 
 /// The first signal stops the guest where it waits, so that its sockets close in order; a guest that does
 /// not wait is ended a second later.
-async fn first_signal(cancel: CancelHandle) {
+async fn first_signal(cancel: CancelHandle, files: BoundFiles) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),
@@ -301,8 +309,9 @@ async fn first_signal(cancel: CancelHandle) {
         _ = terminate.recv() => {}
     }
     cancel.stop();
-    tokio::spawn(async {
+    tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(1)).await;
+        files.unlink();
         std::process::exit(INTERRUPTED.into());
     });
 }

@@ -151,6 +151,15 @@ fn plain_to_wit(message: ControlIn) -> wit::AncillaryIn {
             wit::AncillaryIn::OriginalDestination(address_to_wit(&address))
         }
         ControlIn::IpOptions(options) => wit::AncillaryIn::IpOptions(options),
+        ControlIn::HopOptions(header) => wit::AncillaryIn::HopOptions(header),
+        ControlIn::DestinationOptions(header) => wit::AncillaryIn::DestinationOptions(header),
+        ControlIn::RoutingHeader(header) => wit::AncillaryIn::RoutingHeader(header),
+        ControlIn::PathMtu { destination, mtu } => wit::AncillaryIn::PathMtu(types::PathMtu {
+            destination: destination.as_ref().map(address_to_wit),
+            mtu,
+        }),
+        ControlIn::FragmentSize(size) => wit::AncillaryIn::FragmentSize(size),
+        ControlIn::BluetoothPacketStatus(status) => wit::AncillaryIn::BluetoothPacketStatus(status),
         ControlIn::ExtendedError(error) => wit::AncillaryIn::ExtendedError(extended_error(error)),
         ControlIn::DropCount(count) => wit::AncillaryIn::DropCount(count),
         ControlIn::SegmentSize(size) => wit::AncillaryIn::SegmentSize(size),

@@ -83,6 +83,7 @@ pub(crate) fn readiness_to_wit(found: Readiness) -> wit_ready::Events {
         (Readiness::ERROR, wit_ready::Events::ERROR),
         (Readiness::HANG_UP, wit_ready::Events::HANG_UP),
         (Readiness::PEER_CLOSED, wit_ready::Events::PEER_CLOSED),
+        (Readiness::CLOSED, wit_ready::Events::CLOSED),
     ];
     FOUND
         .iter()

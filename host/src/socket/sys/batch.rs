@@ -7,7 +7,7 @@ use std::ptr;
 
 use bytes::BytesMut;
 use libc::{c_int, c_uint, iovec, mmsghdr, socklen_t};
-use sockgate_policy::{Kind, MessageFlags};
+use sockgate_policy::{Family, Kind, MessageFlags};
 
 use super::address::CAPACITY;
 use super::cmsg::{self, ControlIn};
@@ -183,7 +183,7 @@ pub fn recv_batch(
     let mut end = 0;
     for index in 0..received {
         // SAFETY: the kernel has just stored this message, and it is taken this once.
-        let head = unsafe { scratch.take(index, max_each, capacity) };
+        let head = unsafe { scratch.take(kind.family, index, max_each, capacity) };
         if end != index * max_each {
             // SAFETY: both lie within the `total` bytes of spare capacity; they may overlap.
             unsafe { ptr::copy(base.add(index * max_each), base.add(end), head.length) };
@@ -236,7 +236,13 @@ impl BatchScratch {
     ///
     /// # Safety
     /// The kernel stored it in the call that [`Self::prepare`] prepared, and it was not taken yet.
-    unsafe fn take(&mut self, index: usize, max_each: usize, control_capacity: usize) -> BatchHead {
+    unsafe fn take(
+        &mut self,
+        family: Family,
+        index: usize,
+        max_each: usize,
+        control_capacity: usize,
+    ) -> BatchHead {
         let mmsghdr {
             msg_hdr: header,
             msg_len,
@@ -250,7 +256,7 @@ impl BatchScratch {
             // initialised; the caller vouches that they are decoded this once.
             stored => unsafe {
                 let bytes = std::slice::from_raw_parts(header.msg_control.cast::<u8>(), stored);
-                ControlIn::decode_all(bytes)
+                ControlIn::decode_all(family, bytes)
             },
         };
         BatchHead {

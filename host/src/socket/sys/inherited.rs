@@ -7,6 +7,8 @@ use super::{Errno, Result, check};
 
 /// The first descriptor that is handed over, SD_LISTEN_FDS_START.
 const FIRST: RawFd = 3;
+/// More than any unit lists.
+const MOST: RawFd = 1 << 16;
 
 /// One socket of socket activation.
 #[derive(Debug)]
@@ -24,19 +26,24 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// The sockets that were handed to this process (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES; sd_listen_fds(3)),
 /// the first time; none afterwards, since each has one owner.
 ///
+/// The environment stays as it is: it says nothing to this process any more, and each descriptor is closed on
+/// exec. With the wrong LISTEN_PID it was meant for somebody else.
+///
 /// # Errors
-/// `badf` where the environment names a descriptor that is not open.
+/// `inval` where LISTEN_FDS is no count, `badf` where it counts a descriptor that is not open.
 pub fn inherited_sockets() -> Result<Vec<InheritedSocket>> {
     let variable = |name| std::env::var(name).unwrap_or_default();
     let for_us = variable("LISTEN_PID").parse() == Ok(std::process::id());
-    let count: RawFd = variable("LISTEN_FDS").parse().unwrap_or(0);
     if !for_us || TAKEN.swap(true, Ordering::SeqCst) {
         return Ok(Vec::new());
     }
+    let count: RawFd = variable("LISTEN_FDS").parse().map_err(|_| Errno::INVAL)?;
+    if !(0..=MOST).contains(&count) {
+        return Err(Errno::INVAL);
+    }
     let names = variable("LISTEN_FDNAMES");
     let names: Vec<&str> = names.split(':').collect();
-    let last = FIRST.saturating_add(count.clamp(0, 1024));
-    (FIRST..last)
+    (FIRST..FIRST + count)
         .zip(0..)
         .map(|(number, place): (RawFd, usize)| {
             // SAFETY: no pointers; a number that is not open gives an error.

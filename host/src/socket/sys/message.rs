@@ -357,8 +357,10 @@ pub fn recv_message(
     let stored = control_length(&header, control_capacity);
     // SAFETY: the words were zeroed and have `stored` bytes; the kernel has just written them, and they
     // are decoded this once.
-    let control =
-        unsafe { ControlIn::decode_all(std::slice::from_raw_parts(control.cast::<u8>(), stored)) };
+    let control = unsafe {
+        let bytes = std::slice::from_raw_parts(control.cast::<u8>(), stored);
+        ControlIn::decode_all(kind.family, bytes)
+    };
     let length = true_length.min(max);
     // SAFETY: the kernel stored `length` bytes, or `room` filled them.
     unsafe { grow(buffer, length) };

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libc::{c_int, socklen_t};
 
@@ -34,8 +34,8 @@ pub use libc::{
 pub const IPV6_MULTICAST_ALL: c_int = 29;
 /// SO_TXTIME and SCM_TXTIME, Documentation/networking/timestamping.rst.
 pub const SO_TXTIME: c_int = 61;
-/// SO_PEERPIDFD, unix(7): gives a bare descriptor.
-const SO_PEERPIDFD: c_int = 77;
+/// SO_PEERPIDFD, unix(7): gives a bare descriptor, which [`peer_pidfd`] takes.
+pub const SO_PEERPIDFD: c_int = 77;
 /// UDP_SEGMENT, udp(7).
 pub const UDP_SEGMENT: c_int = 103;
 /// UDP_GRO, udp(7).
@@ -250,6 +250,19 @@ pub fn set_linger(socket: BorrowedFd<'_>, seconds: Option<u32>) -> Result<()> {
     value[..4].copy_from_slice(&on.to_ne_bytes());
     value[4..].copy_from_slice(&seconds.to_ne_bytes());
     set(socket, libc::SOL_SOCKET, libc::SO_LINGER, &value)
+}
+
+/// SO_PEERPIDFD, unix(7): a descriptor of the peer's process, closed on exec.
+///
+/// # Errors
+/// `noprotoopt` before Linux 6.5; `nodata` where there is no peer, `srch` where its process is gone.
+pub fn peer_pidfd(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let number = get_int(socket, libc::SOL_SOCKET, SO_PEERPIDFD)?;
+    if number < 0 {
+        return Err(Errno::SRCH);
+    }
+    // SAFETY: the call succeeded, so the number is a new descriptor that nobody owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// SO_ERROR: takes the pending error, socket(7).

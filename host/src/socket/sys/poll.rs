@@ -27,6 +27,8 @@ bitflags::bitflags! {
         const HANG_UP = libc::EPOLLHUP as u32;
         /// POLLRDHUP: the peer will send no more.
         const PEER_CLOSED = libc::EPOLLRDHUP as u32;
+        /// POLLNVAL: it is no socket any more.
+        const CLOSED = libc::POLLNVAL as u32;
     }
 }
 
@@ -58,21 +60,27 @@ impl<'fd> PollFd<'fd> {
 }
 
 /// ppoll(2): waits until a descriptor is ready or the time is over (none: for ever), and gives the number
-/// of those that are ready. A signal ends it with `intr`.
+/// of those that are ready. A signal ends it with `intr`; a look that waits for nothing is taken again.
 pub fn ppoll(descriptors: &mut [PollFd<'_>], timeout: Option<Duration>) -> Result<usize> {
+    let looks = timeout == Some(Duration::ZERO);
     let timeout = timeout.map(to_timespec);
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
-    // SAFETY: `PollFd` is transparent over `pollfd`, the pointer and the count are of one live slice, and
-    // the time-out lives until the end of this function.
-    check(unsafe {
-        libc::ppoll(
-            descriptors.as_mut_ptr().cast(),
-            descriptors.len() as nfds_t,
-            timeout,
-            ptr::null(),
-        )
-    })
-    .map(|ready| ready as usize)
+    loop {
+        // SAFETY: `PollFd` is transparent over `pollfd`, the pointer and the count are of one live slice, and
+        // the time-out lives until the end of this function.
+        let ready = check(unsafe {
+            libc::ppoll(
+                descriptors.as_mut_ptr().cast(),
+                descriptors.len() as nfds_t,
+                timeout,
+                ptr::null(),
+            )
+        });
+        match ready {
+            Err(Errno::INTR) if looks => {}
+            other => return other.map(|ready| ready as usize),
+        }
+    }
 }
 
 /// The kernel adds it to its clock with saturation, so that a very long one waits for ever.

@@ -70,8 +70,22 @@ fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, max: usize) -> Result<usize>
     })
 }
 
+/// pread(2): bytes of a file from `offset` on; 0 at its end and beyond.
+pub fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    let offset = i64::try_from(offset).map_err(|_| super::Errno::INVAL)?;
+    // SAFETY: the pointer and the length are of one live slice.
+    check_count(unsafe {
+        libc::pread64(
+            file.as_raw_fd(),
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            offset,
+        )
+    })
+}
+
 /// sendfile(2): up to `count` bytes of a file from `offset` on; how many went. The file's own position
-/// stays where it is.
+/// stays where it is. Only a socket that is non-blocking answers `again`.
 pub fn send_file(
     socket: BorrowedFd<'_>,
     file: BorrowedFd<'_>,
@@ -125,6 +139,14 @@ mod tests {
         assert_eq!(send_file(near.as_fd(), file.as_fd(), 8, u64::MAX), Ok(2));
         assert_eq!(
             send_file(near.as_fd(), file.as_fd(), u64::MAX, 1),
+            Err(Errno::INVAL)
+        );
+        let mut read = [0; 4];
+        assert_eq!(read_at(file.as_fd(), &mut read, 8), Ok(2));
+        assert_eq!(&read, b"89\0\0");
+        assert_eq!(read_at(file.as_fd(), &mut read, 10), Ok(0));
+        assert_eq!(
+            read_at(file.as_fd(), &mut read, u64::MAX),
             Err(Errno::INVAL)
         );
     }

@@ -33,6 +33,8 @@ impl Cancel {
     fn raise(&self, what: u8) {
         self.state.fetch_or(what, Ordering::SeqCst);
         self.event.signal();
+        // Those that wait now, and pollables of wasi:io may be many; or else the next one that waits.
+        self.notify.notify_waiters();
         self.notify.notify_one();
     }
 
@@ -55,6 +57,13 @@ impl Cancel {
         Ok(())
     }
 
+    /// What a wait has to end with whose event descriptor was signalled.
+    pub(crate) fn answer(&self) -> Result<(), Failure> {
+        // Drained before the state is taken: what is raised in between wakes the next wait once more.
+        self.event.drain();
+        self.check()
+    }
+
     /// Whether the guest was stopped: no operation begins any more.
     pub(crate) fn is_stopped(&self) -> bool {
         self.state.load(Ordering::Relaxed) & STOPPED != 0
@@ -65,7 +74,7 @@ impl Cancel {
         self.state.load(Ordering::SeqCst) != 0
     }
 
-    pub(super) fn event(&self) -> &EventFd {
+    pub(in crate::socket) fn event(&self) -> &EventFd {
         &self.event
     }
 

@@ -49,12 +49,11 @@ fn sleep(
         Ok(_) | Err(Errno::INTR) => {}
         Err(errno) => return Err(errno.into()),
     }
-    // Drained before the state is taken: what is raised in between wakes the next wait once more.
     if watched
         .last()
         .is_some_and(|event| event.events().contains(Readiness::READABLE))
     {
-        cancel.event().drain();
+        return cancel.answer();
     }
     cancel.check()
 }

@@ -7,11 +7,14 @@ use sockgate_guest::net;
 use sockgate_guest::unix::UnixDatagram;
 use sockgate_guest::{Batch, MessageFlags, Socket, UdpSocket};
 
+#[path = "../bench/events.rs"]
+mod events;
 #[path = "../bench/ip.rs"]
 mod ip;
 #[path = "../bench/main.rs"]
 mod main;
 
+use events::Busy;
 use ip::{MESSAGE, Times, whole};
 
 /// Datagrams of a batch.
@@ -23,8 +26,42 @@ fn main() -> io::Result<()> {
         ("unix_pair_64", []) => unix_pair(times).map(Some),
         ("udp_batch32", [one, other]) => udp_batch(one, other, times).map(Some),
         ("unix_batch32", []) => unix_batch(times).map(Some),
+        ("poller_idle", [idle, busy]) => {
+            let idle = idle.parse().map_err(io::Error::other)?;
+            let busy = match busy.as_str() {
+                "scattered" => Busy::Scattered,
+                _ => Busy::Together,
+            };
+            events::run(idle, busy, times.warm_up, times.measured).map(Some)
+        }
         _ => ip::run(case, addresses, times),
     })
+}
+
+/// The poller of the case with many connections.
+mod many {
+    use std::io;
+
+    pub use sockgate_guest::UnixStream;
+    use sockgate_guest::{Interest, Timeout};
+
+    pub struct Poller(sockgate_guest::Poller);
+
+    impl Poller {
+        pub fn new() -> io::Result<Poller> {
+            sockgate_guest::Poller::new().map(Poller)
+        }
+
+        pub fn watch(&self, stream: &UnixStream, token: u64) -> io::Result<()> {
+            self.0.register(stream, token, Interest::READABLE)
+        }
+
+        /// The tokens of those that are readable.
+        pub fn ready(&self) -> io::Result<impl Iterator<Item = u64>> {
+            let events = self.0.wait(64, Timeout::Blocking)?;
+            Ok(events.into_iter().map(|event| event.token))
+        }
+    }
 }
 
 fn unix_pingpong(own: &str, peer: &str, times: Times) -> io::Result<Duration> {

@@ -14,6 +14,7 @@ use sockgate_guest::ancillary::{
     AncillaryIn, AncillaryOut, BorrowedHandle, Credentials, OwnedHandle, PacketInfoV4,
     PacketInfoV6, RawAncillary,
 };
+use sockgate_guest::files::File;
 use sockgate_guest::{
     Batch, Descriptor, Family, Group, Interest, IoctlRequest, MessageFlags, MessageOut, Poller,
     Protocol, Shutdown, Socket, SocketAddress, SocketType, Timeout, UnixAddress, last_denial,
@@ -88,6 +89,11 @@ impl Guest {
                 self.sockets.insert(name.to_owned(), socket);
                 done()
             }
+            ["pidfd", what] => {
+                let pidfd = self.socket(what)?.peer_pidfd()?;
+                self.descriptors.insert(name.to_owned(), pidfd);
+                done()
+            }
             ["detach", what] => {
                 let socket = self.sockets.remove(what).ok_or_else(|| wrong(what))?;
                 self.descriptors.insert(name.to_owned(), socket.detach()?);
@@ -110,6 +116,10 @@ impl Guest {
                 std::thread::sleep(Duration::from_millis(number(milliseconds)?));
                 done()
             }
+            // Nothing but the end of the process ends it.
+            ("spin", []) => loop {
+                std::hint::spin_loop();
+            },
             ("denial", []) => Ok(last_denial().unwrap_or_else(|| "none".to_owned())),
             ("env", [name]) => Ok(std::env::var(name).unwrap_or_else(|_| "none".to_owned())),
             ("read", [file]) => std::fs::read_to_string(file),
@@ -219,6 +229,14 @@ impl Guest {
                 Ok(format!("ok pid {pid} uid {uid} gid {gid}"))
             }
             ("readable", []) => Ok(format!("ok {}", socket.ioctl(IoctlRequest::BytesReadable)?)),
+            ("splice", [to, max]) => bytes(socket.splice(self.socket(to)?, number(max)?)? as usize),
+            ("send-file", [path, offset, count]) => send_file(socket, path, offset, count),
+            ("send-file-piece", [path, offset, count]) => {
+                let file = File::open(path)?;
+                bytes(socket.send_file_piece(&file, number(offset)?, number(count)?)? as usize)
+            }
+            ("time-out", []) => Ok(format!("ok {:?}", socket.timeout())),
+            ("fill", []) => fill(socket),
             ("splice", [to]) => bytes(socket.splice(self.socket(to)?, 1 << 16)? as usize),
             _ => Err(wrong(format_args!("{verb} {arguments:?}"))),
         }
@@ -272,6 +290,33 @@ impl Guest {
                 self.descriptors.insert(name.clone(), descriptor);
                 format!("opaque {name}")
             }
+        }
+    }
+}
+
+/// Sends a file and says how many bytes went, and how far it came. `all` of it, or so many bytes.
+fn send_file(socket: &Socket, path: &str, offset: &str, count: &str) -> io::Result<String> {
+    let file = File::open(path)?;
+    let count = match count {
+        "all" => None,
+        count => Some(number(count)?),
+    };
+    let outcome = match socket.send_file(&file, number(offset)?, count) {
+        Ok(sent) => format!("ok {sent}"),
+        Err(error) => named(&error),
+    };
+    Ok(format!("{outcome} at {}", file.position()))
+}
+
+/// Sends until the socket takes nothing more.
+fn fill(socket: &Socket) -> io::Result<String> {
+    let data = vec![b'.'; 1 << 16];
+    let mut sent = 0;
+    loop {
+        match socket.send_with(&data, MessageFlags::DONT_WAIT) {
+            Ok(more) => sent += more,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return bytes(sent),
+            Err(error) => return Err(error),
         }
     }
 }

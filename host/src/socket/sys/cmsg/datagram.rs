@@ -14,6 +14,7 @@ pub(super) const IPV6_ORIGDSTADDR: c_int = 74;
 
 pub(super) const SOL_PACKET: c_int = 263;
 pub(super) const PACKET_AUXDATA: c_int = 8;
+pub(super) const PACKET_TX_TIMESTAMP: c_int = 16;
 
 /// struct tpacket_auxdata: status, two lengths, two offsets, the VLAN tag and its protocol.
 pub(super) fn decode_auxdata(data: &[u8]) -> Option<ControlIn> {

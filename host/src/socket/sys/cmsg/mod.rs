@@ -5,9 +5,11 @@
 //! not have its type's form is given as it is ([`ControlIn::Raw`]).
 
 mod algorithm;
+mod bluetooth;
 mod credentials;
 mod datagram;
 mod error;
+mod extension;
 mod hop;
 mod j1939;
 mod packet_info;
@@ -104,7 +106,20 @@ pub enum ControlIn {
     OriginalDestination(Address),
     /// IP_RECVOPTS or IP_RETOPTS
     IpOptions(Vec<u8>),
-    /// IP_RECVERR, IPV6_RECVERR or SCM_J1939_ERRQUEUE
+    /// IPV6_HOPOPTS, RFC 3542: the whole extension header.
+    HopOptions(Vec<u8>),
+    /// IPV6_DSTOPTS
+    DestinationOptions(Vec<u8>),
+    /// IPV6_RTHDR
+    RoutingHeader(Vec<u8>),
+    /// IPV6_PATHMTU: where it was to go, and what the path takes.
+    PathMtu {
+        destination: Option<Address>,
+        mtu: u32,
+    },
+    /// IP_RECVFRAGSIZE or IPV6_RECVFRAGSIZE
+    FragmentSize(u32),
+    /// IP_RECVERR, IPV6_RECVERR, SCM_J1939_ERRQUEUE, SCM_CAN_RAW_ERRQUEUE or PACKET_TX_TIMESTAMP
     ExtendedError(ExtendedError),
     /// SO_RXQ_OVFL: messages dropped since the socket was made.
     DropCount(u32),
@@ -114,6 +129,8 @@ pub enum ControlIn {
     Mark(u32),
     /// PACKET_AUXDATA
     PacketAuxdata(PacketAuxdata),
+    /// BT_SCM_PKT_STATUS
+    BluetoothPacketStatus(u8),
     /// SCM_J1939_DEST_ADDR
     J1939DestinationAddress(u8),
     /// SCM_J1939_DEST_NAME
@@ -285,15 +302,15 @@ impl<'b> Iterator for Messages<'b> {
 }
 
 impl ControlIn {
-    /// Decodes what one receive stored.
+    /// Decodes what one receive on a socket of `family` stored.
     ///
     /// # Safety
     /// `bytes` are the control data of one successful receive of this process, decoded for the first
     /// time: descriptors in it are new, and nobody owns them.
-    pub(super) unsafe fn decode_all(bytes: &[u8]) -> Vec<Self> {
+    pub(super) unsafe fn decode_all(family: Family, bytes: &[u8]) -> Vec<Self> {
         Messages(bytes)
             // SAFETY: the caller vouches for the bytes, and each message is looked at once.
-            .map(|(level, kind, data)| unsafe { Self::decode(level, kind, data) })
+            .map(|(level, kind, data)| unsafe { Self::decode(family, level, kind, data) })
             .collect()
     }
 
@@ -301,12 +318,14 @@ impl ControlIn {
     ///
     /// # Safety
     /// As for [`Self::decode_all`].
-    unsafe fn decode(level: c_int, kind: c_int, data: &[u8]) -> Self {
+    unsafe fn decode(family: Family, level: c_int, kind: c_int, data: &[u8]) -> Self {
         let known = match (level, kind) {
             // SAFETY: the caller vouches for the descriptors.
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => Some(unsafe { rights::decode(data) }),
             // SAFETY: likewise.
             (libc::SOL_SOCKET, rights::SCM_PIDFD) => unsafe { rights::decode_pidfd(data) },
+            // SOL_HCI has the number of IPPROTO_IP.
+            (libc::IPPROTO_IP, _) if family == Family::Bluetooth => None,
             _ => Self::decode_plain(level, kind, data),
         };
         known.unwrap_or_else(|| Self::Raw {
@@ -351,7 +370,15 @@ impl ControlIn {
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
                 error::decode(data)
             }
+            (libc::IPPROTO_IP, extension::IP_RECVFRAGSIZE)
+            | (libc::IPPROTO_IPV6, extension::IPV6_RECVFRAGSIZE) => {
+                extension::decode_fragment_size(data)
+            }
+            (libc::IPPROTO_IPV6, kind) => extension::decode(kind, data),
             (datagram::SOL_PACKET, datagram::PACKET_AUXDATA) => datagram::decode_auxdata(data),
+            (datagram::SOL_PACKET, datagram::PACKET_TX_TIMESTAMP)
+            | (error::SOL_CAN_RAW, error::SCM_CAN_RAW_ERRQUEUE) => error::decode(data),
+            (bluetooth::SOL_BLUETOOTH, kind) => bluetooth::decode(kind, data),
             (SOL_UDP, UDP_GRO) => datagram::decode_segment_size(data),
             (j1939::SOL_CAN_J1939, kind) => j1939::decode(kind, data),
             _ => None,

@@ -12,7 +12,7 @@ fn decode(bytes: &[u8]) -> Vec<ControlIn> {
         );
     }
     // SAFETY: no descriptors, as asserted.
-    unsafe { ControlIn::decode_all(bytes) }
+    unsafe { ControlIn::decode_all(Family::Inet, bytes) }
 }
 
 /// One message as the kernel would store it.
@@ -262,6 +262,16 @@ fn timestamps_of_every_width() {
         panic!("{decoded:?}")
     };
     assert_eq!((software, hardware), (Some(stamp(1, 2)), None));
+    // A card's clock, as it is told where there is such a card.
+    let decoded = one(
+        libc::SOL_SOCKET,
+        timestamp::SCM_TIMESTAMPING_NEW,
+        &long(&[0, 0, 0, 0, 3, 4]),
+    );
+    let ControlIn::Timestamping { software, hardware } = decoded else {
+        panic!("{decoded:?}")
+    };
+    assert_eq!((software, hardware), (None, Some(stamp(3, 4))));
 }
 
 #[test]
@@ -324,6 +334,59 @@ fn what_comes_beside_a_j1939_message() {
     );
     for (kind, length) in [(1, 2), (2, 4), (3, 0), (4, 15)] {
         assert!(is_raw(at(kind, &vec![0; length]), length));
+    }
+}
+
+#[test]
+fn extension_headers_and_what_a_path_takes() {
+    let at = |kind, data: &[u8]| one(libc::IPPROTO_IPV6, kind, data);
+    let header = [17, 0, 1, 4, 0, 0, 0, 0];
+    assert!(matches!(at(54, &header), ControlIn::HopOptions(data) if data == header));
+    assert!(matches!(at(59, &header), ControlIn::DestinationOptions(data) if data == header));
+    assert!(matches!(at(57, &header), ControlIn::RoutingHeader(data) if data == header));
+    // A length that lies.
+    assert!(is_raw(at(54, &[17, 1, 1, 4, 0, 0, 0, 0]), 8));
+    assert!(is_raw(at(59, &[17]), 1));
+
+    let there = Address::Inet6("[2001:db8::1]:0".parse().unwrap());
+    let encoded = crate::socket::sys::EncodedAddress::try_from(&there).unwrap();
+    let mut data = encoded.as_bytes().to_vec();
+    data.extend(1280u32.to_ne_bytes());
+    let ControlIn::PathMtu { destination, mtu } = at(61, &data) else {
+        panic!("no path")
+    };
+    assert_eq!((destination, mtu), (Some(there), 1280));
+    assert!(is_raw(at(61, &data[..31]), 31));
+    for level in [libc::IPPROTO_IP, libc::IPPROTO_IPV6] {
+        let kind = if level == libc::IPPROTO_IP { 25 } else { 77 };
+        let size = one(level, kind, &1448i32.to_ne_bytes());
+        assert!(matches!(size, ControlIn::FragmentSize(1448)), "{size:?}");
+        assert!(is_raw(one(level, kind, &(-1i32).to_ne_bytes()), 4));
+    }
+}
+
+#[test]
+fn bluetooth_has_numbers_of_its_own() {
+    let status = one(274, 3, &[2]);
+    assert!(matches!(status, ControlIn::BluetoothPacketStatus(2)));
+    assert!(is_raw(one(274, 3, &[2, 0]), 2));
+    // HCI_CMSG_DIR, which would be IP_TOS.
+    let mut control = Control::default();
+    control.push(0, 1, &1i32.to_ne_bytes()).unwrap();
+    // SAFETY: no descriptors in it.
+    let all = unsafe { ControlIn::decode_all(Family::Bluetooth, control.as_bytes()) };
+    assert!(matches!(&all[..], [ControlIn::Raw { level: 0, kind: 1, data }] if data.len() == 4));
+}
+
+#[test]
+fn every_error_queue_has_one_form() {
+    let mut data = libc::ENOMSG.to_ne_bytes().to_vec();
+    data.extend([4, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0]);
+    for (level, kind) in [(101, 1), (263, 16), (libc::IPPROTO_IPV6, 25)] {
+        let ControlIn::ExtendedError(error) = one(level, kind, &data) else {
+            panic!("{level}/{kind}")
+        };
+        assert_eq!((error.origin, error.data), (4, 9));
     }
 }
 

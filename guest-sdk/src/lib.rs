@@ -65,8 +65,25 @@
 //!
 //! # Outside WebAssembly
 //!
-//! The crate compiles for native targets, so that documentation and tests of pure code run there; a call to
-//! the host panics there, since there is none.
+//! The crate compiles for native targets, so that a guest's own logic is tested there with plain `cargo test`; a
+//! call to the host panics there, since there is none. (An SDK over native sockets would be a second host, with
+//! a policy of its own.) Two ways lead there:
+//!
+//! * Logic that is generic over [`Read`](std::io::Read) and [`Write`](std::io::Write) takes this crate's sockets in
+//!   the guest, and std's or a `Vec<u8>` in a test. The example guests `hmac-server` and `hmac-client` do it: their
+//!   handshake (`examples/guests/src/challenge.rs`) is tested over std's TCP by `cargo test -p sockgate-examples --lib`.
+//! * The typed sockets of [`net`] and [`unix`] have std's methods, so that one `use` makes the whole program native:
+//!
+//! ```no_run
+//! #[cfg(target_family = "wasm")]
+//! use sockgate_guest::net::{TcpListener, TcpStream};
+//! #[cfg(not(target_family = "wasm"))]
+//! use std::net::{TcpListener, TcpStream};
+//!
+//! fn serve(listener: &TcpListener) -> std::io::Result<TcpStream> {
+//!     Ok(listener.accept()?.0)
+//! }
+//! ```
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]

@@ -16,8 +16,8 @@
 //! ([`NameError::is_timeout`]), or with [`Errno::INTR`](crate::Errno::INTR) when the embedder interrupts the
 //! guest. A guest that has too many under way is told [`NameError::Again`].
 //!
-//! Names are looked up as absolute ones: the host's search domains (resolv.conf(5)) are not tried. What is
-//! no host name at all (`a..b`, an empty one) is refused like a name that is not granted.
+//! Names are looked up as absolute ones: the host's search domains (resolv.conf(5)) are not tried. What can
+//! be no host's name (`a..b`, an empty one) is [`NameError::NoName`] without a look-up.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

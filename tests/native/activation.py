@@ -2,7 +2,7 @@
 them to the command from descriptor 3 on, and becomes it; with `times` it stays, and runs the command so many times
 with the same sockets.
 
-SPEC is JSON: `sockets` lists tcp, unix-datagram:PATH, connected and pipe; `names` is LISTEN_FDNAMES; `count` and `pid`
+SPEC is JSON: `sockets` lists tcp, unix-datagram:PATH, connected, raw, packet (each also -with-header) and pipe; `names` is LISTEN_FDNAMES; `count` and `pid`
 stand in place of the true LISTEN_FDS and LISTEN_PID.
 """
 
@@ -13,6 +13,7 @@ import socket
 import sys
 
 FIRST = 3
+SOL_PACKET, PACKET_VNET_HDR = 263, 15
 
 
 def say(*words):
@@ -28,6 +29,17 @@ def make(what, held):
         listener = socket.create_server(("127.0.0.1", 0))
         say("listening", listener.getsockname()[1])
         return listener.accept()[0].detach()
+    if what.startswith("raw"):
+        made = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        if what == "raw-with-header":
+            made.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+        return made.detach()
+    if what.startswith("packet"):
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        made.bind(("lo", 0))
+        if what == "packet-with-header":
+            made.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
+        return made.detach()
     if what == "pipe":
         one, other = os.pipe()
         held.append(other)

@@ -10,6 +10,7 @@ import ctypes
 import os
 import random
 import select
+import signal
 import socket
 import struct
 import sys
@@ -359,6 +360,23 @@ def letters_to(path):
     s.sendmsg([b"an ", b"answer"], rights, 0, address)
     for fd in fds:
         os.close(fd)
+
+
+def whose_pidfd(path):
+    """Takes a descriptor of a process from the guest, and says whose."""
+    letters = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    letters.bind(path)
+    letters.listen()
+    say("listening")
+    sender, _ = letters.accept()
+    data, fds, _, _ = socket.recv_fds(sender, 100, 1)
+    if not fds:
+        say("letter", data.decode() or "none")
+        return
+    with open(f"/proc/self/fdinfo/{fds[0]}") as information:
+        pid = next(line.split()[1] for line in information if line.startswith("Pid:"))
+    say("letter", data.decode(), "mine" if int(pid) == os.getpid() else "another's")
+    signal.pidfd_send_signal(fds[0], 0)
 
 
 if __name__ == "__main__":

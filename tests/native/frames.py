@@ -6,10 +6,13 @@
     hear-raw FAMILY PROTOCOL COUNT SECONDS
                                           prints packets of this IP protocol: `received HEX`
     hear-udp ADDRESS PORT COUNT SECONDS   prints datagrams: `received HEX from ADDRESS`
+    say-can INTERFACE FRAME...            sends CAN frames, written as ID#DATA; eight digits are an extended id
+    hear-can INTERFACE                    prints CAN frames: `heard ID#DATA`, until 7FF comes
 """
 
 import select
 import socket
+import struct
 import sys
 import time
 
@@ -65,11 +68,47 @@ def hear_udp(address, port, count, seconds):
         hear(s, count, seconds, lambda data, source: f"{data.hex()} from {source[0]}")
 
 
+CAN_FRAME = "=IB3x8s"
+
+
+def can(interface):
+    s = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
+    s.settimeout(60)
+    s.bind((interface,))
+    return s
+
+
+def say_can(interface, *frames):
+    with can(interface) as s:
+        for frame in frames:
+            number, data = frame.split("#")
+            flags = socket.CAN_EFF_FLAG if len(number) == 8 else 0
+            if data == "R":
+                flags, data = flags | socket.CAN_RTR_FLAG, ""
+            data = bytes.fromhex(data)
+            s.send(struct.pack(CAN_FRAME, int(number, 16) | flags, len(data), data))
+    say("sent", len(frames))
+
+
+def hear_can(interface):
+    with can(interface) as s:
+        say("listening")
+        while True:
+            number, length, data = struct.unpack(CAN_FRAME, s.recvfrom(16)[0])
+            if number == 0x7FF:
+                break
+            width = 8 if number & socket.CAN_EFF_FLAG else 3
+            data = "R" if number & socket.CAN_RTR_FLAG else data[:length].hex().upper()
+            say("heard", f"{number & socket.CAN_EFF_MASK:0{width}X}#{data}")
+
+
 ROLES = {
     "send-frames": send_frames,
     "hear-frames": hear_frames,
     "hear-raw": hear_raw,
     "hear-udp": hear_udp,
+    "say-can": say_can,
+    "hear-can": hear_can,
 }
 
 ROLES[sys.argv[1]](*sys.argv[2:])

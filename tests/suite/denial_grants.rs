@@ -6,7 +6,8 @@ use std::os::unix::net::UnixListener;
 
 use anyhow::{Context, Result, bail, ensure};
 use sockgate_tests::{
-    Audit, Ended, GuestRun, Tool, folder, free_port, has_ipv6, oracle, patience, steps, tcp_echo,
+    Audit, Ended, GuestRun, Record, Tool, folder, free_port, has_ipv6, oracle, patience, steps,
+    tcp_echo,
 };
 
 /// A guest that wants one thing, and what it takes.

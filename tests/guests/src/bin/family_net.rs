@@ -1,7 +1,7 @@
 //! Runs the steps that its arguments say on netlink, packet and raw IP sockets, and prints what became of
 //! each. Data are written in hexadecimal digits, so that a test sends exactly the bytes that it means:
 //! `s = netlink route`, `bind s nl:0:1`, `send-to s 1400.. nl:0:0`, `p = packet raw 0806`,
-//! `bind p ll:eth0:0806`, `r = ip inet raw 1`, `send-to r 08.. ip:192.0.2.1`.
+//! `bind p ll:eth0:0806`, `r = ip inet raw 1`, `send-to r 08.. ip:192.0.2.1`, `g = granted NAME`.
 //!
 //! A step prints `STEP -> OUTCOME`; an error is its errno's name in small letters (`acces`). Steps go on
 //! after an error. Its first line is `@guest`, where a log of system calls is cut.
@@ -69,6 +69,7 @@ fn take(sockets: &mut HashMap<String, Socket>, step: &str) -> io::Result<String>
 fn make(call: &str) -> io::Result<Socket> {
     let words: Vec<&str> = call.split(' ').collect();
     let (family, socket_type, protocol) = match words[..] {
+        ["granted", name] => return Socket::granted(name),
         ["netlink", protocol] => (Family::Netlink, SocketType::Raw, netlink(protocol)?),
         ["packet", style, ethertype] => {
             let ethertype = u16::from_str_radix(ethertype, 16).map_err(wrong)?;

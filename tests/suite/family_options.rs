@@ -372,8 +372,8 @@ fn options_of_sco_are_python_s() -> Result<()> {
         &[(
             "31 5 2",
             &[
-                // It takes a controller, which is not there.
-                ("bluetooth_voice", "3", "badfd", BLUETOOTH, 11, "x6000"),
+                // It is kept, and then the controller is missing that would speak so.
+                ("bluetooth_voice", "3", "badfd", BLUETOOTH, 11, "x0300"),
                 ("bluetooth_packet_status", "on", "true", BLUETOOTH, 16, ONE),
             ],
         )],

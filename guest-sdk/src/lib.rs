@@ -145,6 +145,7 @@ pub use address::{SocketAddress, ToAddress, UnixAddress};
 pub use buffered::SocketFile;
 pub use connect::{ConnectError, ConnectOptions, create_connection};
 pub use convenience::{ServerOptions, create_server, has_dualstack_ipv6, socketpair};
+pub use descriptors::ReceivedFds;
 pub use error::{Errno, Error, HostError, NameError, Result};
 pub use message::{Batch, Message, MessageOut, Received, ReceivedBatch, ReceivedInto, Sent};
 pub use net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};

@@ -3,7 +3,7 @@
 //! Paths are those of the host's file system, beneath the roots that the policy grants. A path that a
 //! guest bound is removed by the host when the socket closes. unix(7)
 //!
-//! Each method is the system call that std makes, on [`Socket`](crate::Socket), whose method of the same name tells
+//! Each method is the system call that std makes, on [`Socket`], whose method of the same name tells
 //! the errors; what the policy has to grant stands with each. What names none needs no more than the socket has.
 
 use std::io;

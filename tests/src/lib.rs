@@ -53,7 +53,8 @@ pub use limit::descriptors;
 pub use names::name_server;
 pub use native::{Native, agree, told};
 pub use options::{
-    Difference, OptionRow, OptionTable, OptionValue, compare_options, options_rule, witness_options,
+    Difference, OptionRow, OptionTable, OptionValue, TypedOption, compare_options, options_rule,
+    typed_options,
 };
 pub use oracle::{Tool, oracle};
 pub use output::{More, Output};

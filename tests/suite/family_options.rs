@@ -1,10 +1,11 @@
 //! Every option of CAN, TIPC, RDS, Bluetooth, ALG, vsock, netlink and packet sockets: read, set, and misused in the
-//! guest as in python3, with the same outcomes, on the kernel that has the family.
+//! guest as in python3, with the same outcomes, on the kernel that has the family; and the SDK's accessors of them.
 
 use anyhow::Result;
 use sockgate_tests::OptionValue::{self, Bytes, Length, Number, Whole};
 use sockgate_tests::{
-    Difference, Need, Net, OptionTable, Tool, compare_options, kernel, options_rule, oracle,
+    Difference, Need, Net, OptionTable, Tool, TypedOption, compare_options, kernel, options_rule,
+    oracle, typed_options,
 };
 
 /// For what can only be read.
@@ -28,6 +29,7 @@ fn compare(
     rule: (&str, &str),
     tables: &[OptionTable],
     differences: &[Difference],
+    typed: &[(&str, &[TypedOption])],
 ) -> Result<()> {
     for need in needs {
         if kernel::has(*need, name).is_none() {
@@ -46,8 +48,12 @@ fn compare(
         },
     };
     let policy = format!("version = 1\n{}", options_rule(rule.0, rule.1, tables));
-    compare_options(net.as_ref(), &python, &policy, tables, differences)
+    compare_options(net.as_ref(), &python, &policy, tables, differences)?;
+    typed_options(net.as_ref(), &python, &policy, typed)
 }
+
+const ONE: &str = "x01000000";
+const ZERO: &str = "x00000000";
 
 const CAN_RAW: i32 = 101;
 const CAN_ISOTP: i32 = 106;
@@ -71,7 +77,23 @@ const CAN: &[OptionTable] = &[OptionTable {
 fn options_of_can_are_python_s() -> Result<()> {
     let keys = "protocol = [\"raw\"]\nops = [\"bind\"]\nlocal = \"*\"";
     let name = "options_of_can_are_python_s";
-    compare(name, &[Need::CanRaw], ("can", keys), CAN, &[])
+    compare(
+        name,
+        &[Need::CanRaw],
+        ("can", keys),
+        CAN,
+        &[],
+        &[(
+            "29 3 1",
+            &[
+                ("can_loopback", "off", "false", CAN_RAW, 3, ZERO),
+                ("can_receive_own", "on", "true", CAN_RAW, 4, ONE),
+                ("can_fd_frames", "on", "true", CAN_RAW, 5, ONE),
+                ("can_join_filters", "on", "true", CAN_RAW, 6, ONE),
+                ("can_error_filter", "5", "5", CAN_RAW, 2, "x05000000"),
+            ],
+        )],
+    )
 }
 
 const ISOTP: &[OptionTable] = &[OptionTable {
@@ -95,7 +117,7 @@ const ISOTP: &[OptionTable] = &[OptionTable {
 fn options_of_isotp_are_python_s() -> Result<()> {
     let keys = "protocol = [\"isotp\"]\nops = [\"bind\"]\nlocal = \"*\"";
     let name = "options_of_isotp_are_python_s";
-    compare(name, &[Need::CanIsotp], ("can", keys), ISOTP, &[])
+    compare(name, &[Need::CanIsotp], ("can", keys), ISOTP, &[], &[])
 }
 
 const J1939: &[OptionTable] = &[OptionTable {
@@ -118,7 +140,17 @@ const J1939: &[OptionTable] = &[OptionTable {
 fn options_of_j1939_are_python_s() -> Result<()> {
     let keys = "protocol = [\"j1939\"]\nops = [\"bind\"]\nlocal = \"*\"";
     let name = "options_of_j1939_are_python_s";
-    compare(name, &[Need::CanJ1939], ("can", keys), J1939, &[])
+    compare(
+        name,
+        &[Need::CanJ1939],
+        ("can", keys),
+        J1939,
+        &[],
+        &[(
+            "29 2 7",
+            &[("j1939_priority", "5", "5", CAN_J1939, 3, "x05000000")],
+        )],
+    )
 }
 
 const SOL_TIPC: i32 = 271;
@@ -160,6 +192,21 @@ fn options_of_tipc_are_python_s() -> Result<()> {
         ("tipc", keys),
         TIPC,
         &[],
+        &[(
+            "30 4 0",
+            &[
+                ("tipc_source_droppable", "on", "true", SOL_TIPC, 128, ONE),
+                ("tipc_droppable", "on", "true", SOL_TIPC, 129, ONE),
+                (
+                    "tipc_connect_timeout",
+                    "5000",
+                    "5s",
+                    SOL_TIPC,
+                    130,
+                    "x88130000",
+                ),
+            ],
+        )],
     )
 }
 
@@ -215,6 +262,10 @@ fn options_of_rds_are_python_s() -> Result<()> {
                 reason: "its value is an address in the host's process: it is never granted",
             },
         ],
+        &[(
+            "21 5 0",
+            &[("rds_receive_errors", "on", "true", SOL_RDS, 5, ONE)],
+        )],
     )
 }
 
@@ -249,6 +300,20 @@ fn options_of_l2cap_are_python_s() -> Result<()> {
         ("bluetooth", keys),
         L2CAP,
         &[],
+        &[
+            (
+                "31 5 0",
+                &[
+                    ("bluetooth_security", "2", "2", BLUETOOTH, 4, "x02"),
+                    ("bluetooth_flushable", "on", "true", BLUETOOTH, 8, ONE),
+                    ("bluetooth_power", "0", "0", BLUETOOTH, 9, "x00"),
+                ],
+            ),
+            (
+                "31 5 0",
+                &[("l2cap_link_mode", "2", "2", 6, 3, "x02000000")],
+            ),
+        ],
     )
 }
 
@@ -273,6 +338,10 @@ fn options_of_rfcomm_are_python_s() -> Result<()> {
         ("bluetooth", keys),
         RFCOMM,
         &[],
+        &[(
+            "31 1 3",
+            &[("rfcomm_link_mode", "2", "2", 18, 3, "x02000000")],
+        )],
     )
 }
 
@@ -294,21 +363,35 @@ const SCO: &[OptionTable] = &[OptionTable {
 fn options_of_sco_are_python_s() -> Result<()> {
     let keys = "protocol = [\"sco\"]\nops = [\"bind\"]\nlocal = \"*\"";
     let name = "options_of_sco_are_python_s";
-    compare(name, &[Need::BluetoothSco], ("bluetooth", keys), SCO, &[])
+    compare(
+        name,
+        &[Need::BluetoothSco],
+        ("bluetooth", keys),
+        SCO,
+        &[],
+        &[(
+            "31 5 2",
+            &[
+                // It is kept, and then the controller is missing that would speak so.
+                ("bluetooth_voice", "3", "badfd", BLUETOOTH, 11, "x0300"),
+                ("bluetooth_packet_status", "on", "true", BLUETOOTH, 16, ONE),
+            ],
+        )],
+    )
 }
 
 const HCI: &[OptionTable] = &[OptionTable {
     kind: "31 3 1",
     before: &[],
     rows: &[
-        ("HCI_DATA_DIR", 0, 1, Whole(4, "01000000")),
+        ("HCI_DATA_DIR", 0, 1, Whole(1, "01000000")),
         (
             "HCI_FILTER",
             0,
             2,
             Whole(16, "10000000004000000000000000000000"),
         ),
-        ("HCI_TIME_STAMP", 0, 3, Whole(4, "01000000")),
+        ("HCI_TIME_STAMP", 0, 3, Whole(1, "01000000")),
     ],
 }];
 
@@ -316,7 +399,14 @@ const HCI: &[OptionTable] = &[OptionTable {
 fn options_of_hci_are_python_s() -> Result<()> {
     let keys = "protocol = [\"hci\"]\nops = [\"bind\"]\nlocal = \"*\"";
     let name = "options_of_hci_are_python_s";
-    compare(name, &[Need::BluetoothHci], ("bluetooth", keys), HCI, &[])
+    compare(
+        name,
+        &[Need::BluetoothHci],
+        ("bluetooth", keys),
+        HCI,
+        &[],
+        &[],
+    )
 }
 
 const SOL_ALG: i32 = 279;
@@ -362,6 +452,7 @@ fn options_of_alg_are_python_s() -> Result<()> {
         &[Need::AlgSkcipher, Need::AlgAead, Need::AlgRng],
         ("alg", keys),
         ALG,
+        &[],
         &[],
     )
 }
@@ -428,6 +519,7 @@ fn options_of_vsock_are_python_s() -> Result<()> {
             wide("SO_VM_SOCKETS_BUFFER_MIN_SIZE"),
             wide("SO_VM_SOCKETS_BUFFER_MAX_SIZE"),
         ],
+        &[],
     )
 }
 
@@ -463,6 +555,15 @@ fn options_of_netlink_are_python_s() -> Result<()> {
             nothing("netlink.add-membership", "fault"),
             nothing("netlink.drop-membership", "fault"),
         ],
+        &[(
+            "16 3 0",
+            &[
+                ("netlink_packet_info", "on", "true", NETLINK, 3, ONE),
+                ("netlink_broadcast_error", "on", "true", NETLINK, 4, ONE),
+                ("netlink_no_buffer_errors", "on", "true", NETLINK, 5, ONE),
+                ("netlink_capped_ack", "on", "true", NETLINK, 10, ONE),
+            ],
+        )],
     )
 }
 
@@ -517,5 +618,6 @@ fn options_of_packet_sockets_are_python_s() -> Result<()> {
             nothing("packet.add-membership", "inval"),
             nothing("packet.drop-membership", "inval"),
         ],
+        &[],
     )
 }

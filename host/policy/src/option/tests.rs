@@ -111,3 +111,26 @@ fn an_option_without_a_name_is_one_by_its_numbers() {
         (false, false)
     );
 }
+
+#[test]
+fn the_policy_s_page_names_all_that_is_delicate() {
+    let page = include_str!("../../../../docs/policy.md");
+    let (_, section) = page.split_once("## Options").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let written: HashSet<String> = section
+        .split("\n* ")
+        .skip(1)
+        .flat_map(|line| {
+            let line = line.split("\n\n").next().unwrap_or_default();
+            let (level, names) = line.split_once(':').unwrap();
+            let names = names.split(',').map(str::trim);
+            names
+                .map(|name| format!("{level}.{name}"))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let delicate = OPTIONS.iter().filter(|known| known.delicate);
+    let delicate: HashSet<String> = delicate.map(|known| known.readable.to_owned()).collect();
+    let difference: Vec<_> = delicate.symmetric_difference(&written).collect();
+    assert!(difference.is_empty(), "{difference:?}");
+}

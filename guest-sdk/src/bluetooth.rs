@@ -9,8 +9,9 @@ pub use crate::address::{
     ScoAddress, parse_device,
 };
 use crate::consts::{
-    BT_DEFER_SETUP, BT_RCVMTU, BT_SECURITY, BT_SNDMTU, HCI_DATA_DIR, HCI_FILTER, HCI_TIME_STAMP,
-    L2CAP_OPTIONS, SCO_OPTIONS, SOL_BLUETOOTH, SOL_HCI, SOL_L2CAP, SOL_SCO,
+    BT_DEFER_SETUP, BT_MODE, BT_POWER, BT_RCVMTU, BT_SECURITY, BT_SNDMTU, BT_VOICE, HCI_DATA_DIR,
+    HCI_FILTER, HCI_TIME_STAMP, L2CAP_OPTIONS, SCO_OPTIONS, SOL_BLUETOOTH, SOL_HCI, SOL_L2CAP,
+    SOL_SCO,
 };
 use crate::convenience::BACKLOG;
 use crate::shape::{data_socket, every_socket, listener, stream_socket};
@@ -131,14 +132,14 @@ impl Socket {
     ///
     /// getsockopt(2). Policy: `options.get`. Errors: `ENOTCONN`.
     pub fn bluetooth_send_mtu(&self) -> io::Result<u16> {
-        self.mtu(BT_SNDMTU)
+        self.channel_mtu(BT_SNDMTU)
     }
 
     /// BT_RCVMTU in bytes.
     ///
     /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`.
     pub fn bluetooth_receive_mtu(&self) -> io::Result<u16> {
-        self.mtu(BT_RCVMTU)
+        self.channel_mtu(BT_RCVMTU)
     }
 
     /// Sets BT_RCVMTU, before connecting or listening.
@@ -148,7 +149,49 @@ impl Socket {
         self.set_raw_option(SOL_BLUETOOTH, BT_RCVMTU, &mtu.to_le_bytes())
     }
 
-    fn mtu(&self, name: i32) -> io::Result<u16> {
+    /// BT_POWER: whether the link stays active (`BT_POWER_FORCE_ACTIVE_*` in [`consts`](crate::consts)).
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
+    pub fn bluetooth_power(&self) -> io::Result<u8> {
+        self.fixed(SOL_BLUETOOTH, BT_POWER).map(|[power]| power)
+    }
+
+    /// Sets [`bluetooth_power`](Self::bluetooth_power).
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
+    pub fn set_bluetooth_power(&self, power: u8) -> io::Result<()> {
+        self.set_raw_option(SOL_BLUETOOTH, BT_POWER, &[power])
+    }
+
+    /// BT_MODE of an L2CAP socket (`BT_MODE_*` in [`consts`](crate::consts)).
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
+    pub fn bluetooth_mode(&self) -> io::Result<u8> {
+        self.fixed(SOL_BLUETOOTH, BT_MODE).map(|[mode]| mode)
+    }
+
+    /// Sets [`bluetooth_mode`](Self::bluetooth_mode), before connecting or listening.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
+    pub fn set_bluetooth_mode(&self, mode: u8) -> io::Result<()> {
+        self.set_raw_option(SOL_BLUETOOTH, BT_MODE, &[mode])
+    }
+
+    /// BT_VOICE of an SCO socket: how speech is coded (`BT_VOICE_*` in [`consts`](crate::consts)).
+    ///
+    /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
+    pub fn bluetooth_voice(&self) -> io::Result<u16> {
+        self.fixed(SOL_BLUETOOTH, BT_VOICE).map(u16::from_le_bytes)
+    }
+
+    /// Sets [`bluetooth_voice`](Self::bluetooth_voice), before connecting.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
+    pub fn set_bluetooth_voice(&self, voice: u16) -> io::Result<()> {
+        self.set_raw_option(SOL_BLUETOOTH, BT_VOICE, &voice.to_le_bytes())
+    }
+
+    fn channel_mtu(&self, name: i32) -> io::Result<u16> {
         let value = self.raw_option(SOL_BLUETOOTH, name, 2)?;
         let mtu = Fields::new(&value).u16();
         mtu.ok_or_else(|| malformed("an MTU of less than two bytes"))

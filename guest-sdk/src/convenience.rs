@@ -35,9 +35,12 @@ impl Default for ServerOptions {
     }
 }
 
-/// Binds and listens, with SO_REUSEADDR: the first of the addresses that can be bound.
+/// bind(2) and listen(2), with SO_REUSEADDR, so that a server starts again while the kernel still remembers its
+/// last connections (TIME_WAIT, tcp(7)): the first of the addresses that can be bound. `""` as a host is every
+/// address. Python's `create_server`.
 ///
-/// Policy: `listen` with the local address.
+/// Policy: `listen` with the local address, which carries SO_REUSEADDR; `so.reuseport` for
+/// [`reuse_port`](ServerOptions::reuse_port). The error is that of the last address.
 ///
 /// ```no_run
 /// use sockgate_guest::{ServerOptions, create_server};
@@ -88,7 +91,8 @@ fn serve_at(address: &SocketAddress, options: &ServerOptions) -> io::Result<TcpL
     Ok(socket.into())
 }
 
-/// Two connected Unix sockets of this type: Python's `socketpair`. Policy: `socketpair`.
+/// socketpair(2): two connected Unix sockets of this type. Python's `socketpair`, whose type is a stream where none is
+/// said; for another family see [`Socket::pair`]. Policy: `socketpair`.
 pub fn socketpair(socket_type: SocketType) -> io::Result<(Socket, Socket)> {
     Socket::pair(Family::Unix, socket_type, Protocol::Default)
 }

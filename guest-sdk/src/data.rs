@@ -10,7 +10,12 @@ use crate::socket::Socket;
 use crate::types::{MessageFlags, Timeout};
 
 /// Sending. Policy: the grant of `connect`, `listen` or `socketpair` carries it on connected sockets;
-/// `send-to` or `reply` grants it on others. A vanished peer is [`Errno::PIPE`], never a signal.
+/// `send-to` or `reply` grants it on others. Flags that reach beyond the message (MSG_OOB, MSG_FASTOPEN ...) need the
+/// rule's `flags`.
+///
+/// Errors: [`Errno::AGAIN`] or [`Errno::TIMEDOUT`] where it would wait longer than the time-out,
+/// [`Errno::MSGSIZE`] for a datagram that is too long, [`Errno::DESTADDRREQ`] or [`Errno::NOTCONN`] without a peer;
+/// a vanished peer is [`Errno::CONNRESET`] or [`Errno::PIPE`], never a signal.
 impl Socket {
     /// send(2): how many bytes were taken, which on a stream may be fewer than given.
     #[inline]
@@ -25,8 +30,8 @@ impl Socket {
         Ok(self.raw.send(data, flags)? as usize)
     }
 
-    /// Sends all of it, as often as that takes: Python's `sendall`. The time-out is one for the whole,
-    /// not one for each send(2); [`Errno::INTR`] ends it. After an error nobody knows how much was sent.
+    /// send(2) until all of it went: Python's `sendall`. The time-out is one for the whole, not one for
+    /// each send(2); [`Errno::INTR`] ends it. After an error nobody knows how much was sent.
     pub fn send_all(&self, data: &[u8]) -> io::Result<()> {
         let total = self.write_timeout();
         let Timeout::After(_) = total else {
@@ -110,6 +115,9 @@ impl Socket {
 
 /// Receiving. Policy: the grant of `connect`, `listen` or `socketpair` carries it on connected sockets;
 /// `receive` grants it on others. What the policy hides never arrives.
+///
+/// Errors: [`Errno::AGAIN`] or [`Errno::TIMEDOUT`] where it would wait longer than the time-out,
+/// [`Errno::CONNRESET`] and [`Errno::CONNREFUSED`] from the peer, [`Errno::NOTCONN`] on an unconnected stream.
 impl Socket {
     /// recv(2): how many bytes were received into `buffer`; 0 at the end of a stream. The rest of a
     /// datagram that does not fit is lost.

@@ -13,6 +13,14 @@ use crate::types::MessageFlags;
 /// The most descriptors that one message takes: SCM_MAX_FD, unix(7).
 const MOST: u32 = 253;
 
+/// What [`Socket::recv_fds`] answers: the data, the handles, what the kernel says of the message, and the sender.
+pub type ReceivedFds = (
+    Vec<u8>,
+    Vec<OwnedHandle>,
+    MessageFlags,
+    Option<SocketAddress>,
+);
+
 /// Bytes of control data that so many handles need and no more have room in: CMSG_LEN, cmsg(3).
 pub(crate) fn room_for(handles: u32) -> u32 {
     match handles.min(MOST) {
@@ -54,12 +62,7 @@ impl Socket {
         max: usize,
         max_handles: u32,
         flags: MessageFlags,
-    ) -> io::Result<(
-        Vec<u8>,
-        Vec<OwnedHandle>,
-        MessageFlags,
-        Option<SocketAddress>,
-    )> {
+    ) -> io::Result<ReceivedFds> {
         let mut message = self.recv_msg(max, room_for(max_handles), flags)?;
         let handles = message.take_handles();
         Ok((message.data, handles, message.flags, message.source))

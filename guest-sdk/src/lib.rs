@@ -32,7 +32,9 @@
 //!   `UnixListener` and `UnixDatagram` with std's methods. Change `use std::net` to
 //!   `use sockgate_guest::net`.
 //! * From Python or C: [`Socket`] has every method of Python's socket object.
-//! * For many sockets at once: [`Poller`], or [`poll`] for a handful.
+//! * For many sockets at once: [`aio`] for `async fn`, [`Poller`] for a loop of your own, or [`poll`] for
+//!   a handful.
+//! * For a server: [`server`] (Python's socketserver), [`create_server`]; for a client [`create_connection`].
 //! * For a family of its own: [`can`], [`netlink`], [`vsock`], [`packet`], [`raw`] (and ping), [`alg`]
 //!   (the kernel's ciphers), [`tipc`], [`bluetooth`], [`sctp`], [`rds`], [`qrtr`], [`transports`]
 //!   (UDPLITE, DCCP, MPTCP). [`addresses`] has everybody's addresses, [`consts`] Linux's numbers.
@@ -63,8 +65,25 @@
 //!
 //! # Outside WebAssembly
 //!
-//! The crate compiles for native targets, so that documentation and tests of pure code run there; a call to
-//! the host panics there, since there is none.
+//! The crate compiles for native targets, so that a guest's own logic is tested there with plain `cargo test`; a
+//! call to the host panics there, since there is none. (An SDK over native sockets would be a second host, with
+//! a policy of its own.) Two ways lead there:
+//!
+//! * Logic that is generic over [`Read`](std::io::Read) and [`Write`](std::io::Write) takes this crate's sockets in
+//!   the guest, and std's or a `Vec<u8>` in a test. The example guests `hmac-server` and `hmac-client` do it: their
+//!   handshake (`examples/guests/src/challenge.rs`) is tested over std's TCP by `cargo test -p sockgate-examples --lib`.
+//! * The typed sockets of [`net`] and [`unix`] have std's methods, so that one `use` makes the whole program native:
+//!
+//! ```no_run
+//! #[cfg(target_family = "wasm")]
+//! use sockgate_guest::net::{TcpListener, TcpStream};
+//! #[cfg(not(target_family = "wasm"))]
+//! use std::net::{TcpListener, TcpStream};
+//!
+//! fn serve(listener: &TcpListener) -> std::io::Result<TcpStream> {
+//!     Ok(listener.accept()?.0)
+//! }
+//! ```
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
@@ -126,10 +145,14 @@ pub use address::{SocketAddress, ToAddress, UnixAddress};
 pub use buffered::SocketFile;
 pub use connect::{ConnectError, ConnectOptions, create_connection};
 pub use convenience::{ServerOptions, create_server, has_dualstack_ipv6, socketpair};
+pub use descriptors::ReceivedFds;
 pub use error::{Errno, Error, HostError, NameError, Result};
 pub use message::{Batch, Message, MessageOut, Received, ReceivedBatch, ReceivedInto, Sent};
 pub use net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
-pub use option::Group;
+pub use option::{
+    Group, MemoryInfo, MtuDiscovery, OptionArgument, RepairQueue, RepairWindow, TcpInfo, TcpState,
+    TransmitTime,
+};
 pub use poller::{Event, Pollable, Poller, poll};
 pub use socket::{
     Descriptor, IoctlRequest, Shutdown, Socket, default_timeout, last_denial, set_default_timeout,

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::address::std_address;
-use crate::consts::{RDS_CONG_MONITOR, RDS_RECVERR, SO_RDS_TRANSPORT, SOL_RDS};
+use crate::consts::{RDS_CANCEL_SENT_TO, RDS_CONG_MONITOR, RDS_RECVERR, SO_RDS_TRANSPORT, SOL_RDS};
 use crate::shape::data_socket;
 use crate::socket::Socket;
 use crate::types::{Family, Protocol, SocketType};
@@ -66,6 +66,14 @@ impl RdsSocket {
     pub fn set_congestion_monitor(&self, ports: u64) -> io::Result<()> {
         self.socket
             .set_raw_option(SOL_RDS, RDS_CONG_MONITOR, &ports.to_le_bytes())
+    }
+
+    /// RDS_CANCEL_SENT_TO: takes back what was sent to this address and is not acknowledged.
+    ///
+    /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOTCONN` on a socket that is not bound.
+    pub fn cancel_sent_to(&self, to: SocketAddr) -> io::Result<()> {
+        self.socket
+            .set_raw_option(SOL_RDS, RDS_CANCEL_SENT_TO, &crate::wire::sockaddr(to))
     }
 
     /// Sends a datagram, which arrives once and in order. Policy: `send-to`.

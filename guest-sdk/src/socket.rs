@@ -114,7 +114,10 @@ impl Socket {
         Ok(socket)
     }
 
-    /// socketpair(2): two connected sockets. Policy: `socketpair`.
+    /// socketpair(2): two connected sockets; on Linux [`Family::Unix`] and [`Family::Tipc`] have them. Policy:
+    /// `socketpair`.
+    ///
+    /// Errors: those of [`new`](Self::new); [`Errno::OPNOTSUPP`] in other families.
     pub fn pair(
         family: Family,
         socket_type: SocketType,
@@ -124,8 +127,9 @@ impl Socket {
         Ok((one.into(), other.into()))
     }
 
-    /// Takes a socket that the operator granted under this name (`--socket`, socket activation). It
-    /// carries accept, send, receive and shutdown. [`Errno::NOENT`] where there is none (left).
+    /// Takes a socket that the operator granted under this name (`--socket`, socket activation): Python's
+    /// `fromfd`. No system call. Policy: none is asked; it carries accept, send, receive and shutdown, and
+    /// deny rules hold. [`Errno::NOENT`] where there is none (left).
     pub fn granted(name: &str) -> io::Result<Self> {
         Ok(raw::Socket::granted(name)?.into())
     }
@@ -166,13 +170,14 @@ impl Socket {
     }
 
     /// Makes the socket an opaque descriptor that can only be passed on
-    /// ([`AncillaryOut::Rights`](crate::ancillary::AncillaryOut::Rights)) or dropped: Python's `detach`.
+    /// ([`AncillaryOut::Rights`](crate::ancillary::AncillaryOut::Rights)) or dropped: Python's `detach`. The
+    /// connection lives as long as it does. Needs no grant. [`Errno::BADF`] after [`close`](Self::close).
     pub fn detach(self) -> io::Result<Descriptor> {
         Ok(self.raw.detach()?)
     }
 
     /// dup(2): another handle on the same socket. The time-outs are copied, and are each handle's own
-    /// from then on.
+    /// from then on. Needs no grant. [`Errno::BADF`] after [`close`](Self::close).
     pub fn try_clone(&self) -> io::Result<Self> {
         let clone = raw::Socket::dup(&self.raw)?;
         Ok(Self {
@@ -185,17 +190,18 @@ impl Socket {
         })
     }
 
-    /// The address family it was made with.
+    /// SO_DOMAIN, socket(7): the address family it was made with. Needs no grant.
     pub fn family(&self) -> io::Result<Family> {
         Ok(self.raw.family()?)
     }
 
-    /// The type it was made with.
+    /// SO_TYPE: the type it was made with, without SOCK_NONBLOCK and SOCK_CLOEXEC. Needs no grant.
     pub fn socket_type(&self) -> io::Result<SocketType> {
         Ok(self.raw.socket_type()?)
     }
 
-    /// The protocol in use.
+    /// SO_PROTOCOL: the protocol in use, [`Protocol::Default`] in families that have but one. Needs no
+    /// grant.
     pub fn protocol(&self) -> io::Result<Protocol> {
         Ok(self.raw.protocol()?)
     }
@@ -208,8 +214,10 @@ impl Socket {
         Ok(self.raw.bind(address.to_address(self)?.as_ref())?)
     }
 
-    /// listen(2): up to `backlog` connections wait to be accepted (the kernel caps it). Policy: `listen`
-    /// with the local address.
+    /// listen(2): up to `backlog` connections wait to be accepted (the kernel caps it at
+    /// net.core.somaxconn). Policy: `listen` with the local address.
+    ///
+    /// Errors: [`Errno::ADDRINUSE`], [`Errno::OPNOTSUPP`] (not on datagrams).
     pub fn listen(&self, backlog: u32) -> io::Result<()> {
         Ok(self.raw.listen(backlog)?)
     }
@@ -217,6 +225,8 @@ impl Socket {
     /// accept(2): the connection and its peer. The connection has the default time-out. Policy: part of
     /// `listen`; connections from peers that the rule does not name are reset by the host and not
     /// reported here.
+    ///
+    /// Errors: [`Errno::INVAL`] (it does not listen), [`Errno::MFILE`] at the policy's limit.
     pub fn accept(&self) -> io::Result<(Self, SocketAddress)> {
         self.before_read();
         let (socket, peer) = self.raw.accept()?;
@@ -225,7 +235,7 @@ impl Socket {
 
     /// connect(2). Policy: `connect` with the peer; for a name `resolve` as well.
     ///
-    /// Errors: [`Errno::CONNREFUSED`], [`Errno::TIMEDOUT`], [`Errno::HOSTUNREACH`]; non-blocking
+    /// Errors: [`Errno::CONNREFUSED`], [`Errno::TIMEDOUT`], [`Errno::HOSTUNREACH`], [`Errno::ISCONN`]; non-blocking
     /// [`Errno::INPROGRESS`]: wait for writability, then ask [`take_error`](Self::take_error).
     pub fn connect(&self, address: impl ToAddress) -> io::Result<()> {
         let address = address.to_address(self)?;
@@ -259,7 +269,8 @@ impl Socket {
         Ok(self.raw.connect(&SocketAddress::Unspecified)?)
     }
 
-    /// shutdown(2): ends one half of the connection or both.
+    /// shutdown(2): ends one half of the connection or both. What is sent after it is [`Errno::PIPE`].
+    /// Policy: what granted the connection carries it. [`Errno::NOTCONN`] without a connection.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let how = match how {
             Shutdown::Read => ShutdownHow::Read,
@@ -269,33 +280,34 @@ impl Socket {
         Ok(self.raw.shutdown(how)?)
     }
 
-    /// getsockname(2)
+    /// getsockname(2): the address it is bound to. Needs no grant.
     pub fn local_address(&self) -> io::Result<SocketAddress> {
         Ok(self.raw.local_address()?)
     }
 
-    /// getpeername(2). [`Errno::NOTCONN`] where there is no peer.
+    /// getpeername(2). Needs no grant. [`Errno::NOTCONN`] where there is no peer.
     pub fn peer_address(&self) -> io::Result<SocketAddress> {
         Ok(self.raw.peer_address()?)
     }
 
-    /// SO_ERROR, socket(7): takes the error that waits on the socket, if there is one.
+    /// SO_ERROR, socket(7): takes the error that waits on the socket, if there is one. Needs no grant.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         Ok(options::take_error(&self.raw)?.map(io::Error::from))
     }
 
-    /// sockatmark(3): whether the next byte to read is the out-of-band mark.
+    /// sockatmark(3): whether the next byte to read is the out-of-band mark. Needs no grant.
     pub fn at_mark(&self) -> io::Result<bool> {
         Ok(self.raw.at_mark()?)
     }
 
-    /// ioctl(2), by name. Policy: `ioctl`.
+    /// ioctl(2), by name. Policy: `ioctl` with the request's name. [`Errno::NOTTY`] where this kind of socket has
+    /// none such.
     pub fn ioctl(&self, request: IoctlRequest) -> io::Result<u64> {
         Ok(self.raw.ioctl(request)?)
     }
 
     /// Makes the wait under way on this socket (through any handle of it), or else its next one, answer
-    /// [`Errno::INTR`]. Note that std's `write_all` and `read_exact` begin again after that.
+    /// [`Errno::INTR`]. No system call, and no grant. Note that std's `write_all` and `read_exact` begin again after that.
     pub fn interrupt(&self) {
         self.raw.interrupt();
     }
@@ -309,7 +321,16 @@ impl Socket {
     }
 }
 
-/// Time-outs, as in Python: blocking, non-blocking, or so long and no longer. They belong to the handle.
+/// Time-outs, as in Python: blocking, non-blocking, or so long and no longer. They belong to the handle; no system
+/// call is made and no grant is needed.
+///
+/// | Python | here | then |
+/// |---|---|---|
+/// | `settimeout(None)`, `setblocking(True)` | `set_timeout(None)`, `set_blocking(true)` | waits as long as it takes |
+/// | `settimeout(0)`, `setblocking(False)` | `set_timeout(Duration::ZERO)`, `set_blocking(false)` | never waits: [`Errno::AGAIN`], connect [`Errno::INPROGRESS`] |
+/// | `settimeout(0.5)` | `set_timeout(Duration::from_millis(500))` | waits so long: [`Errno::TIMEDOUT`] |
+/// | `settimeout(-1)`: ValueError | [`Duration`] has none below zero | |
+/// | longer than 292 years: OverflowError | longer than 584 years | waits as long as it takes |
 impl Socket {
     /// How long operations may wait: `None` as long as it takes, `Some(Duration::ZERO)` not at all
     /// ([`Errno::AGAIN`]), otherwise so long ([`Errno::TIMEDOUT`]).

@@ -1,7 +1,10 @@
 //! Unix sockets shaped like [`std::os::unix::net`]'s: moving from std is changing a `use`.
 //!
 //! Paths are those of the host's file system, beneath the roots that the policy grants. A path that a
-//! guest bound is removed by the host when the socket closes.
+//! guest bound is removed by the host when the socket closes. unix(7)
+//!
+//! Each method is the system call that std makes, on [`Socket`], whose method of the same name tells
+//! the errors; what the policy has to grant stands with each. What names none needs no more than the socket has.
 
 use std::io;
 use std::path::Path;
@@ -30,7 +33,7 @@ fn unix_address(address: SocketAddress) -> io::Result<SocketAddr> {
 macro_rules! addresses {
     ($type:ident) => {
         impl $type {
-            /// The address it is bound to; unnamed if it is not.
+            /// getsockname(2): the address it is bound to; unnamed if it is not.
             pub fn local_addr(&self) -> io::Result<SocketAddr> {
                 unix_address(self.socket.local_address()?)
             }
@@ -40,7 +43,7 @@ macro_rules! addresses {
         addresses! { $type }
 
         impl $type {
-            /// The address of the other end; unnamed if that is not bound.
+            /// getpeername(2): the address of the other end; unnamed if that is not bound.
             pub fn peer_addr(&self) -> io::Result<SocketAddr> {
                 unix_address(self.socket.peer_address()?)
             }
@@ -66,19 +69,19 @@ stream_socket! { UnixStream }
 addresses! { UnixStream with peer }
 
 impl UnixStream {
-    /// Connects to a path. Policy: `connect` with the path.
+    /// connect(2) to a path. Policy: `connect` with the path.
     pub fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         Self::connect_addr(&SocketAddr::from_pathname(path)?)
     }
 
-    /// Connects to a path or an abstract name. Policy: `connect` with it.
+    /// connect(2) to a path or an abstract name. Policy: `connect` with it.
     pub fn connect_addr(address: &SocketAddr) -> io::Result<Self> {
         let socket = new_socket(SocketType::Stream)?;
         socket.connect(address)?;
         Ok(socket.into())
     }
 
-    /// Two connected streams. Policy: `socketpair`.
+    /// socketpair(2): two connected streams. Policy: `socketpair`.
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, other) = socketpair(SocketType::Stream)?;
         Ok((one.into(), other.into()))
@@ -105,12 +108,12 @@ listener! { UnixListener, UnixStream }
 addresses! { UnixListener }
 
 impl UnixListener {
-    /// Binds to a path and listens. Policy: `listen` with the path.
+    /// bind(2) to a path, and listen(2). Policy: `listen` with the path.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         Self::bind_addr(&SocketAddr::from_pathname(path)?)
     }
 
-    /// Binds to a path or an abstract name and listens. Policy: `listen` with it.
+    /// bind(2) to a path or an abstract name, and listen(2). Policy: `listen` with it.
     pub fn bind_addr(address: &SocketAddr) -> io::Result<Self> {
         let socket = new_socket(SocketType::Stream)?;
         socket.bind(address)?;
@@ -118,7 +121,8 @@ impl UnixListener {
         Ok(socket.into())
     }
 
-    /// Waits for a connection: the stream, and the address of who it comes from.
+    /// accept(2): waits for a connection, as long as it takes: the stream, and the address of who it comes
+    /// from. Policy: part of `listen`.
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let (socket, peer) = self.socket.accept()?;
         Ok((socket.into(), unix_address(peer)?))
@@ -145,30 +149,30 @@ data_socket! { UnixDatagram }
 addresses! { UnixDatagram with peer }
 
 impl UnixDatagram {
-    /// Binds to a path. Policy: `bind` with the path.
+    /// bind(2) to a path. Policy: `bind` with the path.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         Self::bind_addr(&SocketAddr::from_pathname(path)?)
     }
 
-    /// Binds to a path or an abstract name. Policy: `bind` with it.
+    /// bind(2) to a path or an abstract name. Policy: `bind` with it.
     pub fn bind_addr(address: &SocketAddr) -> io::Result<Self> {
         let socket = Self::unbound()?;
         socket.socket.bind(address)?;
         Ok(socket)
     }
 
-    /// A socket without a name: nobody can answer it.
+    /// socket(2): one without a name, whom nobody can answer.
     pub fn unbound() -> io::Result<Self> {
         Ok(new_socket(SocketType::Datagram)?.into())
     }
 
-    /// Two connected sockets. Policy: `socketpair`.
+    /// socketpair(2): two connected sockets. Policy: `socketpair`.
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, other) = socketpair(SocketType::Datagram)?;
         Ok((one.into(), other.into()))
     }
 
-    /// Makes this the peer of [`send`](Self::send) and [`recv`](Self::recv). Policy: `connect`.
+    /// connect(2): makes this the peer of [`send`](Self::send) and [`recv`](Self::recv). Policy: `connect`.
     pub fn connect(&self, path: impl AsRef<Path>) -> io::Result<()> {
         self.connect_addr(&SocketAddr::from_pathname(path)?)
     }
@@ -178,12 +182,12 @@ impl UnixDatagram {
         self.socket.connect(address)
     }
 
-    /// Sends a datagram to the peer.
+    /// send(2): sends a datagram to the peer.
     pub fn send(&self, data: &[u8]) -> io::Result<usize> {
         self.socket.send(data)
     }
 
-    /// Sends a datagram to a path. Policy: `send-to`, or `reply`.
+    /// sendto(2): sends a datagram to a path. Policy: `send-to`, or `reply`.
     pub fn send_to(&self, data: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
         self.send_to_addr(data, &SocketAddr::from_pathname(path)?)
     }
@@ -193,12 +197,12 @@ impl UnixDatagram {
         self.socket.send_to(data, address)
     }
 
-    /// Receives a datagram.
+    /// recv(2): receives a datagram.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.recv(buffer)
     }
 
-    /// Receives a datagram: how many bytes of it are in the buffer, and who sent it. Policy: `receive`.
+    /// recvfrom(2): receives a datagram: how many bytes of it are in the buffer, and who sent it. Policy: `receive`.
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let (length, source) = self.socket.recv_from(buffer)?;
         let source = source.unwrap_or(SocketAddress::Unix(SocketAddr::Unnamed));

@@ -3,6 +3,9 @@
 //! host that wasmtime runs on but s390x.
 
 use std::io;
+use std::net::SocketAddr;
+
+use crate::consts::{AF_INET, AF_INET6};
 
 /// The fields of a struct, from its first byte on. Nothing here panics; what is too short answers none.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +52,26 @@ pub(crate) fn words<const M: usize, const N: usize>(numbers: [u32; M]) -> [u8; N
     let mut bytes = [0; N];
     for (place, number) in bytes.chunks_exact_mut(4).zip(numbers) {
         place.copy_from_slice(&number.to_le_bytes());
+    }
+    bytes
+}
+
+/// `struct sockaddr_in` or `struct sockaddr_in6`
+pub(crate) fn sockaddr(address: SocketAddr) -> Vec<u8> {
+    let family = if address.is_ipv4() { AF_INET } else { AF_INET6 };
+    let mut bytes = (family as u16).to_le_bytes().to_vec();
+    bytes.extend(address.port().to_be_bytes());
+    match address {
+        SocketAddr::V4(address) => {
+            bytes.extend(address.ip().octets());
+            // Padding.
+            bytes.extend([0; 8]);
+        }
+        SocketAddr::V6(address) => {
+            bytes.extend(address.flowinfo().to_be_bytes());
+            bytes.extend(address.ip().octets());
+            bytes.extend(address.scope_id().to_le_bytes());
+        }
     }
     bytes
 }

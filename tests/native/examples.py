@@ -69,6 +69,28 @@ def hmac_client(port, key, line):
     say("answer", s.makefile("rb").read().decode().strip() or "none")
 
 
+def echo_server(port, clients):
+    """Echoes to so many clients, over both IP versions where there are two."""
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    listener = socket.create_server(("", int(port)), family=family, dualstack_ipv6=both)
+    listener.settimeout(PATIENCE)
+    say("listening")
+    for _ in range(int(clients)):
+        s, peer = listener.accept()
+        say("client", peer[0])
+        while data := s.recv(65536):
+            s.sendall(data)
+
+
+def echo_client(host, port, *words):
+    """Sends each word and compares what comes back."""
+    with socket.create_connection((host, int(port)), PATIENCE) as s:
+        for word in words:
+            s.sendall(word.encode())
+            say("echo", exactly(s, len(word.encode())).decode())
+
+
 def http_server(port, location):
     """Answers /page, and redirects everything else to a location."""
 

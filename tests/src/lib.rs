@@ -29,6 +29,7 @@ pub mod kernel;
 mod limit;
 mod names;
 mod native;
+mod options;
 mod oracle;
 mod output;
 pub mod parity;
@@ -51,6 +52,10 @@ pub use kernel::{Frames, Kernel, Need, Net};
 pub use limit::descriptors;
 pub use names::name_server;
 pub use native::{Native, agree, told};
+pub use options::{
+    Difference, OptionRow, OptionTable, OptionValue, TypedOption, compare_options, options_rule,
+    typed_options,
+};
 pub use oracle::{Tool, oracle};
 pub use output::{More, Output};
 pub use peer::{Peer, tcp_echo, udp_echo, unix_echo};

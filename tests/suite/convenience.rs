@@ -306,7 +306,7 @@ fn a_server_serves_both_ip_versions_or_one() -> Result<()> {
         assert_eq!(told(&said, "answer"), ["you said six"]);
         guest.wait(patience())?.success()?;
     }
-    covers(&["create_server", "has_dualstack_ipv6"]);
+    covers(&["create_server", "has_dualstack_ipv6", "accept"]);
     Ok(())
 }
 

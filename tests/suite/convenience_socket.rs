@@ -92,6 +92,8 @@ fn kinds_by_number_are_python_s() -> Result<()> {
         "SOCK_SEQPACKET",
         "SOCK_NONBLOCK",
         "SOCK_CLOEXEC",
+        "AddressFamily",
+        "SocketKind",
         "socket",
         "SocketType",
     ]);

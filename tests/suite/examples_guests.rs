@@ -132,6 +132,61 @@ fn echo_client_talks_to_native_servers() -> Result<()> {
 }
 
 #[test]
+fn the_echo_pair_knows_python() -> Result<()> {
+    let name = "the_echo_pair_knows_python";
+    let Some(python) = oracle(Tool::Python, name) else {
+        return Ok(());
+    };
+    if !has_ipv6() {
+        skip(name, "this machine has no IPv6");
+        return Ok(());
+    }
+    let place = folder()?;
+    let port = free_port()?;
+    let port_word = port.to_string();
+    let guest = GuestRun::new("echo-server")
+        .policy(policy_path("echo"))
+        .variable("port", port)
+        .variable("dir", place.path().display())
+        .argument("--clients")
+        .argument("2")
+        .argument(&port_word)
+        .argument(place.path().join("echo.sock"));
+    let guest = server(guest)?;
+    for host in ["127.0.0.1", "::1"] {
+        let words = ["echo-client", host, &port_word, "one", "and another"];
+        let native = Native::python(&python, "examples.py", words)?;
+        let said = told(&native.finish(patience())?, "echo");
+        assert_eq!(said, ["one", "and another"], "{host}");
+    }
+    guest.wait(patience())?.success()?;
+
+    // The client by name: whichever of its addresses answers.
+    let port = free_port()?;
+    let words = ["echo-server", &port.to_string(), "1"];
+    let native = Native::python(&python, "examples.py", words)?;
+    native.wait_for_line("listening", patience())?;
+    let address = format!("localhost:{port}");
+    let run = |rule: &str| {
+        let run = GuestRun::new("echo-client").allow(rule);
+        run.argument(&address).argument("hello").finish(patience())
+    };
+    let rule = format!("tcp resolve,connect {address} host-may-be=loopback");
+    let ended = run(&rule)?.success()?;
+    ensure!(ended.stdout.ends_with("answer: hello"), "{}", ended.stdout);
+    let clients = told(&native.finish(patience())?, "client");
+    ensure!(
+        clients == ["::1"] || clients == ["::ffff:127.0.0.1"],
+        "{clients:?}"
+    );
+    // The twin: another name.
+    let refused = run(&rule.replace("localhost", "example.com"))?;
+    ensure!(!refused.status.success(), "{refused:?}");
+    refused.audit.denied("resolve")?;
+    Ok(())
+}
+
+#[test]
 fn upper_servers_answer_in_capitals() -> Result<()> {
     let port = free_port()?;
     let address = format!("127.0.0.1:{port}");
@@ -188,7 +243,8 @@ fn hmac_client_and_server_know_python_s_hmac() -> Result<()> {
         let port = free_port()?;
         let address = format!("127.0.0.1:{port}");
         let guest = GuestRun::new("hmac-server")
-            .allow(&format!("tcp listen {address}"))
+            .policy(policy_path("hmac-server"))
+            .variable("port", port)
             .environment("KEY", "secret")
             .argument("--clients")
             .argument("1")

@@ -331,7 +331,10 @@ fn a_server_is_bound_and_activated_by_hand() -> Result<()> {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         // State, Recv-Q, Send-Q: the backlog.
         ensure!(text.split_whitespace().nth(2) == Some("7"), "{text}");
-        covers(&["TCPServer.request_queue_size", "BaseServer.request_queue_size"]);
+        covers(&[
+            "TCPServer.request_queue_size",
+            "BaseServer.request_queue_size",
+        ]);
     }
     assert_eq!(rest_of(tcp(&address)?)?, "here");
     let ended = guest.wait(patience())?.success()?;

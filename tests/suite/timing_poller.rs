@@ -72,8 +72,11 @@ fn series(case: &str, wait: &str) -> Result<bool> {
     ];
     let mut guests = CROWDS.map(|_| Vec::new());
     let mut natives = CROWDS.map(|_| Vec::new());
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         for (place, (idle, busy)) in CROWDS.into_iter().enumerate() {
+            if matches!(busy, Busy::Scattered) && round % 3 != 0 {
+                continue;
+            }
             guests[place].push(guest(case, wait, idle, busy)?);
             let native = native_events(idle, busy, WARM_UP, MEASURED)?;
             natives[place].push(each(native));
@@ -124,6 +127,18 @@ fn an_event_costs_the_same_with_thousands_idle_in_park() -> Result<()> {
 fn an_event_costs_the_same_with_thousands_idle_in_ready() -> Result<()> {
     let name = "an_event_costs_the_same_with_thousands_idle_in_ready";
     costs_the_same(name, "poller_idle", "ready")
+}
+
+#[test]
+fn an_event_costs_a_task_the_same_with_thousands_idle_in_park() -> Result<()> {
+    let name = "an_event_costs_a_task_the_same_with_thousands_idle_in_park";
+    costs_the_same(name, "executor_idle", "park")
+}
+
+#[test]
+fn an_event_costs_a_task_the_same_with_thousands_idle_in_ready() -> Result<()> {
+    let name = "an_event_costs_a_task_the_same_with_thousands_idle_in_ready";
+    costs_the_same(name, "executor_idle", "ready")
 }
 
 /// A native client of the crowd.
@@ -281,4 +296,17 @@ fn a_crowd_over_unix_sockets_in_ready() -> Result<()> {
         "ready",
         &way,
     )
+}
+
+#[test]
+fn a_crowd_over_tcp_on_the_executor() -> Result<()> {
+    let name = "a_crowd_over_tcp_on_the_executor";
+    a_crowd(name, "executor", "park", &over_tcp()?)
+}
+
+#[test]
+fn a_crowd_over_unix_sockets_on_the_executor() -> Result<()> {
+    let folder = sockgate_tests::folder()?;
+    let name = "a_crowd_over_unix_sockets_on_the_executor";
+    a_crowd(name, "executor", "ready", &over_unix(folder.path())?)
 }

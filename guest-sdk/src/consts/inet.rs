@@ -242,6 +242,9 @@ super::numbers! {
         TCP_AO_GET_KEYS = 41,
         TCP_AO_REPAIR = 42,
         TCP_IS_MPTCP = 43,
+        TCP_RTO_MAX_MS = 44,
+        TCP_RTO_MIN_US = 45,
+        TCP_DELACK_MAX_US = 46,
     }
     "Value of UDP_ENCAP, linux/udp.h": i32 {
         UDP_ENCAP_ESPINUDP = 2,

@@ -8,6 +8,9 @@
 //!   has `WouldBlock`;
 //! * time-outs and non-blocking mode belong to the handle, not to what [`try_clone`](TcpStream::try_clone)
 //!   shares.
+//!
+//! Each method is the system call that std makes, on [`Socket`](crate::Socket), whose method of the same name tells
+//! the errors; what the policy has to grant stands with each. What names none needs no more than the socket has.
 
 mod stream;
 mod to_addrs;
@@ -52,12 +55,12 @@ fn hops(ttl: u32) -> io::Result<u8> {
 macro_rules! time_to_live {
     ($type:ident) => {
         impl $type {
-            /// Sets IP_TTL or IPV6_UNICAST_HOPS.
+            /// Sets IP_TTL, ip(7), or IPV6_UNICAST_HOPS, ipv6(7). Policy: the option in `options.set`.
             pub fn set_ttl(&self, ttl: u32) -> std::io::Result<()> {
                 self.socket.set_hop_limit(crate::net::hops(ttl)?)
             }
 
-            /// IP_TTL or IPV6_UNICAST_HOPS.
+            /// IP_TTL, ip(7), or IPV6_UNICAST_HOPS, ipv6(7). Policy: the option in `options.get`.
             pub fn ttl(&self) -> std::io::Result<u32> {
                 Ok(self.socket.hop_limit()?.into())
             }

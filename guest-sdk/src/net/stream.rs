@@ -31,7 +31,9 @@ stream_socket! { TcpStream }
 time_to_live! { TcpStream }
 
 impl TcpStream {
-    /// Connects to the first of the addresses that answers. Policy: `connect`, and `resolve` for names.
+    /// connect(2) to one address after the other until one answers, as std does; for a host with several
+    /// addresses [`create_connection`](crate::create_connection) is quicker. Policy: `connect`, and `resolve` for
+    /// names. The error is the last one's.
     pub fn connect(address: impl ToSocketAddrs) -> io::Result<Self> {
         each_address(address, |address| {
             let address = SocketAddress::from(address);
@@ -41,7 +43,8 @@ impl TcpStream {
         })
     }
 
-    /// Connects within this time. Zero is refused.
+    /// connect(2) within this time; [`Errno::TIMEDOUT`](crate::Errno::TIMEDOUT) after it. Zero is refused. Policy:
+    /// `connect`.
     pub fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
         shape::std_timeout(Some(timeout))?;
         let address = SocketAddress::from(*address);
@@ -50,27 +53,27 @@ impl TcpStream {
         Ok(socket.into())
     }
 
-    /// The address of the other end.
+    /// getpeername(2): the address of the other end.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         std_address(&self.socket.peer_address()?)
     }
 
-    /// The address of this end.
+    /// getsockname(2): the address of this end.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         std_address(&self.socket.local_address()?)
     }
 
-    /// What would be read next; it stays in the queue.
+    /// recv(2) with MSG_PEEK: what would be read next; it stays in the queue.
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.peek(buffer)
     }
 
-    /// Sets TCP_NODELAY.
+    /// Sets TCP_NODELAY, tcp(7): always granted.
     pub fn set_nodelay(&self, no_delay: bool) -> io::Result<()> {
         self.socket.set_no_delay(no_delay)
     }
 
-    /// TCP_NODELAY: whether small segments go out at once.
+    /// TCP_NODELAY, tcp(7): whether small segments go out at once. Policy: the option in `options.get`.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.socket.no_delay()
     }
@@ -96,8 +99,8 @@ listener! { TcpListener, TcpStream }
 time_to_live! { TcpListener }
 
 impl TcpListener {
-    /// Binds to the first of the addresses that can be bound, with SO_REUSEADDR, and listens. Policy:
-    /// `listen` with the local address. See [`create_server`](crate::create_server) for more.
+    /// bind(2) to the first of the addresses that can be bound, with SO_REUSEADDR, and listen(2). Policy:
+    /// `listen` with the local address. The error is the last one's. See [`create_server`](crate::create_server) for more.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         each_address(address, |address| {
             let address = SocketAddress::from(address);
@@ -109,12 +112,13 @@ impl TcpListener {
         })
     }
 
-    /// The address it is bound to.
+    /// getsockname(2): the address it is bound to.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         std_address(&self.socket.local_address()?)
     }
 
-    /// Waits for a connection: the stream, and who it comes from.
+    /// accept(2): waits for a connection, as long as it takes: the stream, and who it comes from. The
+    /// stream has the default time-out. Policy: part of `listen`.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (socket, peer) = self.socket.accept()?;
         Ok((socket.into(), std_address(&peer)?))

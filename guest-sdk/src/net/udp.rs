@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{ToSocketAddrs, each_address, hops, time_to_live};
 use crate::address::{SocketAddress, std_address};
+use crate::consts::{IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, SOL_IP};
 use crate::convenience::family_of;
 use crate::names;
 use crate::option::Group;
@@ -34,7 +35,7 @@ data_socket! { UdpSocket }
 time_to_live! { UdpSocket }
 
 impl UdpSocket {
-    /// Binds to the first of the addresses that can be bound. Policy: `bind` with the local address.
+    /// bind(2) to the first of the addresses that can be bound. Policy: `bind` with the local address.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         each_address(address, |address| {
             let address = SocketAddress::from(address);
@@ -45,23 +46,23 @@ impl UdpSocket {
         })
     }
 
-    /// Makes this the peer: [`send`](Self::send) and [`recv`](Self::recv) are with it alone. Policy:
+    /// connect(2): makes this the peer: [`send`](Self::send) and [`recv`](Self::recv) are with it alone. Policy:
     /// `connect`.
     pub fn connect(&self, address: impl ToSocketAddrs) -> io::Result<()> {
         each_address(address, |address| self.socket.connect(address))
     }
 
-    /// The address it is bound to.
+    /// getsockname(2): the address it is bound to.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         std_address(&self.socket.local_address()?)
     }
 
-    /// The address of the peer that it was connected to.
+    /// getpeername(2): the address of the peer that it was connected to.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         std_address(&self.socket.peer_address()?)
     }
 
-    /// Sends a datagram to the first of the addresses. Policy: `send-to`, or `reply`.
+    /// sendto(2): sends a datagram to the first of the addresses. Policy: `send-to`, or `reply`.
     pub fn send_to(&self, data: &[u8], address: impl ToSocketAddrs) -> io::Result<usize> {
         match address.to_socket_addrs()?.next() {
             Some(address) => self.socket.send_to(data, address),
@@ -72,12 +73,12 @@ impl UdpSocket {
         }
     }
 
-    /// Sends a datagram to the peer.
+    /// send(2): sends a datagram to the peer.
     pub fn send(&self, data: &[u8]) -> io::Result<usize> {
         self.socket.send(data)
     }
 
-    /// Receives a datagram: how many bytes of it are in the buffer (the rest is lost), and who sent it.
+    /// recvfrom(2): receives a datagram: how many bytes of it are in the buffer (the rest is lost), and who sent it.
     /// Policy: `receive`.
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.receive_from(buffer, MessageFlags::empty())
@@ -100,7 +101,7 @@ impl UdpSocket {
         ))
     }
 
-    /// Receives a datagram from the peer.
+    /// recv(2): receives a datagram from the peer.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.recv(buffer)
     }
@@ -110,17 +111,17 @@ impl UdpSocket {
         self.socket.peek(buffer)
     }
 
-    /// Sets SO_BROADCAST.
+    /// Sets SO_BROADCAST, socket(7). Policy: the option in `options.set`.
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
         self.socket.set_broadcast(broadcast)
     }
 
-    /// SO_BROADCAST: whether datagrams may go to broadcast addresses.
+    /// SO_BROADCAST, socket(7): whether datagrams may go to broadcast addresses.
     pub fn broadcast(&self) -> io::Result<bool> {
         self.socket.broadcast()
     }
 
-    /// Sets IP_MULTICAST_LOOP.
+    /// Sets IP_MULTICAST_LOOP, ip(7). Policy: the option in `options.set`.
     pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
         self.socket.set_multicast_loop(on)
     }
@@ -130,7 +131,7 @@ impl UdpSocket {
         self.socket.multicast_loop()
     }
 
-    /// Sets IPV6_MULTICAST_LOOP.
+    /// Sets IPV6_MULTICAST_LOOP, ipv6(7). Policy: the option in `options.set`.
     pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
         self.socket.set_multicast_loop(on)
     }
@@ -140,7 +141,7 @@ impl UdpSocket {
         self.socket.multicast_loop()
     }
 
-    /// Sets IP_MULTICAST_TTL.
+    /// Sets IP_MULTICAST_TTL, ip(7). Policy: the option in `options.set`.
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
         self.socket.set_multicast_hops(hops(ttl)?)
     }
@@ -150,37 +151,38 @@ impl UdpSocket {
         Ok(self.socket.multicast_hops()?.into())
     }
 
-    /// Joins an IPv4 group. The interface can only be `0.0.0.0` (the kernel chooses): the host names
-    /// interfaces, see [`Socket::join_group`]. Policy: `join-group`.
+    /// Joins an IPv4 group, on the interface that has this address; `0.0.0.0` lets the kernel choose. See
+    /// [`Socket::join_group`] for interfaces by name. Policy: `join-group`.
+    ///
+    /// IP_ADD_MEMBERSHIP, setsockopt(2). Errors: `EACCES`, `ENODEV` where no interface has that address.
     pub fn join_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
-        self.socket.join_group(&group_v4(group, interface)?)
+        self.socket
+            .set_raw_option(SOL_IP, IP_ADD_MEMBERSHIP, &membership(group, interface))
     }
 
     /// Leaves an IPv4 group; see [`join_multicast_v4`](Self::join_multicast_v4).
+    ///
+    /// IP_DROP_MEMBERSHIP, setsockopt(2). Errors: `EACCES`, `EADDRNOTAVAIL` where it is no member.
     pub fn leave_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
-        self.socket.leave_group(&group_v4(group, interface)?)
+        self.socket
+            .set_raw_option(SOL_IP, IP_DROP_MEMBERSHIP, &membership(group, interface))
     }
 
-    /// Joins an IPv6 group on the interface with this index; 0 lets the kernel choose, another one needs
+    /// MCAST_JOIN_GROUP, ipv6(7): joins an IPv6 group on the interface with this index; 0 lets the kernel choose, another one needs
     /// the policy's `interfaces`. Policy: `join-group`.
     pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.socket.join_group(&group_v6(group, interface)?)
     }
 
-    /// Leaves an IPv6 group; see [`join_multicast_v6`](Self::join_multicast_v6).
+    /// MCAST_LEAVE_GROUP, ipv6(7): leaves an IPv6 group; see [`join_multicast_v6`](Self::join_multicast_v6).
     pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.socket.leave_group(&group_v6(group, interface)?)
     }
 }
 
-fn group_v4(group: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<Group> {
-    if !interface.is_unspecified() {
-        let text = format!(
-            "the interface {interface} by address: give 0.0.0.0, or name it with Group::on"
-        );
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-    }
-    Ok(Group::v4(*group))
+/// `struct ip_mreq`: the group, and the interface by its address, which the host looks up.
+fn membership(group: &Ipv4Addr, interface: &Ipv4Addr) -> Vec<u8> {
+    [group.octets(), interface.octets()].concat()
 }
 
 fn group_v6(group: &Ipv6Addr, interface: u32) -> io::Result<Group> {

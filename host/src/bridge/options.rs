@@ -1,7 +1,5 @@
 //! Socket options: the typed ones by one table of numbers and forms, the raw ones as they are.
 
-use std::net::IpAddr;
-
 use sockgate_policy::OptionName;
 use wasmtime::component::Resource;
 
@@ -10,6 +8,7 @@ use super::bindings::sockgate::sockets::errors;
 use super::bindings::sockgate::sockets::options as wit;
 use super::convert::{self, v4_from_wit, v6_from_wit};
 use super::{Refusal, SocketsCtxView};
+use crate::socket::group::{GroupChange, Membership};
 use crate::socket::{Errno, Inner, Opaque, Socket, names, option as number};
 
 type Handle = Resource<Socket>;
@@ -351,25 +350,22 @@ fn typed(
     })
 }
 
-/// Group, source, interface.
-type Membership = (IpAddr, Option<IpAddr>, Option<String>);
-
-fn membership_v4(membership: wit::MembershipV4) -> Membership {
-    let source = membership.source.map(|source| v4_from_wit(source).into());
-    (
-        v4_from_wit(membership.group).into(),
-        source,
-        membership.interface,
-    )
+fn change_v4(what: Membership, membership: wit::MembershipV4) -> GroupChange {
+    GroupChange {
+        what,
+        group: v4_from_wit(membership.group).into(),
+        source: membership.source.map(|source| v4_from_wit(source).into()),
+        interface: membership.interface,
+    }
 }
 
-fn membership_v6(membership: wit::MembershipV6) -> Membership {
-    let source = membership.source.map(|source| v6_from_wit(source).into());
-    (
-        v6_from_wit(membership.group).into(),
-        source,
-        membership.interface,
-    )
+fn change_v6(what: Membership, membership: wit::MembershipV6) -> GroupChange {
+    GroupChange {
+        what,
+        group: v6_from_wit(membership.group).into(),
+        source: membership.source.map(|source| v6_from_wit(source).into()),
+        interface: membership.interface,
+    }
 }
 
 impl wit::Host for SocketsCtxView<'_> {
@@ -389,7 +385,10 @@ impl wit::Host for SocketsCtxView<'_> {
         let inner = self.socket(&socket)?.inner()?;
         let (place, form) = place_of(name);
         let number = place.on(inner)?;
-        let bytes = inner.get_option(number, room(form))?;
+        let mut bytes = inner.get_option(number, room(form))?;
+        if let Some(set) = inner.multicast_interface_set(number) {
+            bytes = set;
+        }
         Ok(typed(name, form, number.level, &bytes)?)
     }
 
@@ -406,9 +405,8 @@ impl wit::Host for SocketsCtxView<'_> {
         socket: Handle,
         membership: wit::MembershipV4,
     ) -> Result<(), Refusal> {
-        let (group, source, interface) = membership_v4(membership);
         let inner = self.socket(&socket)?.inner()?;
-        Ok(inner.join_group(group, source, interface)?)
+        Ok(inner.change_group(&change_v4(Membership::Join, membership))?)
     }
 
     async fn leave_group_v4(
@@ -416,9 +414,8 @@ impl wit::Host for SocketsCtxView<'_> {
         socket: Handle,
         membership: wit::MembershipV4,
     ) -> Result<(), Refusal> {
-        let (group, source, interface) = membership_v4(membership);
         let inner = self.socket(&socket)?.inner()?;
-        Ok(inner.leave_group(group, source, interface)?)
+        Ok(inner.change_group(&change_v4(Membership::Leave, membership))?)
     }
 
     async fn join_group_v6(
@@ -426,9 +423,8 @@ impl wit::Host for SocketsCtxView<'_> {
         socket: Handle,
         membership: wit::MembershipV6,
     ) -> Result<(), Refusal> {
-        let (group, source, interface) = membership_v6(membership);
         let inner = self.socket(&socket)?.inner()?;
-        Ok(inner.join_group(group, source, interface)?)
+        Ok(inner.change_group(&change_v6(Membership::Join, membership))?)
     }
 
     async fn leave_group_v6(
@@ -436,9 +432,44 @@ impl wit::Host for SocketsCtxView<'_> {
         socket: Handle,
         membership: wit::MembershipV6,
     ) -> Result<(), Refusal> {
-        let (group, source, interface) = membership_v6(membership);
         let inner = self.socket(&socket)?.inner()?;
-        Ok(inner.leave_group(group, source, interface)?)
+        Ok(inner.change_group(&change_v6(Membership::Leave, membership))?)
+    }
+
+    async fn block_source_v4(
+        &mut self,
+        socket: Handle,
+        membership: wit::MembershipV4,
+    ) -> Result<(), Refusal> {
+        let inner = self.socket(&socket)?.inner()?;
+        Ok(inner.change_group(&change_v4(Membership::Block, membership))?)
+    }
+
+    async fn unblock_source_v4(
+        &mut self,
+        socket: Handle,
+        membership: wit::MembershipV4,
+    ) -> Result<(), Refusal> {
+        let inner = self.socket(&socket)?.inner()?;
+        Ok(inner.change_group(&change_v4(Membership::Unblock, membership))?)
+    }
+
+    async fn block_source_v6(
+        &mut self,
+        socket: Handle,
+        membership: wit::MembershipV6,
+    ) -> Result<(), Refusal> {
+        let inner = self.socket(&socket)?.inner()?;
+        Ok(inner.change_group(&change_v6(Membership::Block, membership))?)
+    }
+
+    async fn unblock_source_v6(
+        &mut self,
+        socket: Handle,
+        membership: wit::MembershipV6,
+    ) -> Result<(), Refusal> {
+        let inner = self.socket(&socket)?.inner()?;
+        Ok(inner.change_group(&change_v6(Membership::Unblock, membership))?)
     }
 
     async fn get_raw(

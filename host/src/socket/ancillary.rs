@@ -19,7 +19,7 @@ use super::sys::EncodedAddress;
 use super::sys::cmsg::{Control, ControlIn, ControlOut};
 use super::sys::message::{Incoming, ReceivedFlags};
 use super::wait::Deadline;
-use super::{Errno, Inner, Outcome, Socket, State};
+use super::{Direction, Errno, Inner, Outcome, Socket, State};
 
 /// Ancillary data to send.
 pub(crate) enum AncillaryOut {
@@ -408,7 +408,11 @@ impl Socket {
         flags: MessageFlags,
     ) -> Outcome<MessageIn> {
         let inner = self.inner()?.clone();
-        let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
+        let deadline = self.deadline(
+            &inner,
+            Direction::Receive,
+            flags.contains(MessageFlags::DONTWAIT),
+        );
         let buffer = &mut self.buffer;
         let control = usize::try_from(control).unwrap_or(usize::MAX);
         if flags.contains(MessageFlags::WAITALL) && inner.kind.socket_type == SocketType::Stream {

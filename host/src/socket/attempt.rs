@@ -445,36 +445,29 @@ pub(super) fn set_option_length(
     option::set_length(fd, level, name, length)
 }
 
-/// MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP, ip(7).
-pub(super) fn join_group(permit: &Permit<op::JoinGroup>, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    let GroupRequest {
-        group,
-        source,
-        interface,
-    } = permit.subject();
-    member(
-        fd,
-        Membership::Join,
-        *group,
-        *source,
-        interface_index(interface.as_deref())?,
-    )
+/// MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP and their source-specific kin, ip(7). Leaving takes the permit that
+/// joining took.
+pub(super) fn change_group(
+    permit: &Permit<op::JoinGroup>,
+    fd: BorrowedFd<'_>,
+    what: Membership,
+) -> Result<(), Errno> {
+    change_source(permit, fd, what, permit.subject().source)
 }
 
-/// MCAST_LEAVE_GROUP, MCAST_LEAVE_SOURCE_GROUP, ip(7). Leaving takes the permit that joining took.
-pub(super) fn leave_group(permit: &Permit<op::JoinGroup>, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+/// MCAST_BLOCK_SOURCE, MCAST_UNBLOCK_SOURCE, ip(7): the permit is for the group from every source, of which
+/// one is taken out.
+pub(super) fn change_source(
+    permit: &Permit<op::JoinGroup>,
+    fd: BorrowedFd<'_>,
+    what: Membership,
+    source: Option<IpAddr>,
+) -> Result<(), Errno> {
     let GroupRequest {
-        group,
-        source,
-        interface,
+        group, interface, ..
     } = permit.subject();
-    member(
-        fd,
-        Membership::Leave,
-        *group,
-        *source,
-        interface_index(interface.as_deref())?,
-    )
+    let interface = interface_index(interface.as_deref())?;
+    member(fd, what, *group, source, interface)
 }
 
 /// A group and its source belong to one family.

@@ -9,7 +9,7 @@ use super::data::{Attempt, MESSAGE_LIMIT, conversation, filled, interest, recept
 use super::sys::EncodedAddress;
 use super::sys::batch::{BatchHead, BatchScratch, MAXIMUM_COUNT};
 use super::sys::message::ReceivedFlags;
-use super::{Errno, Failure, Inner, Outcome, Socket};
+use super::{Direction, Errno, Failure, Inner, Outcome, Socket};
 
 /// One message of a batch to send: its bytes, and the index of its address.
 pub(crate) struct OutgoingHead<'a> {
@@ -342,7 +342,11 @@ impl Socket {
         flags: MessageFlags,
     ) -> Outcome<BatchIn> {
         let inner = self.inner()?.clone();
-        let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
+        let deadline = self.deadline(
+            &inner,
+            Direction::Receive,
+            flags.contains(MessageFlags::DONTWAIT),
+        );
         let count = usize::try_from(count)
             .unwrap_or(usize::MAX)
             .min(MAXIMUM_COUNT);

@@ -11,7 +11,7 @@ use super::data::Attempt;
 use super::sys::poll::{self, PollFd, Readiness};
 use super::sys::{life, option};
 use super::wait::Deadline;
-use super::{Errno, Failure, Inner, Interest, Outcome, Socket, attempt};
+use super::{Direction, Errno, Failure, Inner, Interest, Outcome, Socket, attempt};
 
 impl Inner {
     /// listen(2). A socket that was never bound gets its name first, and under the same grant.
@@ -73,6 +73,7 @@ impl Inner {
             return Ok(Attempt::Hidden);
         };
         let accepted = Inner::new(&self.guest, fd, self.facts_of_accepted(&peer), slot);
+        accepted.limits.inherit(&self.limits);
         // Where each message is judged by what is in it, there is no verdict on all of them.
         accepted.state().converse = Some(converse).filter(|_| accepted.inspected.is_none());
         self.guest.audit().note(|| {
@@ -194,7 +195,7 @@ impl Socket {
     /// accept(2). A connection that the policy hides is reset and not reported.
     pub(crate) async fn accept(&self) -> Outcome<(Socket, Address)> {
         let inner = self.inner()?.clone();
-        let deadline = self.timeout.deadline(Errno::AGAIN);
+        let deadline = self.patience(&inner, Direction::Receive, Errno::AGAIN);
         let (accepted, peer) = inner
             .until_done(Interest::Readable, deadline, Inner::attempt_accept)
             .await?;
@@ -207,10 +208,11 @@ impl Socket {
         inner.guest.check_stopped()?;
         inner.check_family(peer)?;
         // A Unix connect is never under way: it waits for room in the backlog, or does not.
-        let deadline = self.timeout.deadline(match inner.kind.family {
+        let would_block = match inner.kind.family {
             Family::Unix => Errno::AGAIN,
             _ => Errno::INPROGRESS,
-        });
+        };
+        let deadline = self.patience(&inner, Direction::Send, would_block);
         let outcome = inner.connect(peer, deadline).await;
         if matches!(outcome, Err(Failure::Errno(errno)) if ended(errno)) {
             inner.forget_peer();

@@ -9,7 +9,7 @@ use super::attempt::{Destination, Reception, Sender};
 use super::sys::address::EncodedAddress;
 use super::sys::poll::{self, PollFd, Readiness};
 use super::wait::Deadline;
-use super::{Errno, Failure, Inner, Interest, Outcome, Socket, State, attempt, now};
+use super::{Direction, Errno, Failure, Inner, Interest, Outcome, Socket, State, attempt, now};
 
 /// A stream's receive allocates at most this much, whatever the guest asks for.
 pub(super) const STREAM_CHUNK: usize = 1 << 20;
@@ -530,16 +530,23 @@ impl Socket {
         &self,
         flags: MessageFlags,
     ) -> Outcome<(std::sync::Arc<Inner>, Deadline)> {
-        Ok((
-            self.inner()?.clone(),
-            self.deadline(flags.contains(MessageFlags::DONTWAIT)),
-        ))
+        let inner = self.inner()?.clone();
+        let deadline = self.deadline(
+            &inner,
+            Direction::Send,
+            flags.contains(MessageFlags::DONTWAIT),
+        );
+        Ok((inner, deadline))
     }
 
     /// recv(2).
     pub(crate) async fn recv(&mut self, max: u64, flags: MessageFlags) -> Outcome<Bytes> {
         let inner = self.inner()?.clone();
-        let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
+        let deadline = self.deadline(
+            &inner,
+            Direction::Receive,
+            flags.contains(MessageFlags::DONTWAIT),
+        );
         let buffer = &mut self.buffer;
         if flags.contains(MessageFlags::WAITALL) && inner.kind.socket_type == SocketType::Stream {
             // Boxed, so that the future of the usual receive stays small.
@@ -571,7 +578,11 @@ impl Socket {
             let bytes = self.recv(max, flags).await?;
             return Ok((bytes, None));
         }
-        let deadline = self.deadline(flags.contains(MessageFlags::DONTWAIT));
+        let deadline = self.deadline(
+            &inner,
+            Direction::Receive,
+            flags.contains(MessageFlags::DONTWAIT),
+        );
         let buffer = &mut self.buffer;
         let (_, source) = inner
             .receive(

@@ -217,24 +217,21 @@ fn present_options(
         .collect())
 }
 
-/// The options of a granted socket that say what its messages begin with, and so how they are to be read.
-pub(super) fn headers_of(
+/// The option of a granted socket that says what its messages begin with, where it is not as on a new one, and so how
+/// they are to be read.
+pub(super) fn header_of(
     fd: BorrowedFd<'_>,
     kind: Kind,
-) -> Result<Vec<(OptionName, Vec<u8>)>, Errno> {
-    let (names, counts_unset): (&[_], _) = match (kind.family, kind.socket_type) {
-        // Whether one of IPPROTO_RAW was made to leave its headers to the kernel counts too.
-        (Family::Inet, SocketType::Raw) => (&[IP_HEADER], true),
-        (Family::Inet6, SocketType::Raw) => (&[IPV6_HEADER], true),
-        (Family::Packet, _) => (&[VIRTIO_HEADER], false),
-        _ => return Ok(Vec::new()),
+) -> Result<Option<(OptionName, Vec<u8>)>, Errno> {
+    /// IPPROTO_RAW: whoever opens that writes headers, raw(7).
+    const RAW: u32 = 255;
+    let (name, usual) = match (kind.family, kind.socket_type) {
+        (Family::Inet, SocketType::Raw) => (IP_HEADER, kind.protocol == RAW),
+        (Family::Inet6, SocketType::Raw) => (IPV6_HEADER, kind.protocol == RAW),
+        (Family::Packet, _) => (VIRTIO_HEADER, false),
+        _ => return Ok(None),
     };
-    let mut found = Vec::new();
-    for name in names {
-        let present = super::sys::option::get(fd, name.level, name.name, 4)?;
-        if counts_unset || present.iter().any(|byte| *byte != 0) {
-            found.push((*name, present));
-        }
-    }
-    Ok(found)
+    let present = super::sys::option::get(fd, name.level, name.name, 4)?;
+    let is_set = present.iter().any(|byte| *byte != 0);
+    Ok((is_set != usual).then_some((name, present)))
 }

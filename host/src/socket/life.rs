@@ -10,7 +10,7 @@ use sockgate_policy::{
     SocketType, UnixAddress, VSOCK_ANY,
 };
 
-use super::descriptors::headers_of;
+use super::descriptors::header_of;
 use super::sys::generic;
 use super::sys::life::{self, How};
 use super::sys::option::{self, IPPROTO_IPV6, IPV6_V6ONLY, SO_ACCEPTCONN, SOL_SOCKET};
@@ -75,7 +75,7 @@ impl Socket {
         };
         let (mut facts, state) = facts_of(fd.as_fd())?;
         facts.granted = true;
-        for (option, value) in headers_of(fd.as_fd(), facts.kind)? {
+        if let Some((option, value)) = header_of(fd.as_fd(), facts.kind)? {
             facts.options.remember(option, &value);
         }
         let inner = Inner::from_outside(guest, fd, facts, state, slot);
@@ -166,6 +166,7 @@ impl Inner {
     ) -> Arc<Inner> {
         let inner = Inner::new(guest, fd, facts, slot);
         inner.shared.store(true, Ordering::Relaxed);
+        inner.limits.learn_all(inner.fd());
         let mut known = inner.state();
         known.listening = state == AdoptedState::Listening;
         inner.begin_conversation(&mut known);

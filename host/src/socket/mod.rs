@@ -19,10 +19,12 @@ mod batch;
 mod connection;
 mod data;
 mod descriptors;
+pub(crate) mod group;
 mod guest;
 mod heard;
 mod judge;
 mod life;
+mod limit;
 pub(crate) mod names;
 pub(crate) mod option;
 mod poller;
@@ -49,6 +51,7 @@ pub(crate) use data::Attempt;
 pub use descriptors::Opaque;
 pub(crate) use descriptors::{Handle, Passed};
 pub(crate) use guest::{Granted, Guest};
+use limit::{Direction, WaitLimits};
 pub(crate) use names::{Host, Lookup, LookupError};
 pub(crate) use option::Queue;
 pub use poller::Poller;
@@ -129,6 +132,8 @@ pub(crate) struct Inner {
     given: AtomicBool,
     /// It lost its grant: it answers `badf` from then on.
     retired: AtomicBool,
+    /// SO_RCVTIMEO and SO_SNDTIMEO.
+    limits: WaitLimits,
     descriptor: Descriptor,
     _slot: SocketSlot,
 }
@@ -208,6 +213,7 @@ impl Inner {
             shared: AtomicBool::new(false),
             given: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            limits: WaitLimits::default(),
             descriptor: Descriptor::new(fd),
             _slot: slot,
         });
@@ -320,12 +326,18 @@ impl Socket {
     }
 
     /// The deadline of a data call that begins now.
-    fn deadline(&self, dont_wait: bool) -> wait::Deadline {
+    fn deadline(&self, inner: &Inner, direction: Direction, dont_wait: bool) -> wait::Deadline {
         if dont_wait {
             wait::Deadline::Now(Errno::AGAIN)
         } else {
-            self.timeout.deadline(Errno::AGAIN)
+            self.patience(inner, direction, Errno::AGAIN)
         }
+    }
+
+    /// How long an operation may wait that begins now: the handle's time-out, and the socket's own limit.
+    fn patience(&self, inner: &Inner, direction: Direction, errno: Errno) -> wait::Deadline {
+        let limit = inner.limits.get(direction);
+        self.timeout.deadline(errno).within(limit, errno)
     }
 
     /// Closes this handle; the socket goes with its last one.

@@ -1,9 +1,8 @@
 //! Socket options, getsockopt(2), and the requests of ioctl(2) that this interface names.
 
-use std::net::IpAddr;
+use sockgate_policy::{Family, Kind, Membership, OptionName, SocketType};
 
-use sockgate_policy::{Family, GroupRequest, Membership, OptionName, SocketType};
-
+use super::group;
 use super::sys::interface;
 use super::sys::option::{self, MAXIMUM_LENGTH};
 pub(crate) use super::sys::option::{
@@ -93,21 +92,18 @@ fn family_membership(
     }
 }
 
-/// Memberships by number (IP_ADD_MEMBERSHIP to MCAST_MSFILTER, IPV6_JOIN_GROUP and its kin, ip(7)): they
-/// name groups, so they go through `join-group`, never through an option's grant.
-fn is_membership(name: OptionName) -> bool {
-    match name.level {
-        option::IPPROTO_IP => matches!(name.name, 35..=48),
-        option::IPPROTO_IPV6 => matches!(name.name, 20 | 21 | 27 | 28 | 42..=48),
-        _ => false,
-    }
-}
-
 /// Options of SCTP that bind and connect (SCTP_SOCKOPT_BINDX_*, SCTP_SOCKOPT_CONNECTX*, sctp(7)): their
 /// addresses would be nobody's grant.
 fn names_addresses(name: OptionName) -> bool {
     const SOL_SCTP: i32 = 132;
     name.level == SOL_SCTP && matches!(name.name, 100 | 101 | 107 | 110)
+}
+
+/// Whether the kernel takes a missing value for zeros, as do_ipv6_setsockopt does: then it is judged as such. Raw
+/// sockets read IPV6_CHECKSUM and IPV6_HDRINCL themselves.
+fn reads_nothing_as_zero(kind: Kind, name: OptionName) -> bool {
+    let raw = kind.socket_type == SocketType::Raw && matches!(name.name, 7 | 36);
+    kind.family == Family::Inet6 && name.level == option::IPPROTO_IPV6 && !raw
 }
 
 impl Inner {
@@ -120,7 +116,10 @@ impl Inner {
         if value.len() > MAXIMUM_LENGTH {
             return Err(Errno::INVAL.into());
         }
-        self.refuse_membership(name)?;
+        if let Some(change) = group::by_number(name, value)? {
+            return self.change_group(&change);
+        }
+        self.refuse_filter(name)?;
         if let Some(membership) = family_membership(self.kind.family, name, value)? {
             return self.set_membership(name, value, &membership);
         }
@@ -140,6 +139,7 @@ impl Inner {
             state.facts.options.remember(name, value);
             state.forget_verdicts();
             drop(state);
+            self.limits.learn(self.fd(), name);
             if let Some(membership) = membership {
                 membership.done(self);
             }
@@ -154,7 +154,11 @@ impl Inner {
 
     /// setsockopt(2) with a length and no value.
     pub(crate) fn set_option_length(&self, name: OptionName, length: u32) -> Outcome<()> {
-        self.refuse_membership(name)?;
+        if reads_nothing_as_zero(self.kind, name) {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            return self.set_option(name, &vec![0; length.min(MAXIMUM_LENGTH)]);
+        }
+        self.refuse_filter(name)?;
         self.refuse_addresses(name)?;
         let permit = self.may_set_option(name, &[])?;
         let outcome = attempt::set_option_length(&permit, self.fd(), length).map_err(Into::into);
@@ -194,16 +198,6 @@ impl Inner {
         outcome
     }
 
-    fn refuse_membership(&self, name: OptionName) -> Outcome<()> {
-        if !is_membership(name) {
-            return Ok(());
-        }
-        Err(self.guest.withhold(
-            || self.option_event("set-option", name),
-            format_args!("memberships go through `join-group`, not through an option's number"),
-        ))
-    }
-
     fn refuse_addresses(&self, name: OptionName) -> Outcome<()> {
         if !names_addresses(name) {
             return Ok(());
@@ -235,6 +229,18 @@ impl Inner {
         Ok(())
     }
 
+    /// Until the socket has a name the guest reads what it wished for, and then what became of it.
+    fn show_v6only_wish(&self, value: &mut [u8]) {
+        let state = self.state();
+        let unsettled = state.facts.local.is_none() && state.facts.peer.is_none();
+        if self.kind.family == Family::Inet6 && unsettled {
+            value.fill(0);
+            if let Some(first) = value.first_mut() {
+                *first = state.wants_v6only.into();
+            }
+        }
+    }
+
     /// getsockopt(2), at most `max` bytes.
     pub(crate) fn get_option(&self, name: OptionName, max: u32) -> Outcome<Vec<u8>> {
         let permit = self.may_get_option(name)?;
@@ -251,7 +257,19 @@ impl Inner {
         if name == PEER_CREDENTIALS {
             hide_own_pid(&mut value);
         }
+        if name == V6ONLY {
+            self.show_v6only_wish(&mut value);
+        }
         Ok(value)
+    }
+
+    /// IP_MULTICAST_IF as the guest set it: the kernel tells the address in it and not the interface.
+    pub(crate) fn multicast_interface_set(&self, name: OptionName) -> Option<Vec<u8>> {
+        let asked = name == named(option::IPPROTO_IP, option::IP_MULTICAST_IF);
+        let state = self.state();
+        let mut options = state.facts.options.iter().filter(|_| asked);
+        let (_, value) = options.find(|(set, _)| *set == name)?;
+        value.map(<[u8]>::to_vec)
     }
 
     /// SO_ERROR.
@@ -267,58 +285,6 @@ impl Inner {
             Family::Inet6 => Ok(option::IPPROTO_IPV6),
             _ => Err(Errno::NOPROTOOPT.into()),
         }
-    }
-
-    /// MCAST_JOIN_GROUP.
-    pub(crate) fn join_group(
-        &self,
-        group: IpAddr,
-        source: Option<IpAddr>,
-        interface: Option<String>,
-    ) -> Outcome<()> {
-        self.change_membership("join-group", group, source, interface, attempt::join_group)
-    }
-
-    /// MCAST_LEAVE_GROUP.
-    pub(crate) fn leave_group(
-        &self,
-        group: IpAddr,
-        source: Option<IpAddr>,
-        interface: Option<String>,
-    ) -> Outcome<()> {
-        self.change_membership(
-            "leave-group",
-            group,
-            source,
-            interface,
-            attempt::leave_group,
-        )
-    }
-
-    fn change_membership(
-        &self,
-        operation: &'static str,
-        group: IpAddr,
-        source: Option<IpAddr>,
-        interface: Option<String>,
-        change: fn(
-            &sockgate_policy::Permit<sockgate_policy::op::JoinGroup>,
-            std::os::fd::BorrowedFd<'_>,
-        ) -> Result<(), Errno>,
-    ) -> Outcome<()> {
-        let permit = self.may_join(&GroupRequest {
-            group,
-            source,
-            interface,
-        })?;
-        let outcome = change(&permit, self.fd()).map_err(Into::into);
-        self.guest.audit().note(|| {
-            self.event(operation)
-                .address(group)
-                .granted(&permit)
-                .outcome(&outcome)
-        });
-        outcome
     }
 
     /// sockatmark(3): state of the guest's own stream, which needs no grant beyond the conversation.

@@ -49,6 +49,15 @@ impl Watched {
             self.told.push_back(number);
         }
     }
+
+    fn remove(&mut self, number: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&number)?;
+        if entry.told {
+            // A guest may put the socket in and take it out for ever.
+            self.told.retain(|told| *told != number);
+        }
+        Some(entry)
+    }
 }
 
 /// What a poller and its sockets share: a socket that goes leaves the poller by itself.
@@ -83,8 +92,7 @@ impl Interests {
 
     /// The socket is about to close.
     pub(super) fn forget(&self, inner: &Inner) {
-        // A number that stays among those told is passed over: it is never given again.
-        let entry = self.watched().entries.remove(&inner.number);
+        let entry = self.watched().remove(inner.number);
         if entry.is_some_and(|entry| !entry.retired) {
             self.leave(inner);
         }
@@ -226,7 +234,7 @@ impl Poller {
 
     /// Stops watching; `noent` where it was not watched.
     pub(crate) fn remove(&self, inner: &Arc<Inner>) -> Outcome<()> {
-        let entry = self.interests.watched().entries.remove(&inner.number);
+        let entry = self.interests.watched().remove(inner.number);
         let entry = entry.ok_or(Errno::NOENT)?;
         let ours = Arc::as_ptr(&self.interests);
         inner
@@ -409,5 +417,33 @@ impl Poller {
         let entry = watched.entries.get_mut(&number)?;
         entry.told = false;
         Some((entry.inner.upgrade()?, entry.interest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_is_told_of_once_and_leaves_no_trace() {
+        let mut watched = Watched::default();
+        watched.tell(7);
+        assert!(watched.told.is_empty(), "it is not watched");
+        for _ in 0..3 {
+            let entry = Entry {
+                token: 1,
+                interest: Readiness::READABLE,
+                inner: Weak::new(),
+                told: false,
+                retired: false,
+                reported: (0, 0),
+            };
+            watched.entries.insert(7, entry);
+            watched.tell(7);
+            watched.tell(7);
+            assert_eq!(watched.told, [7]);
+            assert!(watched.remove(7).is_some_and(|entry| entry.told));
+            assert!(watched.told.is_empty() && watched.remove(7).is_none());
+        }
     }
 }

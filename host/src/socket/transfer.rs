@@ -10,7 +10,7 @@ use super::attempt;
 use super::data::{Attempt, conversation};
 use super::sys::splice::{self, Pipe};
 use super::wait::Deadline;
-use super::{Errno, Inner, Interest, Outcome, Socket};
+use super::{Direction, Errno, Inner, Interest, Outcome, Socket};
 
 /// So much goes from socket to socket at a time: what a pipe holds, pipe(7).
 const PIPE_CAPACITY: usize = 64 * 1024;
@@ -81,10 +81,19 @@ impl Socket {
             false => Carried::Pipe(Pipe::create()?),
         };
         let taken = from
-            .fill(&permit, &mut carried, max, self.deadline(false))
+            .fill(
+                &permit,
+                &mut carried,
+                max,
+                self.deadline(&from, Direction::Receive, false),
+            )
             .await?;
         to_inner
-            .drain(&permit, &mut carried, to.deadline(false))
+            .drain(
+                &permit,
+                &mut carried,
+                to.deadline(&to_inner, Direction::Send, false),
+            )
             .await?;
         from.guest.audit().note(|| {
             from.event("splice")

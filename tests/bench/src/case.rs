@@ -34,6 +34,18 @@ pub enum Case {
     /// 64 KiB read from a native thread that writes
     #[value(name = "tcp_recv_64k")]
     TcpRecv,
+    /// An event on a poller, with 500 busy connections and 50 idle ones: a message received and sent
+    #[value(name = "poller_idle_50")]
+    PollerFew,
+    /// The same with 5000 idle ones
+    #[value(name = "poller_idle_5000")]
+    PollerMany,
+    /// An event on the guest's executor, a task for each connection; native code has a loop over epoll
+    #[value(name = "executor_idle_50")]
+    ExecutorFew,
+    /// The same with 5000 idle ones
+    #[value(name = "executor_idle_5000")]
+    ExecutorMany,
 }
 
 /// Who does it.
@@ -78,16 +90,49 @@ impl Case {
             Case::UnixBatch => "unix_batch32",
             Case::TcpSend => "tcp_send_64k",
             Case::TcpRecv => "tcp_recv_64k",
+            Case::PollerFew => "poller_idle_50",
+            Case::PollerMany => "poller_idle_5000",
+            Case::ExecutorFew => "executor_idle_50",
+            Case::ExecutorMany => "executor_idle_5000",
         }
     }
 
-    /// Whether that column has such a thing: `std::net` has no Unix sockets in wasm, and no batches.
+    /// As the guests call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Case::PollerFew | Case::PollerMany => "poller_idle",
+            Case::ExecutorFew | Case::ExecutorMany => "executor_idle",
+            _ => self.name(),
+        }
+    }
+
+    /// The connections that never talk, in the cases that have such.
+    pub fn idle(self) -> Option<usize> {
+        match self {
+            Case::PollerFew | Case::ExecutorFew => Some(50),
+            Case::PollerMany | Case::ExecutorMany => Some(5000),
+            _ => None,
+        }
+    }
+
+    /// Whether that column has such a thing: `std::net` has no Unix sockets in wasm, and no batches. What a
+    /// poller does is tokio's own affair there.
     pub fn applies(self, column: Column) -> bool {
-        column != Column::Wasi
-            || !matches!(
+        match column {
+            Column::Native | Column::Park | Column::Ready => true,
+            Column::Tokio => self.idle().is_none(),
+            Column::Wasi => !matches!(
                 self,
-                Case::UnixPingPong | Case::UnixPair | Case::UdpBatch | Case::UnixBatch
-            )
+                Case::UnixPingPong
+                    | Case::UnixPair
+                    | Case::UdpBatch
+                    | Case::UnixBatch
+                    | Case::PollerFew
+                    | Case::PollerMany
+                    | Case::ExecutorFew
+                    | Case::ExecutorMany
+            ),
+        }
     }
 
     /// What one round does: some 10 ms of it, so that some rounds meet a quiet machine; streams take longer,
@@ -96,6 +141,7 @@ impl Case {
         let measured = match self {
             Case::UdpPingPong | Case::UnixPingPong | Case::TcpPingPong => 1000,
             Case::UdpPair | Case::UnixPair => 4000,
+            Case::PollerFew | Case::PollerMany | Case::ExecutorFew | Case::ExecutorMany => 4000,
             Case::UdpBatch | Case::UnixBatch => 150,
             Case::TcpSend | Case::TcpRecv => 6000,
         };

@@ -94,7 +94,7 @@ impl Guests {
         let errors = MemoryOutputPipe::new(OUTPUT);
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(output.clone()).stderr(errors.clone());
-        wasi.arg("bench").arg(case.name());
+        wasi.arg("bench").arg(case.word());
         wasi.arg(times.warm_up.to_string());
         wasi.arg(times.measured.to_string());
         wasi.args(&stage.addresses);

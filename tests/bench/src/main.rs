@@ -62,6 +62,10 @@ fn main() -> Result<()> {
     let mut rows = Vec::new();
     for case in Case::value_variants() {
         if options.only.is_empty() || options.only.contains(case) {
+            if let Some(lack) = bench.lacks(*case) {
+                println!("{:<19}left out: {lack}", case.name());
+                continue;
+            }
             let rounds = bench.measure(*case)?;
             let row = rounds.row(*case, &bench.cpu, &bench.kernel)?;
             println!("{}", row.line());
@@ -86,6 +90,8 @@ fn reports() -> Result<PathBuf> {
 struct Bench {
     rounds: u32,
     quick: bool,
+    /// The descriptors that this process may have.
+    descriptors: u64,
     cpus: Cpus,
     cpu: String,
     kernel: String,
@@ -106,6 +112,7 @@ impl Bench {
         Ok(Bench {
             rounds: if options.quick { 3 } else { options.rounds },
             quick: options.quick,
+            descriptors: sockgate::raise_descriptor_limit()?.0,
             cpus,
             cpu: cpu::model()?,
             kernel: cpu::kernel()?,
@@ -123,13 +130,25 @@ impl Bench {
             "Everything on CPU {main}; the peers of tcp_send_64k and tcp_recv_64k on CPU {peer}."
         );
         println!(
-            "Left: nanoseconds for a round trip (pingpong), a message sent and received (pair, batch), 64 KiB."
+            "Left: nanoseconds for a round trip (pingpong), a message sent and received (pair, batch, an event on a \
+             poller or an executor beside idle connections), 64 KiB."
         );
         println!(
             "Right: park beside native, ready beside tokio (100 %: as fast), wasi beside park; park's \
              ninth decile over its fastest.\n"
         );
         println!("{}", report::head());
+    }
+
+    /// Why a case cannot run here.
+    fn lacks(&self, case: Case) -> Option<String> {
+        let wanted = case.idle().map_or(0, |idle| 2 * (idle as u64 + 500) + 100);
+        (self.descriptors < wanted).then(|| {
+            format!(
+                "{wanted} descriptors are needed and RLIMIT_NOFILE is {}",
+                self.descriptors
+            )
+        })
     }
 
     /// All rounds of a case.

@@ -6,6 +6,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use sockgate_tests::{Busy, native_events};
+
 use crate::case::Case;
 use crate::mmsg::Batch;
 
@@ -17,6 +19,9 @@ pub use ip::{MESSAGE, Times};
 
 /// How long the measured operations of one round take.
 pub fn run(case: Case, addresses: &[String], times: Times) -> io::Result<Duration> {
+    if let Some(idle) = case.idle() {
+        return native_events(idle, Busy::Together, times.warm_up, times.measured);
+    }
     match (case, addresses) {
         (Case::UnixPingPong, [own, peer]) => unix_pingpong(own, peer, times),
         (Case::UnixPair, _) => unix_pair(times),

@@ -97,7 +97,7 @@ fn rounded(figure: f64, digits: i32) -> f64 {
 /// The head of the table.
 pub fn head() -> String {
     format!(
-        "{:<17}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}{:>8}{:>8}{:>8}",
+        "{:<19}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}{:>8}{:>8}{:>8}",
         "ns", "native", "tokio", "park", "ready", "wasi", "park", "ready", "wasi", "spread"
     )
 }
@@ -114,7 +114,7 @@ impl Row {
         ];
         let percent = |ratio: Option<f64>| ratio.map(|ratio| format!("{:.0} %", ratio * 100.0));
         let times = |ratio: Option<f64>| ratio.map(|ratio| format!("{ratio:.2}"));
-        let mut line = format!("{:<17}", self.name);
+        let mut line = format!("{:<19}", self.name);
         for figure in figures {
             line += &cell(figure.map(|figure| format!("{figure:.0}")), 10);
         }

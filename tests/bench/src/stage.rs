@@ -14,7 +14,7 @@ use crate::peer::Peer;
 
 /// Everything is new for each round of each column.
 pub struct Stage {
-    /// What the program is called with: its own address if it has one, then its peer's.
+    /// What the program is called with: its own address if it has one, then its peer's; or its crowd.
     pub addresses: Vec<String>,
     peer: Option<Peer>,
     policy: String,
@@ -56,6 +56,14 @@ impl Stage {
                     addresses: vec![one.to_string(), other.to_string()],
                     peer: None,
                     policy: udp_policy(&[one, other], &[one, other]),
+                })
+            }
+            Case::PollerFew | Case::PollerMany | Case::ExecutorFew | Case::ExecutorMany => {
+                let idle = case.idle().unwrap_or_default();
+                Ok(Stage {
+                    addresses: vec![idle.to_string(), "together".to_owned()],
+                    peer: None,
+                    policy: CROWD_POLICY.to_owned(),
                 })
             }
             Case::UnixPair | Case::UnixBatch => Ok(Stage {
@@ -183,5 +191,16 @@ version = 1
 id = "pair"
 family = ["unix"]
 type = ["datagram"]
+ops = ["socketpair"]
+"#;
+
+const CROWD_POLICY: &str = r#"
+version = 1
+[limits]
+sockets = 12000
+[[allow]]
+id = "crowd"
+family = ["unix"]
+type = ["stream"]
 ops = ["socketpair"]
 "#;

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use sockgate_tests::skip;
 
-const CASES: [&str; 9] = [
+const CASES: [&str; 13] = [
     "udp_pingpong_64",
     "unix_pingpong_64",
     "tcp_pingpong_64",
@@ -16,6 +17,10 @@ const CASES: [&str; 9] = [
     "unix_batch32",
     "tcp_send_64k",
     "tcp_recv_64k",
+    "poller_idle_50",
+    "poller_idle_5000",
+    "executor_idle_50",
+    "executor_idle_5000",
 ];
 
 /// Runs the benchmark with these arguments: what it printed, and its report.
@@ -54,13 +59,31 @@ fn check_ratio(row: &Value, ratio: &str, over: &str, under: &str) -> Result<()> 
 fn a_quick_run_has_a_figure_in_every_column_that_applies() -> Result<()> {
     let (printed, rows) = bench(&["--quick"])?;
     let names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
-    ensure!(names == CASES, "the report has the cases {names:?}");
+    // What this machine has too few descriptors for.
+    let left_out = |case: &&str| printed.contains(&format!("{case:<19}left out: "));
+    for case in CASES.iter().filter(|case| left_out(case)) {
+        skip(
+            case,
+            "too few descriptors; raise the hard limit of RLIMIT_NOFILE",
+        );
+    }
+    let cases: Vec<&str> = CASES.into_iter().filter(|case| !left_out(case)).collect();
+    ensure!(names == cases, "the report has the cases {names:?}");
     for row in &rows {
         let name = row["name"].as_str().unwrap_or_default();
         check_ratio(row, "ratio_park", "native_ns", "park_ns")?;
-        check_ratio(row, "ratio_ready", "native_tokio_ns", "ready_ns")?;
-        // Plain std::net has no Unix sockets in wasm, and no batches.
-        if name.starts_with("unix_") || name.ends_with("_batch32") {
+        // tokio's tasks are no loop over a poller, and plain std::net has no Unix sockets in wasm, and no
+        // batches.
+        let crowd = name.contains("_idle_");
+        if crowd {
+            ensure!(
+                row["native_tokio_ns"].is_null() && row["ratio_ready"].is_null(),
+                "{row}"
+            );
+        } else {
+            check_ratio(row, "ratio_ready", "native_tokio_ns", "ready_ns")?;
+        }
+        if crowd || name.starts_with("unix_") || name.ends_with("_batch32") {
             ensure!(
                 row["wasi_ns"].is_null() && row["ratio_wasi"].is_null(),
                 "{row}"
@@ -70,7 +93,10 @@ fn a_quick_run_has_a_figure_in_every_column_that_applies() -> Result<()> {
         }
         // The kernel alone takes more than a tenth of a microsecond for any of these.
         for key in ["native_ns", "native_tokio_ns", "park_ns", "ready_ns"] {
-            ensure!(row[key].as_f64() > Some(100.0), "{key} in {row}");
+            ensure!(
+                row[key].as_f64() > Some(100.0) || (crowd && row[key].is_null()),
+                "{key} in {row}"
+            );
         }
         ensure!(row["spread"].as_f64() >= Some(1.0), "{row}");
         ensure!(row["rounds"] == 3, "{row}");

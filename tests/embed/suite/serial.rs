@@ -4,6 +4,8 @@
 mod cancelling;
 #[path = "serial/leftovers.rs"]
 mod leftovers;
+#[path = "serial/passing.rs"]
+mod passing;
 #[path = "serial/sizes.rs"]
 mod sizes;
 #[path = "serial/timeouts.rs"]

@@ -1,7 +1,7 @@
 //! The test binaries: built by cargo in one go, run by us one by one.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -77,10 +77,24 @@ pub struct TestBinary {
 /// Builds every test binary of the host's packages, or the integration tests that this pattern of cargo's
 /// names. Cargo's progress and messages go to stderr.
 pub fn build(workspace: &Workspace, pattern: &str) -> Result<Vec<TestBinary>> {
-    let mut command = workspace.cargo_host(&["test", "--no-run"]);
+    let mut host = workspace.cargo_host(&["test", "--no-run"]);
     if !pattern.is_empty() {
-        command.args(["--test", pattern]);
+        host.args(["--test", pattern]);
     }
+    let mut binaries = announced(workspace, host)?;
+    if pattern.is_empty() {
+        let logic = ["test", "--no-run", "--package", EXAMPLES, "--lib"];
+        binaries.extend(announced(workspace, workspace.cargo(&logic))?);
+    }
+    binaries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(binaries)
+}
+
+/// Guests whose own logic builds for this machine as well, and is tested there.
+const EXAMPLES: &str = "sockgate-examples";
+
+/// Runs cargo: the test binaries that it built.
+fn announced(workspace: &Workspace, mut command: Command) -> Result<Vec<TestBinary>> {
     command
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit());
@@ -96,7 +110,6 @@ pub fn build(workspace: &Workspace, pattern: &str) -> Result<Vec<TestBinary>> {
             serde_json::from_str(line).with_context(|| format!("cargo printed no JSON: {line}"))?;
         binaries.extend(test_binary(workspace, &message));
     }
-    binaries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(binaries)
 }
 

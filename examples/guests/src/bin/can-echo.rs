@@ -28,7 +28,7 @@ fn echo(mut arguments: Arguments) -> io::Result<()> {
             println!("{frame} has no answer");
             continue;
         };
-        match socket.send(&answer) {
+        match socket.send(answer) {
             Ok(()) => println!("{frame} answered {answer}"),
             // A frame that the policy does not let out is no reason to end.
             Err(error) => println!("{frame} not answered {answer}: {error}"),

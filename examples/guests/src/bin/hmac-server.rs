@@ -2,7 +2,7 @@
 //! it answers each line in capitals.
 //!
 //! ```sh
-//! sockgate run --allow 'tcp listen 127.0.0.1:7007' --env KEY=secret \
+//! sockgate run --policy examples/policies/hmac-server.toml --var port=7007 --env KEY=secret \
 //!     target/wasm32-wasip2/debug/hmac-server.wasm 127.0.0.1:7007
 //! ```
 //!

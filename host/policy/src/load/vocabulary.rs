@@ -167,7 +167,7 @@ pub(super) fn option_patterns(list: Option<&Listing>, faults: &mut Vec<Fault>) -
             let name = word.split('=').next().unwrap_or(word);
             let near = super::error::nearest(
                 name,
-                crate::option::OPTIONS.iter().map(|known| known.readable),
+                crate::option::OptionName::named().map(|(readable, _)| readable),
             );
             let help = match near {
                 Some(near) if near != name => format!("did you mean `{near}`?"),

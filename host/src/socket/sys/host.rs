@@ -1,6 +1,7 @@
 //! What the host is called, which interfaces it has, how many descriptors it may open.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_int};
+use std::net::Ipv4Addr;
 
 use super::{Errno, Result, check};
 
@@ -48,6 +49,31 @@ pub fn interfaces() -> Result<Vec<(u32, String)>> {
             entry = entry.add(1);
         }
         libc::if_freenameindex(list);
+    }
+    Ok(found)
+}
+
+/// The name of the interface that has this IPv4 address, getifaddrs(3).
+pub fn interface_with(address: Ipv4Addr) -> Result<Option<String>> {
+    let mut list: *mut libc::ifaddrs = std::ptr::null_mut();
+    // SAFETY: the pointer is to one live pointer, which the call fills.
+    check(unsafe { libc::getifaddrs(&mut list) })?;
+    let mut found = None;
+    let mut entry = list;
+    // SAFETY: each entry of the list lives until it is freed below; its name ends in NUL, and an address of the
+    // family AF_INET is a `sockaddr_in`.
+    unsafe {
+        while !entry.is_null() && found.is_none() {
+            let (name, own) = ((*entry).ifa_name, (*entry).ifa_addr);
+            if !own.is_null() && c_int::from((*own).sa_family) == libc::AF_INET {
+                let own = own.cast::<libc::sockaddr_in>().read_unaligned();
+                if Ipv4Addr::from(own.sin_addr.s_addr.to_ne_bytes()) == address {
+                    found = Some(CStr::from_ptr(name).to_string_lossy().into_owned());
+                }
+            }
+            entry = (*entry).ifa_next;
+        }
+        libc::freeifaddrs(list);
     }
     Ok(found)
 }

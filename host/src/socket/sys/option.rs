@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 use libc::{c_int, socklen_t};
 
@@ -24,9 +25,10 @@ pub use libc::{
     IPV6_RECVPKTINFO, IPV6_RECVTCLASS, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, SO_ACCEPTCONN,
     SO_BINDTODEVICE, SO_BROADCAST, SO_DOMAIN, SO_DONTROUTE, SO_ERROR, SO_INCOMING_CPU,
     SO_KEEPALIVE, SO_LINGER, SO_MARK, SO_OOBINLINE, SO_PASSCRED, SO_PEERCRED, SO_PRIORITY,
-    SO_PROTOCOL, SO_RCVBUF, SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_RXQ_OVFL, SO_SNDBUF,
-    SO_TIMESTAMPNS, SO_TYPE, SOL_SOCKET, TCP_CONGESTION, TCP_CORK, TCP_DEFER_ACCEPT, TCP_KEEPCNT,
-    TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_MAXSEG, TCP_NODELAY, TCP_QUICKACK, TCP_USER_TIMEOUT,
+    SO_PROTOCOL, SO_RCVBUF, SO_RCVLOWAT, SO_RCVTIMEO, SO_REUSEADDR, SO_REUSEPORT, SO_RXQ_OVFL,
+    SO_SNDBUF, SO_SNDTIMEO, SO_TIMESTAMPNS, SO_TYPE, SOL_SOCKET, TCP_CONGESTION, TCP_CORK,
+    TCP_DEFER_ACCEPT, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_MAXSEG, TCP_NODELAY,
+    TCP_QUICKACK, TCP_USER_TIMEOUT,
 };
 
 // Linux's numbers where libc has no name on every target.
@@ -34,6 +36,10 @@ pub use libc::{
 pub const IPV6_MULTICAST_ALL: c_int = 29;
 /// SO_TXTIME and SCM_TXTIME, Documentation/networking/timestamping.rst.
 pub const SO_TXTIME: c_int = 61;
+/// SO_RCVTIMEO and SO_SNDTIMEO with 64-bit seconds on every machine, socket(7).
+pub const SO_RCVTIMEO_NEW: c_int = 66;
+/// See [`SO_RCVTIMEO_NEW`].
+pub const SO_SNDTIMEO_NEW: c_int = 67;
 /// SO_PEERPIDFD, unix(7): gives a bare descriptor, which [`peer_pidfd`] takes.
 pub const SO_PEERPIDFD: c_int = 77;
 /// UDP_SEGMENT, udp(7).
@@ -43,6 +49,8 @@ pub const UDP_GRO: c_int = 104;
 /// SOL_UDP: the level of the two above.
 pub const SOL_UDP: c_int = libc::IPPROTO_UDP;
 const MCAST_JOIN_GROUP: c_int = 42;
+const MCAST_BLOCK_SOURCE: c_int = 43;
+const MCAST_UNBLOCK_SOURCE: c_int = 44;
 const MCAST_LEAVE_GROUP: c_int = 45;
 const MCAST_JOIN_SOURCE_GROUP: c_int = 46;
 const MCAST_LEAVE_SOURCE_GROUP: c_int = 47;
@@ -157,7 +165,8 @@ pub fn set_length(socket: BorrowedFd<'_>, level: c_int, name: c_int, length: u32
 
 /// Options that no policy can grant, since their value holds an address or a descriptor's number of this
 /// very process (the kernel would read or write the host's memory, or use the host's descriptors, on the
-/// guest's word), or since the kernel counts their length in something else than bytes.
+/// guest's word), since the kernel counts their length in something else than bytes, or since they make another
+/// kind of socket.
 pub fn is_unsafe_option(level: c_int, name: c_int) -> bool {
     const SOL_TCP: c_int = libc::IPPROTO_TCP;
     const SOL_RAW: c_int = 255;
@@ -183,11 +192,12 @@ pub fn is_unsafe_option(level: c_int, name: c_int) -> bool {
             (64..=71).contains(&name) || (96..=100).contains(&name) || (128..=131).contains(&name)
         }
         // IPv6 has its traffic class among them.
-        libc::IPPROTO_IPV6 => matches!(name, 64 | 65 | 68 | 69),
+        // ADDRFORM makes another family of the socket than the one that is judged.
+        libc::IPPROTO_IPV6 => matches!(name, 1 | 64 | 65 | 68 | 69),
         // IPV6_HDRINCL under a number that no rule knows it by: packets with headers of their own.
         SOL_RAW => name == IPV6_HDRINCL,
         // ZEROCOPY_RECEIVE (an address), AO_GET_KEYS (length per element).
-        SOL_TCP => matches!(name, 35 | 40),
+        SOL_TCP => matches!(name, 35 | 41),
         // PEELOFF gives a bare descriptor, CONNECTX3 takes an address.
         SOL_SCTP => matches!(name, 102 | 111 | 122),
         // PACKET_FANOUT_DATA: a filter behind a pointer, or a descriptor.
@@ -290,16 +300,35 @@ pub fn peer_credentials(socket: BorrowedFd<'_>) -> Result<PeerCredentials> {
     Ok(PeerCredentials { pid, uid, gid })
 }
 
-/// Whether a membership is taken up or given up.
+/// How long a receive (or a send) may wait, as the kernel keeps it: SO_RCVTIMEO, SO_SNDTIMEO, socket(7). Zero
+/// is without end.
+pub fn wait_limit(socket: BorrowedFd<'_>, send: bool) -> Result<Duration> {
+    let name = if send {
+        libc::SO_SNDTIMEO
+    } else {
+        libc::SO_RCVTIMEO
+    };
+    // SAFETY: `timeval` is two integers.
+    let libc::timeval { tv_sec, tv_usec } = unsafe { get_plain(socket, libc::SOL_SOCKET, name) }?;
+    let seconds = u64::try_from(tv_sec).unwrap_or(0);
+    let microseconds = u64::try_from(tv_usec).unwrap_or(0);
+    Ok(Duration::from_secs(seconds) + Duration::from_micros(microseconds))
+}
+
+/// What becomes of a membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Membership {
     /// MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP
     Join,
     /// MCAST_LEAVE_GROUP, MCAST_LEAVE_SOURCE_GROUP
     Leave,
+    /// MCAST_BLOCK_SOURCE
+    Block,
+    /// MCAST_UNBLOCK_SOURCE
+    Unblock,
 }
 
-/// Joins or leaves an IPv4 multicast group on an interface (0 lets the kernel choose), for one source
+/// Changes the membership in an IPv4 multicast group on an interface (0 lets the kernel choose), for one source
 /// where it is given. ip(7), RFC 3678.
 pub fn group_v4(
     socket: BorrowedFd<'_>,
@@ -361,6 +390,9 @@ fn membership(
         (Membership::Join, true) => MCAST_JOIN_SOURCE_GROUP,
         (Membership::Leave, false) => MCAST_LEAVE_GROUP,
         (Membership::Leave, true) => MCAST_LEAVE_SOURCE_GROUP,
+        (Membership::Block, true) => MCAST_BLOCK_SOURCE,
+        (Membership::Unblock, true) => MCAST_UNBLOCK_SOURCE,
+        (Membership::Block | Membership::Unblock, false) => return Err(Errno::INVAL),
     };
     set(socket, level, name, &request)
 }

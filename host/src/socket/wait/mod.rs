@@ -48,8 +48,8 @@ pub(crate) enum Deadline {
     Open,
     /// Before the first wait; what it then answers.
     Now(Errno),
-    /// At this moment.
-    At(Instant),
+    /// At this moment; what it then answers.
+    At(Instant, Errno),
 }
 
 impl Timeout {
@@ -61,7 +61,7 @@ impl Timeout {
             Timeout::NonBlocking => Deadline::Now(would_block),
             Timeout::After(duration) if duration.is_zero() => Deadline::Now(would_block),
             Timeout::After(duration) => match Instant::now().checked_add(duration) {
-                Some(moment) => Deadline::At(moment),
+                Some(moment) => Deadline::At(moment, Errno::TIMEDOUT),
                 None => Deadline::Open,
             },
         }
@@ -69,15 +69,27 @@ impl Timeout {
 }
 
 impl Deadline {
+    /// The same, and no later than `limit` from now; what it answers where that comes first.
+    pub(crate) fn within(self, limit: Option<Duration>, errno: Errno) -> Deadline {
+        let Some(last) = limit.and_then(|limit| Instant::now().checked_add(limit)) else {
+            return self;
+        };
+        match self {
+            Deadline::Open => Deadline::At(last, errno),
+            Deadline::At(moment, _) if moment > last => Deadline::At(last, errno),
+            Deadline::Now(_) | Deadline::At(..) => self,
+        }
+    }
+
     /// The time that is left; `None` is without end.
     pub(crate) fn left(self) -> Result<Option<Duration>, Errno> {
         match self {
             Deadline::Open => Ok(None),
             Deadline::Now(errno) => Err(errno),
-            Deadline::At(moment) => {
+            Deadline::At(moment, errno) => {
                 let left = moment.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    Err(Errno::TIMEDOUT)
+                    Err(errno)
                 } else {
                     Ok(Some(left))
                 }

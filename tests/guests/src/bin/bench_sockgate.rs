@@ -9,6 +9,8 @@ use sockgate_guest::{Batch, MessageFlags, Socket, UdpSocket};
 
 #[path = "../bench/events.rs"]
 mod events;
+#[path = "../bench/executor.rs"]
+mod executor;
 #[path = "../bench/ip.rs"]
 mod ip;
 #[path = "../bench/main.rs"]
@@ -27,15 +29,25 @@ fn main() -> io::Result<()> {
         ("udp_batch32", [one, other]) => udp_batch(one, other, times).map(Some),
         ("unix_batch32", []) => unix_batch(times).map(Some),
         ("poller_idle", [idle, busy]) => {
-            let idle = idle.parse().map_err(io::Error::other)?;
-            let busy = match busy.as_str() {
-                "scattered" => Busy::Scattered,
-                _ => Busy::Together,
-            };
+            let (idle, busy) = crowd(idle, busy)?;
             events::run(idle, busy, times.warm_up, times.measured).map(Some)
+        }
+        ("executor_idle", [idle, busy]) => {
+            let (idle, busy) = crowd(idle, busy)?;
+            executor::run(idle, busy, times.warm_up, times.measured).map(Some)
         }
         _ => ip::run(case, addresses, times),
     })
+}
+
+/// How many are idle, and where the busy ones are among them: `together` or `scattered`.
+fn crowd(idle: &str, busy: &str) -> io::Result<(usize, Busy)> {
+    let busy = match busy {
+        "together" => Busy::Together,
+        "scattered" => Busy::Scattered,
+        _ => return Err(io::Error::other("no such crowd")),
+    };
+    Ok((idle.parse().map_err(io::Error::other)?, busy))
 }
 
 /// The poller of the case with many connections.

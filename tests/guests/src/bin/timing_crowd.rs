@@ -1,12 +1,16 @@
-//! Echoes to a crowd of connections on one poller: `timing_crowd HOW ADDRESS`, where HOW is `poller`.
+//! Echoes to a crowd of connections: `timing_crowd HOW ADDRESS`, on a `poller` or on the
+//! `executor`.
 //!
 //! Each connection is told its number in 4 bytes as it is accepted. What the first one, number 0, sends is not
 //! sent back: a report is printed instead, with the numbers of those that had an event since the last report.
 //! When all have gone it says so, and ends with the connection after that.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
+use std::rc::Rc;
 
+use sockgate_guest::aio::{self, Async};
 use sockgate_guest::{Errno, Interest, Poller, Socket, SocketType, Timeout};
 use sockgate_test_guests::{address, socket_for, word, words};
 
@@ -22,6 +26,7 @@ fn main() -> io::Result<()> {
     println!("listening");
     match how.as_str() {
         "poller" => on_poller(&listener),
+        "executor" => aio::run(on_executor(listener)),
         _ => Err(io::Error::other("no such way")),
     }
 }
@@ -87,6 +92,50 @@ fn on_poller(listener: &Socket) -> io::Result<()> {
                 if open == 0 {
                     println!("empty");
                 }
+            }
+        }
+    }
+}
+
+/// A task for each connection.
+async fn on_executor(listener: Socket) -> io::Result<()> {
+    let listener = Async::new(listener);
+    let (report, open) = (Rc::new(RefCell::default()), Rc::new(Cell::new(0)));
+    let mut number = 0;
+    loop {
+        let (socket, _) = listener.accept().await?;
+        if number > 0 && open.get() == 0 {
+            return Ok(());
+        }
+        socket.write_all(&u32::to_le_bytes(number)).await?;
+        open.set(open.get() + 1);
+        let (report, open) = (report.clone(), open.clone());
+        drop(aio::spawn(async move {
+            let echoed = echo(socket, number, &report).await;
+            if let Err(error) = echoed
+                && Errno::of(&error) != Some(Errno::CONNRESET)
+            {
+                println!("connection {number} failed: {error}");
+            }
+            open.set(open.get() - 1);
+            if open.get() == 0 {
+                println!("empty");
+            }
+        }));
+        number += 1;
+    }
+}
+
+async fn echo(socket: Async<Socket>, number: u32, report: &RefCell<Report>) -> io::Result<()> {
+    loop {
+        let mut buffer = [0; 2048];
+        match socket.read(&mut buffer).await? {
+            0 => return Ok(()),
+            _ if number == 0 => report.borrow_mut().print(),
+            length => {
+                report.borrow_mut().heard.insert(number);
+                report.borrow_mut().echoes += 1;
+                socket.write_all(&buffer[..length]).await?;
             }
         }
     }

@@ -100,8 +100,9 @@ fn options_with_addresses_or_descriptors_inside_are_refused_before_the_kernel() 
     }
     for (level, name) in [
         (IPPROTO_TCP, 35),
-        (IPPROTO_TCP, 40),
+        (IPPROTO_TCP, 41),
         (IPPROTO_IP, 64),
+        (libc::IPPROTO_IPV6, 1),
         (libc::IPPROTO_IPV6, 65),
         (libc::IPPROTO_IPV6, 68),
         (255, 36),

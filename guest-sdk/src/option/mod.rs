@@ -1,17 +1,30 @@
 //! Socket options: typed for what people set by hand, raw for everything; socket(7), ip(7), ipv6(7),
 //! tcp(7), udp(7), unix(7).
+//!
+//! Those that the WIT package has a case for stand here; `numbers`, `socket`, `ip`, `info` and `repair` have those
+//! that go by Linux's number.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::address::{ipv4_parts, ipv6_parts};
 use crate::bindings::sockgate::sockets::ancillary::Credentials;
-use crate::bindings::sockgate::sockets::options::{
-    self as raw, MembershipV4, MembershipV6, OptionName, OptionValue,
-};
+use crate::bindings::sockgate::sockets::options::{self as raw, OptionName, OptionValue};
 use crate::socket::Socket;
-use crate::wire::malformed;
+
+mod arguments;
+mod group;
+mod info;
+mod ip;
+mod numbers;
+mod repair;
+mod socket;
+
+pub use arguments::OptionArgument;
+pub use group::Group;
+pub use info::{MemoryInfo, TcpInfo, TcpState};
+pub use ip::MtuDiscovery;
+pub use repair::{RepairQueue, RepairWindow};
+pub use socket::TransmitTime;
 
 /// A value as people write it, made into what the WIT package has.
 trait IntoRaw<Raw> {
@@ -66,7 +79,7 @@ impl IntoRaw<String> for &str {
 }
 
 impl Socket {
-    fn set_option(&self, value: OptionValue) -> io::Result<()> {
+    fn set_typed(&self, value: OptionValue) -> io::Result<()> {
         Ok(raw::set(&self.raw, &value)?)
     }
 }
@@ -84,8 +97,10 @@ macro_rules! options {
             options! { @get $(#[doc = $doc])* $get $case $value $(, $read)? }
             $(
                 #[doc = concat!("Sets [`", stringify!($get), "`](Self::", stringify!($get), ").")]
+                ///
+                /// setsockopt(2). Policy: `options.set`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets, `EINVAL`.
                 pub fn $set(&self, value: $value) -> io::Result<()> {
-                    self.set_option(OptionValue::$case(value.into_raw()))
+                    self.set_typed(OptionValue::$case(value.into_raw()))
                 }
             )?
         )*}
@@ -95,6 +110,8 @@ macro_rules! options {
     };
     (@get $(#[doc = $doc:literal])* $get:ident $case:ident $value:ty) => {
         $(#[doc = $doc])*
+        ///
+        /// getsockopt(2). Policy: `options.get`. Errors: `EACCES`, `ENOPROTOOPT` on other kinds of sockets.
         pub fn $get(&self) -> io::Result<$value> {
             match raw::get(&self.raw, OptionName::$case)? {
                 OptionValue::$case(value) => Ok(FromRaw::from_raw(value)),
@@ -187,165 +204,4 @@ options! {
     segment_size, set_segment_size: SegmentSize(u16);
     /// UDP_GRO: whether datagrams may arrive joined.
     receive_segments, set_receive_segments: ReceiveSegments(bool);
-}
-
-/// Raw options, by Linux's numbers. Policy: as for typed ones; one that is refused typed is refused raw.
-impl Socket {
-    /// getsockopt(2): at most `max` bytes.
-    pub fn raw_option(&self, level: i32, name: i32, max: u32) -> io::Result<Vec<u8>> {
-        Ok(raw::get_raw(&self.raw, level, name, max)?)
-    }
-
-    /// setsockopt(2) with the value's bytes.
-    pub fn set_raw_option(&self, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
-        Ok(raw::set_raw(&self.raw, level, name, value)?)
-    }
-
-    /// setsockopt(2) with a length and no value.
-    pub fn set_raw_option_length(&self, level: i32, name: i32, length: u32) -> io::Result<()> {
-        Ok(raw::set_raw_length(&self.raw, level, name, length)?)
-    }
-}
-
-/// Raw options that are an `int`, for the typed sockets.
-impl Socket {
-    /// Sets an option whose value is an `int`.
-    pub(crate) fn set_number(&self, level: i32, name: i32, value: i32) -> io::Result<()> {
-        self.set_raw_option(level, name, &value.to_le_bytes())
-    }
-
-    /// Reads an option whose value is an `int`.
-    pub(crate) fn number(&self, level: i32, name: i32) -> io::Result<i32> {
-        let value = self.raw_option(level, name, 4)?;
-        let bytes = value.first_chunk().ok_or_else(|| {
-            let length = value.len();
-            malformed(&format!("an option of {length} bytes where an int has 4"))
-        })?;
-        Ok(i32::from_le_bytes(*bytes))
-    }
-}
-
-/// A multicast group to join or to leave: which group, on which interface, from which source.
-///
-/// ```no_run
-/// use sockgate_guest::{Group, UdpSocket};
-///
-/// let socket = UdpSocket::bind("0.0.0.0:5353")?;
-/// let group = Group::v4([224, 0, 0, 251]).on("eth0");
-/// socket.as_ref().join_group(&group)?;
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
-    addresses: GroupAddresses,
-    interface: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum GroupAddresses {
-    V4 {
-        group: Ipv4Addr,
-        source: Option<Ipv4Addr>,
-    },
-    V6 {
-        group: Ipv6Addr,
-        source: Option<Ipv6Addr>,
-    },
-}
-
-impl Group {
-    /// An IPv4 group, from any source, on the interface that the kernel chooses.
-    pub fn v4(group: impl Into<Ipv4Addr>) -> Self {
-        let addresses = GroupAddresses::V4 {
-            group: group.into(),
-            source: None,
-        };
-        Self {
-            addresses,
-            interface: None,
-        }
-    }
-
-    /// An IPv4 group from this source only.
-    pub fn v4_from(group: impl Into<Ipv4Addr>, source: impl Into<Ipv4Addr>) -> Self {
-        let addresses = GroupAddresses::V4 {
-            group: group.into(),
-            source: Some(source.into()),
-        };
-        Self {
-            addresses,
-            interface: None,
-        }
-    }
-
-    /// An IPv6 group, from any source, on the interface that the kernel chooses.
-    pub fn v6(group: impl Into<Ipv6Addr>) -> Self {
-        let addresses = GroupAddresses::V6 {
-            group: group.into(),
-            source: None,
-        };
-        Self {
-            addresses,
-            interface: None,
-        }
-    }
-
-    /// An IPv6 group from this source only.
-    pub fn v6_from(group: impl Into<Ipv6Addr>, source: impl Into<Ipv6Addr>) -> Self {
-        let addresses = GroupAddresses::V6 {
-            group: group.into(),
-            source: Some(source.into()),
-        };
-        Self {
-            addresses,
-            interface: None,
-        }
-    }
-
-    /// On this interface, by name.
-    pub fn on(mut self, interface: impl Into<String>) -> Self {
-        self.interface = Some(interface.into());
-        self
-    }
-
-    /// Runs the call for the group's version.
-    fn apply(
-        &self,
-        v4: impl FnOnce(MembershipV4<'_>) -> Result<(), RawErrno>,
-        v6: impl FnOnce(MembershipV6<'_>) -> Result<(), RawErrno>,
-    ) -> io::Result<()> {
-        let interface = self.interface.as_deref();
-        Ok(match self.addresses {
-            GroupAddresses::V4 { group, source } => v4(MembershipV4 {
-                group: ipv4_parts(group),
-                interface,
-                source: source.map(ipv4_parts),
-            }),
-            GroupAddresses::V6 { group, source } => v6(MembershipV6 {
-                group: ipv6_parts(group),
-                interface,
-                source: source.map(ipv6_parts),
-            }),
-        }?)
-    }
-}
-
-type RawErrno = raw::Errno;
-
-impl Socket {
-    /// Joins a multicast group (MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP; ip(7)). Policy: `join-group`.
-    pub fn join_group(&self, group: &Group) -> io::Result<()> {
-        group.apply(
-            |membership| raw::join_group_v4(&self.raw, membership),
-            |membership| raw::join_group_v6(&self.raw, membership),
-        )
-    }
-
-    /// Leaves a multicast group.
-    pub fn leave_group(&self, group: &Group) -> io::Result<()> {
-        group.apply(
-            |membership| raw::leave_group_v4(&self.raw, membership),
-            |membership| raw::leave_group_v6(&self.raw, membership),
-        )
-    }
 }

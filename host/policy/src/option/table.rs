@@ -1,44 +1,36 @@
-//! Socket options: one table from names to Linux's numbers, and the options that a guest has set so far.
-//! See socket(7), ip(7), ipv6(7), tcp(7), udp(7).
+//! The table of options: from names to Linux's numbers, how a value is written, and what is delicate.
+//!
+//! Delicate is what reaches beyond the socket, or round the policy's checks: another source address, another
+//! interface, another program's port, a header in front of what was judged, what the machine's owner alone may
+//! do. A wildcard leaves these out, so that a policy has to name them.
 
-use std::fmt;
+use super::OptionName;
 
-use crate::kind::{Family, Kind, SocketType};
-
-const SOL_SOCKET: i32 = 1;
-const SOL_IP: i32 = 0;
-const SOL_TCP: i32 = 6;
-const SOL_UDP: i32 = 17;
-const SOL_IPV6: i32 = 41;
-const SOL_ICMPV6: i32 = 58;
-const SOL_RAW: i32 = 255;
-const SOL_PACKET: i32 = 263;
-const SOL_NETLINK: i32 = 270;
-const SOL_RFCOMM: i32 = 18;
+pub(super) const SOL_SOCKET: i32 = 1;
+pub(super) const SOL_IP: i32 = 0;
+pub(super) const SOL_TCP: i32 = 6;
+pub(super) const SOL_UDP: i32 = 17;
+pub(super) const SOL_IPV6: i32 = 41;
+pub(super) const SOL_ICMPV6: i32 = 58;
+pub(super) const SOL_RAW: i32 = 255;
+pub(super) const SOL_PACKET: i32 = 263;
+pub(super) const SOL_NETLINK: i32 = 270;
+pub(super) const SOL_RFCOMM: i32 = 18;
 /// AF_VSOCK's options have the family's number for a level, vsock(7).
-const AF_VSOCK: i32 = 40;
-const SOL_SCTP: i32 = 132;
-const SOL_UDPLITE: i32 = 136;
-const SOL_DCCP: i32 = 269;
-const SOL_TIPC: i32 = 271;
-const SOL_BLUETOOTH: i32 = 274;
-const SOL_RDS: i32 = 276;
-const SOL_ALG: i32 = 279;
-const SOL_KCM: i32 = 281;
-const SOL_MPTCP: i32 = 284;
-const SOL_SMC: i32 = 286;
-const SOL_CAN_RAW: i32 = 101;
-const SOL_CAN_ISOTP: i32 = 106;
-const SOL_CAN_J1939: i32 = 107;
-
-/// A socket option by Linux's numbers, as getsockopt(2) takes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OptionName {
-    /// The level: 1 (socket), 0 (ip), 41 (ipv6), 6 (tcp), 17 (udp), ...
-    pub level: i32,
-    /// The option's number within its level.
-    pub name: i32,
-}
+pub(super) const AF_VSOCK: i32 = 40;
+pub(super) const SOL_SCTP: i32 = 132;
+pub(super) const SOL_UDPLITE: i32 = 136;
+pub(super) const SOL_DCCP: i32 = 269;
+pub(super) const SOL_TIPC: i32 = 271;
+pub(super) const SOL_BLUETOOTH: i32 = 274;
+pub(super) const SOL_RDS: i32 = 276;
+pub(super) const SOL_ALG: i32 = 279;
+pub(super) const SOL_KCM: i32 = 281;
+pub(super) const SOL_MPTCP: i32 = 284;
+pub(super) const SOL_SMC: i32 = 286;
+pub(super) const SOL_CAN_RAW: i32 = 101;
+pub(super) const SOL_CAN_ISOTP: i32 = 106;
+pub(super) const SOL_CAN_J1939: i32 = 107;
 
 /// How the value of an option is written in a policy and compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +99,7 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     delicate("so.bindtodevice", SOL_SOCKET, 25, Text),
     delicate("so.attach-filter", SOL_SOCKET, 26, Bytes),
     delicate("so.detach-filter", SOL_SOCKET, 27, Bytes),
+    plain("so.peername", SOL_SOCKET, 28, Bytes),
     plain("so.timestamp", SOL_SOCKET, 29, Int),
     plain("so.acceptconn", SOL_SOCKET, 30, Int),
     plain("so.peersec", SOL_SOCKET, 31, Bytes),
@@ -119,14 +112,19 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     plain("so.protocol", SOL_SOCKET, 38, Int),
     plain("so.domain", SOL_SOCKET, 39, Int),
     plain("so.rxq-ovfl", SOL_SOCKET, 40, Int),
+    plain("so.wifi-status", SOL_SOCKET, 41, Int),
     plain("so.peek-off", SOL_SOCKET, 42, Int),
+    delicate("so.nofcs", SOL_SOCKET, 43, Int),
     delicate("so.lock-filter", SOL_SOCKET, 44, Int),
+    plain("so.select-err-queue", SOL_SOCKET, 45, Int),
     plain("so.busy-poll", SOL_SOCKET, 46, Int),
     plain("so.max-pacing-rate", SOL_SOCKET, 47, Bytes),
+    plain("so.bpf-extensions", SOL_SOCKET, 48, Int),
     delicate("so.attach-bpf", SOL_SOCKET, 50, Int),
     delicate("so.attach-reuseport-cbpf", SOL_SOCKET, 51, Bytes),
     delicate("so.attach-reuseport-ebpf", SOL_SOCKET, 52, Int),
     plain("so.incoming-cpu", SOL_SOCKET, 49, Int),
+    plain("so.cnx-advice", SOL_SOCKET, 53, Int),
     plain("so.meminfo", SOL_SOCKET, 55, Bytes),
     plain("so.incoming-napi-id", SOL_SOCKET, 56, Int),
     plain("so.cookie", SOL_SOCKET, 57, Bytes),
@@ -134,21 +132,34 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     plain("so.zerocopy", SOL_SOCKET, 60, Int),
     delicate("so.txtime", SOL_SOCKET, 61, Bytes),
     delicate("so.bindtoifindex", SOL_SOCKET, 62, Int),
+    plain("so.timestamp-new", SOL_SOCKET, 63, Int),
+    plain("so.timestampns-new", SOL_SOCKET, 64, Int),
+    plain("so.timestamping-new", SOL_SOCKET, 65, Bytes),
+    plain("so.rcvtimeo-new", SOL_SOCKET, 66, Bytes),
+    plain("so.sndtimeo-new", SOL_SOCKET, 67, Bytes),
     delicate("so.detach-reuseport-bpf", SOL_SOCKET, 68, Bytes),
     plain("so.prefer-busy-poll", SOL_SOCKET, 69, Int),
     plain("so.busy-poll-budget", SOL_SOCKET, 70, Int),
+    plain("so.netns-cookie", SOL_SOCKET, 71, Bytes),
+    plain("so.buf-lock", SOL_SOCKET, 72, Int),
     plain("so.reserve-mem", SOL_SOCKET, 73, Int),
     plain("so.txrehash", SOL_SOCKET, 74, Int),
     delicate("so.rcvmark", SOL_SOCKET, 75, Int),
     delicate("so.passpidfd", SOL_SOCKET, 76, Int),
     plain("so.peerpidfd", SOL_SOCKET, 77, Bytes),
+    delicate("so.devmem-dontneed", SOL_SOCKET, 80, Bytes),
+    plain("so.rcvpriority", SOL_SOCKET, 82, Int),
     delicate("so.passrights", SOL_SOCKET, 83, Int),
+    plain("so.inq", SOL_SOCKET, 84, Int),
     plain("ip.tos", SOL_IP, 1, Int),
     plain("ip.ttl", SOL_IP, 2, Int),
     delicate("ip.hdrincl", SOL_IP, 3, Int),
     delicate("ip.options", SOL_IP, 4, Bytes),
+    delicate("ip.router-alert", SOL_IP, 5, Int),
     plain("ip.recvopts", SOL_IP, 6, Int),
+    plain("ip.retopts", SOL_IP, 7, Int),
     plain("ip.pktinfo", SOL_IP, 8, Int),
+    plain("ip.pktoptions", SOL_IP, 9, Bytes),
     plain("ip.mtu-discover", SOL_IP, 10, Int),
     plain("ip.recverr", SOL_IP, 11, Int),
     plain("ip.recvttl", SOL_IP, 12, Int),
@@ -157,6 +168,7 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     delicate("ip.freebind", SOL_IP, 15, Int),
     delicate("ip.ipsec-policy", SOL_IP, 16, Bytes),
     delicate("ip.xfrm-policy", SOL_IP, 17, Bytes),
+    delicate("ip.passsec", SOL_IP, 18, Int),
     delicate("ip.transparent", SOL_IP, 19, Int),
     plain("ip.recvorigdstaddr", SOL_IP, 20, Int),
     plain("ip.minttl", SOL_IP, 21, Int),
@@ -164,6 +176,7 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     plain("ip.checksum", SOL_IP, 23, Int),
     plain("ip.bind-address-no-port", SOL_IP, 24, Int),
     plain("ip.recvfragsize", SOL_IP, 25, Int),
+    plain("ip.recverr-rfc4884", SOL_IP, 26, Int),
     delicate("ip.multicast-if", SOL_IP, 32, Bytes),
     plain("ip.multicast-ttl", SOL_IP, 33, Int),
     plain("ip.multicast-loop", SOL_IP, 34, Int),
@@ -175,12 +188,17 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     plain("ip.drop-source-membership", SOL_IP, 40, Bytes),
     delicate("ip.msfilter", SOL_IP, 41, Bytes),
     delicate("ip.mcast-join-group", SOL_IP, 42, Bytes),
+    delicate("ip.mcast-block-source", SOL_IP, 43, Bytes),
+    delicate("ip.mcast-unblock-source", SOL_IP, 44, Bytes),
     plain("ip.mcast-leave-group", SOL_IP, 45, Bytes),
     delicate("ip.mcast-join-source-group", SOL_IP, 46, Bytes),
     plain("ip.mcast-leave-source-group", SOL_IP, 47, Bytes),
+    delicate("ip.mcast-msfilter", SOL_IP, 48, Bytes),
     delicate("ip.multicast-all", SOL_IP, 49, Int),
     delicate("ip.unicast-if", SOL_IP, 50, Int),
     plain("ip.local-port-range", SOL_IP, 51, Int),
+    plain("ip.protocol", SOL_IP, 52, Int),
+    plain("ip.original-dst", SOL_IP, 80, Bytes),
     plain("tcp.nodelay", SOL_TCP, 1, Int),
     plain("tcp.maxseg", SOL_TCP, 2, Int),
     plain("tcp.cork", SOL_TCP, 3, Int),
@@ -196,6 +214,7 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     plain("tcp.congestion", SOL_TCP, 13, Text),
     delicate("tcp.md5sig", SOL_TCP, 14, Bytes),
     plain("tcp.thin-linear-timeouts", SOL_TCP, 16, Int),
+    plain("tcp.thin-dupack", SOL_TCP, 17, Int),
     plain("tcp.user-timeout", SOL_TCP, 18, Int),
     delicate("tcp.repair", SOL_TCP, 19, Int),
     delicate("tcp.repair-queue", SOL_TCP, 20, Int),
@@ -216,18 +235,38 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     delicate("tcp.zerocopy-receive", SOL_TCP, 35, Bytes),
     plain("tcp.inq", SOL_TCP, 36, Int),
     plain("tcp.tx-delay", SOL_TCP, 37, Int),
+    delicate("tcp.ao-add-key", SOL_TCP, 38, Bytes),
+    delicate("tcp.ao-del-key", SOL_TCP, 39, Bytes),
+    delicate("tcp.ao-info", SOL_TCP, 40, Bytes),
+    delicate("tcp.ao-get-keys", SOL_TCP, 41, Bytes),
+    delicate("tcp.ao-repair", SOL_TCP, 42, Bytes),
+    plain("tcp.is-mptcp", SOL_TCP, 43, Int),
+    plain("tcp.rto-max-ms", SOL_TCP, 44, Int),
+    plain("tcp.rto-min-us", SOL_TCP, 45, Int),
+    plain("tcp.delack-max-us", SOL_TCP, 46, Int),
     plain("udp.cork", SOL_UDP, 1, Int),
     delicate("udp.encap", SOL_UDP, 100, Int),
     plain("udp.no-check6-tx", SOL_UDP, 101, Int),
     plain("udp.no-check6-rx", SOL_UDP, 102, Int),
     plain("udp.segment", SOL_UDP, 103, Int),
     plain("udp.gro", SOL_UDP, 104, Int),
+    delicate("ipv6.addrform", SOL_IPV6, 1, Int),
+    plain("ipv6.2292pktinfo", SOL_IPV6, 2, Int),
+    plain("ipv6.2292hopopts", SOL_IPV6, 3, Int),
+    plain("ipv6.2292dstopts", SOL_IPV6, 4, Int),
+    plain("ipv6.2292rthdr", SOL_IPV6, 5, Int),
+    delicate("ipv6.2292pktoptions", SOL_IPV6, 6, Bytes),
+    plain("ipv6.2292hoplimit", SOL_IPV6, 8, Int),
+    delicate("ipv6.nexthop", SOL_IPV6, 9, Bytes),
+    delicate("ipv6.authhdr", SOL_IPV6, 10, Int),
+    plain("ipv6.flowinfo", SOL_IPV6, 11, Int),
     plain("ipv6.unicast-hops", SOL_IPV6, 16, Int),
     delicate("ipv6.multicast-if", SOL_IPV6, 17, Int),
     plain("ipv6.multicast-hops", SOL_IPV6, 18, Int),
     plain("ipv6.multicast-loop", SOL_IPV6, 19, Int),
     delicate("ipv6.join-group", SOL_IPV6, 20, Bytes),
     plain("ipv6.leave-group", SOL_IPV6, 21, Bytes),
+    delicate("ipv6.router-alert", SOL_IPV6, 22, Int),
     plain("ipv6.mtu-discover", SOL_IPV6, 23, Int),
     plain("ipv6.mtu", SOL_IPV6, 24, Int),
     plain("ipv6.recverr", SOL_IPV6, 25, Int),
@@ -235,13 +274,33 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     delicate("ipv6.join-anycast", SOL_IPV6, 27, Bytes),
     plain("ipv6.leave-anycast", SOL_IPV6, 28, Bytes),
     delicate("ipv6.multicast-all", SOL_IPV6, 29, Int),
+    plain("ipv6.router-alert-isolate", SOL_IPV6, 30, Int),
+    plain("ipv6.recverr-rfc4884", SOL_IPV6, 31, Int),
+    delicate("ipv6.flowlabel-mgr", SOL_IPV6, 32, Bytes),
+    plain("ipv6.flowinfo-send", SOL_IPV6, 33, Int),
+    delicate("ipv6.ipsec-policy", SOL_IPV6, 34, Bytes),
+    delicate("ipv6.xfrm-policy", SOL_IPV6, 35, Bytes),
+    delicate("ipv6.mcast-join-group", SOL_IPV6, 42, Bytes),
+    delicate("ipv6.mcast-block-source", SOL_IPV6, 43, Bytes),
+    delicate("ipv6.mcast-unblock-source", SOL_IPV6, 44, Bytes),
+    plain("ipv6.mcast-leave-group", SOL_IPV6, 45, Bytes),
+    delicate("ipv6.mcast-join-source-group", SOL_IPV6, 46, Bytes),
+    plain("ipv6.mcast-leave-source-group", SOL_IPV6, 47, Bytes),
+    delicate("ipv6.mcast-msfilter", SOL_IPV6, 48, Bytes),
     plain("ipv6.recvpktinfo", SOL_IPV6, 49, Int),
     delicate("ipv6.pktinfo", SOL_IPV6, 50, Bytes),
     plain("ipv6.recvhoplimit", SOL_IPV6, 51, Int),
+    plain("ipv6.hoplimit", SOL_IPV6, 52, Int),
+    plain("ipv6.recvhopopts", SOL_IPV6, 53, Int),
     delicate("ipv6.hopopts", SOL_IPV6, 54, Bytes),
     delicate("ipv6.rthdrdstopts", SOL_IPV6, 55, Bytes),
+    plain("ipv6.recvrthdr", SOL_IPV6, 56, Int),
     delicate("ipv6.rthdr", SOL_IPV6, 57, Bytes),
+    plain("ipv6.recvdstopts", SOL_IPV6, 58, Int),
     delicate("ipv6.dstopts", SOL_IPV6, 59, Bytes),
+    plain("ipv6.recvpathmtu", SOL_IPV6, 60, Int),
+    plain("ipv6.pathmtu", SOL_IPV6, 61, Bytes),
+    plain("ipv6.dontfrag", SOL_IPV6, 62, Int),
     plain("ipv6.recvtclass", SOL_IPV6, 66, Int),
     plain("ipv6.tclass", SOL_IPV6, 67, Int),
     plain("ipv6.autoflowlabel", SOL_IPV6, 70, Int),
@@ -252,6 +311,7 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     delicate("ipv6.unicast-if", SOL_IPV6, 76, Int),
     plain("ipv6.recvfragsize", SOL_IPV6, 77, Int),
     delicate("ipv6.freebind", SOL_IPV6, 78, Int),
+    plain("ipv6.original-dst", SOL_IPV6, 80, Bytes),
     // Raw IP sockets, raw(7), RFC 3542. IPV6_CHECKSUM writes into what was judged; under the level of raw
     // sockets, where ICMPv6 has it too, it has no name.
     delicate("ipv6.checksum", SOL_IPV6, 7, Int),
@@ -261,12 +321,14 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     // Packet sockets, packet(7). Memberships go by the keys `interface` and `promiscuous`.
     delicate("packet.add-membership", SOL_PACKET, 1, Bytes),
     delicate("packet.drop-membership", SOL_PACKET, 2, Bytes),
+    delicate("packet.recv-output", SOL_PACKET, 3, Int),
     delicate("packet.rx-ring", SOL_PACKET, 5, Bytes),
     plain("packet.statistics", SOL_PACKET, 6, Bytes),
     plain("packet.copy-thresh", SOL_PACKET, 7, Int),
     plain("packet.auxdata", SOL_PACKET, 8, Int),
     plain("packet.origdev", SOL_PACKET, 9, Int),
     delicate("packet.version", SOL_PACKET, 10, Int),
+    plain("packet.hdrlen", SOL_PACKET, 11, Int),
     delicate("packet.reserve", SOL_PACKET, 12, Int),
     delicate("packet.tx-ring", SOL_PACKET, 13, Bytes),
     delicate("packet.loss", SOL_PACKET, 14, Int),
@@ -276,6 +338,7 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     delicate("packet.fanout", SOL_PACKET, 18, Int),
     delicate("packet.tx-has-off", SOL_PACKET, 19, Int),
     delicate("packet.qdisc-bypass", SOL_PACKET, 20, Int),
+    plain("packet.rollover-stats", SOL_PACKET, 21, Bytes),
     delicate("packet.fanout-data", SOL_PACKET, 22, Bytes),
     plain("packet.ignore-outgoing", SOL_PACKET, 23, Int),
     delicate("packet.vnet-hdr-size", SOL_PACKET, 24, Int),
@@ -399,6 +462,7 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     plain("vsock.peer-host-vm-id", AF_VSOCK, 3, Int),
     plain("vsock.trusted", AF_VSOCK, 5, Int),
     plain("vsock.connect-timeout-old", AF_VSOCK, 6, Bytes),
+    plain("vsock.nonblock-txrx", AF_VSOCK, 7, Int),
     plain("vsock.connect-timeout", AF_VSOCK, 8, Bytes),
     // linux/tipc.h. Who joins a group is heard by its members, and hears them.
     plain("tipc.importance", SOL_TIPC, 127, Int),
@@ -421,231 +485,5 @@ pub(crate) const OPTIONS: &[KnownOption] = &[
     plain("rds.cong-monitor", SOL_RDS, 6, Int),
     delicate("rds.get-mr-for-dest", SOL_RDS, 7, Bytes),
     delicate("rds.transport", SOL_RDS, 8, Int),
+    plain("rds.msg-rxpath-latency", SOL_RDS, 10, Bytes),
 ];
-
-/// Names of options whose numbers mean something else on other sockets: Bluetooth's protocols count their levels
-/// as IP does. A rule for Bluetooth means its own.
-const HOMONYMS: &[(&str, OptionName, Kind)] = &[
-    homonym("hci.data-dir", 0, 1, BTPROTO_HCI),
-    homonym("hci.filter", 0, 2, BTPROTO_HCI),
-    homonym("hci.time-stamp", 0, 3, BTPROTO_HCI),
-    homonym("l2cap.options", 6, 1, BTPROTO_L2CAP),
-    homonym("l2cap.conninfo", 6, 2, BTPROTO_L2CAP),
-    homonym("l2cap.lm", 6, 3, BTPROTO_L2CAP),
-    homonym("sco.options", 17, 1, BTPROTO_SCO),
-    homonym("sco.conninfo", 17, 2, BTPROTO_SCO),
-];
-
-const BTPROTO_L2CAP: u32 = 0;
-const BTPROTO_HCI: u32 = 1;
-const BTPROTO_SCO: u32 = 2;
-
-const fn homonym(
-    readable: &'static str,
-    level: i32,
-    name: i32,
-    protocol: u32,
-) -> (&'static str, OptionName, Kind) {
-    let kind = Kind {
-        family: Family::Bluetooth,
-        // Not looked at: the protocol says it all.
-        socket_type: SocketType::Raw,
-        protocol,
-    };
-    (readable, OptionName::new(level, name), kind)
-}
-
-/// Always readable: they tell a guest only what it asked for itself.
-pub(crate) const ALWAYS_READABLE: &[OptionName] = &[
-    OptionName::new(SOL_SOCKET, 3),
-    OptionName::new(SOL_SOCKET, 4),
-    OptionName::new(SOL_SOCKET, 30),
-    OptionName::new(SOL_SOCKET, 38),
-    OptionName::new(SOL_SOCKET, 39),
-];
-
-/// SO_REUSEADDR, which `listen` carries on streams.
-pub(crate) const REUSEADDR: OptionName = OptionName::new(SOL_SOCKET, 2);
-/// TCP_NODELAY, always settable.
-pub(crate) const NODELAY: OptionName = OptionName::new(SOL_TCP, 1);
-/// IPV6_V6ONLY: its effect is judged with the local address, see `Gate::dual_stack`.
-pub(crate) const V6ONLY: OptionName = OptionName::new(SOL_IPV6, 26);
-
-/// IP_HDRINCL and IPV6_HDRINCL, which `header-include = true` carries.
-pub(crate) const IP_HDRINCL: OptionName = OptionName::new(SOL_IP, 3);
-pub(crate) const IPV6_HDRINCL: OptionName = OptionName::new(SOL_IPV6, 36);
-pub(crate) const HEADER_OPTIONS: &[OptionName] = &[IP_HDRINCL, IPV6_HDRINCL];
-
-/// Options that take up and give up memberships, judged by [`Gate::set_membership`](crate::Gate).
-pub(crate) const MEMBERSHIP_OPTIONS: &[OptionName] = &[
-    OptionName::new(SOL_NETLINK, 1),
-    OptionName::new(SOL_NETLINK, 2),
-    OptionName::new(SOL_PACKET, 1),
-    OptionName::new(SOL_PACKET, 2),
-];
-/// Options that belong to an algorithm's address as a password to a name: who may bind there may set them.
-const OF_ALGORITHMS: &[OptionName] = &[OptionName::new(SOL_ALG, 1), OptionName::new(SOL_ALG, 5)];
-
-/// Longest value that is kept for comparing; a longer one never equals a value that a rule names.
-const LONGEST_VALUE: usize = 256;
-
-impl OptionName {
-    /// An option by level and number.
-    #[must_use]
-    pub const fn new(level: i32, name: i32) -> OptionName {
-        OptionName { level, name }
-    }
-
-    /// The option that a policy names: `so.keepalive`, or by numbers `6/1`.
-    #[must_use]
-    pub fn from_policy_name(text: &str) -> Option<OptionName> {
-        if let Some(known) = OPTIONS.iter().find(|known| known.readable == text) {
-            return Some(known.option);
-        }
-        if let Some((_, option, _)) = HOMONYMS.iter().find(|(readable, ..)| *readable == text) {
-            return Some(*option);
-        }
-        let (level, name) = text.split_once('/')?;
-        Some(OptionName::new(level.parse().ok()?, name.parse().ok()?))
-    }
-
-    /// Whether it is always settable on such sockets, unless a deny rule says otherwise. The numbers are other
-    /// options elsewhere.
-    pub(crate) fn needs_no_listing(self, kind: Kind) -> bool {
-        match kind.family {
-            Family::Alg => OF_ALGORITHMS.contains(&self),
-            _ => kind.has_ip_addresses() && (self == NODELAY || self == V6ONLY),
-        }
-    }
-
-    /// The name that the option has on a socket of this kind: `l2cap.options` where it is `tcp.nodelay`
-    /// elsewhere.
-    #[must_use]
-    pub fn on(self, kind: Kind) -> OptionOn {
-        OptionOn { option: self, kind }
-    }
-
-    /// The level that a name such as `sctp` in `sctp.*` stands for.
-    pub(crate) fn level_named(level: &str) -> Option<i32> {
-        let names = OPTIONS.iter().map(|known| (known.readable, known.option));
-        let homonyms = HOMONYMS
-            .iter()
-            .map(|(readable, option, _)| (*readable, *option));
-        names
-            .chain(homonyms)
-            .find(|(readable, _)| {
-                readable
-                    .strip_prefix(level)
-                    .is_some_and(|rest| rest.starts_with('.'))
-            })
-            .map(|(_, option)| option.level)
-    }
-
-    pub(crate) fn known(self) -> Option<&'static KnownOption> {
-        OPTIONS.iter().find(|known| known.option == self)
-    }
-}
-
-impl fmt::Display for OptionName {
-    /// The readable name, or `level/name` in numbers.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.known() {
-            Some(known) => f.write_str(known.readable),
-            None => write!(f, "{}/{}", self.level, self.name),
-        }
-    }
-}
-
-/// An option on a socket of one kind, for showing it.
-#[derive(Clone, Copy, Debug)]
-pub struct OptionOn {
-    option: OptionName,
-    kind: Kind,
-}
-
-impl fmt::Display for OptionOn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let own = HOMONYMS.iter().find(|(_, option, kind)| {
-            *option == self.option
-                && (kind.family, kind.protocol) == (self.kind.family, self.kind.protocol)
-        });
-        match own {
-            Some((readable, ..)) => f.write_str(readable),
-            None => self.option.fmt(f),
-        }
-    }
-}
-
-/// The options that a guest has set on one socket so far, each with its latest value.
-///
-/// Every later bind, connect, listen and send-to has to be granted by a rule that lists all of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OptionsSet(Vec<(OptionName, Option<Box<[u8]>>)>);
-
-impl OptionsSet {
-    /// No option set yet.
-    #[must_use]
-    pub fn new() -> OptionsSet {
-        OptionsSet::default()
-    }
-
-    /// Records that the guest set `option` to `value` (the bytes given to setsockopt(2)).
-    pub fn remember(&mut self, option: OptionName, value: &[u8]) {
-        let value = (value.len() <= LONGEST_VALUE).then(|| value.into());
-        match self.0.iter_mut().find(|(known, _)| *known == option) {
-            Some((_, latest)) => *latest = value,
-            None => self.0.push((option, value)),
-        }
-    }
-
-    /// Whether nothing was set.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Each option with its latest value; `None` for a value too long to be compared.
-    pub fn iter(&self) -> impl Iterator<Item = (OptionName, Option<&[u8]>)> {
-        self.0
-            .iter()
-            .map(|(option, value)| (*option, value.as_deref()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::HashSet;
-
-    #[test]
-    fn names_and_numbers_are_unique() {
-        let names: HashSet<_> = OPTIONS.iter().map(|known| known.readable).collect();
-        let numbers: HashSet<_> = OPTIONS.iter().map(|known| known.option).collect();
-        assert_eq!(names.len(), OPTIONS.len());
-        assert_eq!(numbers.len(), OPTIONS.len());
-    }
-
-    #[test]
-    fn numbers_and_names_are_the_same_option() {
-        assert_eq!(
-            OptionName::from_policy_name("6/1"),
-            OptionName::from_policy_name("tcp.nodelay")
-        );
-        assert_eq!(OptionName::new(6, 1).to_string(), "tcp.nodelay");
-        assert_eq!(OptionName::new(6, 999).to_string(), "6/999");
-        assert_eq!(OptionName::from_policy_name("so.nonsense"), None);
-    }
-
-    #[test]
-    fn the_latest_value_counts() {
-        let mut set = OptionsSet::new();
-        set.remember(REUSEADDR, &1i32.to_ne_bytes());
-        set.remember(REUSEADDR, &0i32.to_ne_bytes());
-        set.remember(V6ONLY, &[0; 300]);
-        let seen: Vec<_> = set.iter().collect();
-        assert_eq!(
-            seen,
-            [(REUSEADDR, Some(&0i32.to_ne_bytes()[..])), (V6ONLY, None)]
-        );
-    }
-}

@@ -55,6 +55,8 @@
 //! ([`ToSocketAddrs`](crate::ToSocketAddrs), [`names`](crate::names)), files, [`std::thread::sleep`], long
 //! computations. All tasks wait meanwhile.
 //!
+//! Where the embedder interrupts a guest that waits here, the tasks go on waiting.
+//!
 //! A panic ends the guest, as everywhere in `wasm32-wasip2`: there is no unwinding that would end one task.
 
 mod buffered;

@@ -71,8 +71,8 @@ pub(super) fn is_filter(name: OptionName) -> bool {
 /// What setting such an option asks for; none for every other option.
 ///
 /// # Errors
-/// `inval` for a value of another length than the kernel takes, `nodev` for an interface that is not there,
-/// `addrnotavail` for what is no address of the level's family.
+/// `inval` for a value of another length than the kernel takes, `addrnotavail` for what is no address of the
+/// level's family.
 pub(super) fn by_number(name: OptionName, value: &[u8]) -> Result<Option<GroupChange>, Errno> {
     let Some((what, form)) = meaning(name) else {
         return Ok(None);
@@ -81,7 +81,7 @@ pub(super) fn by_number(name: OptionName, value: &[u8]) -> Result<Option<GroupCh
         Form::Request4 => {
             let group = v4(value, 0)?;
             let interface = match value.get(8..).and_then(<[u8]>::first_chunk) {
-                Some(index) if *index != [0; 4] => by_index(u32::from_ne_bytes(*index))?,
+                Some(index) if *index != [0; 4] => by_index(u32::from_ne_bytes(*index)),
                 _ => by_address(v4(value, 4)?)?,
             };
             (group.into(), None, interface)
@@ -95,16 +95,16 @@ pub(super) fn by_number(name: OptionName, value: &[u8]) -> Result<Option<GroupCh
                 by_address(v4(value, 4)?)?,
             )
         }
-        Form::Request6 => (v6(value, 0)?.into(), None, by_index(word(value, 16)?)?),
+        Form::Request6 => (v6(value, 0)?.into(), None, by_index(word(value, 16)?)),
         Form::Group => {
             let group = stored(value, STORAGE, name.level)?;
-            (group, None, by_index(word(value, 0)?)?)
+            (group, None, by_index(word(value, 0)?))
         }
         Form::GroupSource => {
             exactly(value, STORAGE + 2 * STORAGE_LENGTH)?;
             let source = stored(value, STORAGE + STORAGE_LENGTH, name.level)?;
             let group = stored(value, STORAGE, name.level)?;
-            (group, Some(source), by_index(word(value, 0)?)?)
+            (group, Some(source), by_index(word(value, 0)?))
         }
     };
     Ok(Some(GroupChange {
@@ -157,10 +157,14 @@ fn stored(value: &[u8], at: usize, level: i32) -> Result<IpAddr, Errno> {
     }
 }
 
-fn by_index(index: u32) -> Result<Option<String>, Errno> {
+/// A name that no interface can have. What a guest names and is not there is judged like any other: who may not
+/// join there does not learn which interfaces and addresses there are, and who may is answered `nodev`.
+const NOWHERE: &str = "/";
+
+fn by_index(index: u32) -> Option<String> {
     match index {
-        0 => Ok(None),
-        index => interface::name(index).map(Some).or(Err(Errno::NODEV)),
+        0 => None,
+        index => Some(interface::name(index).unwrap_or_else(|_| NOWHERE.to_owned())),
     }
 }
 
@@ -169,7 +173,8 @@ fn by_address(address: Ipv4Addr) -> Result<Option<String>, Errno> {
     if address.is_unspecified() {
         return Ok(None);
     }
-    host::interface_with(address)?.ok_or(Errno::NODEV).map(Some)
+    let found = host::interface_with(address)?;
+    Ok(Some(found.unwrap_or_else(|| NOWHERE.to_owned())))
 }
 
 impl Inner {
@@ -258,7 +263,9 @@ mod tests {
         assert_eq!(by_number(JOIN_SOURCE, &[0; 263]), Err(Errno::INVAL));
         assert_eq!(by_number(JOIN_SOURCE, &[0; 264]), Err(Errno::ADDRNOTAVAIL));
         let nowhere = [239, 1, 2, 3, 192, 0, 2, 99];
-        assert_eq!(by_number(JOIN4, &nowhere), Err(Errno::NODEV));
+        let change = by_number(JOIN4, &nowhere).unwrap().unwrap();
+        assert_eq!(change.interface.as_deref(), Some(NOWHERE));
+        assert!(interface::index(NOWHERE).is_err());
         assert_eq!(by_number(OptionName::new(6, 35), &[]), Ok(None));
     }
 }

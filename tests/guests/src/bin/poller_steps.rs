@@ -95,7 +95,7 @@ impl Stage {
                 let socket = self.sockets.remove(name);
                 socket.ok_or_else(|| wrong(name))?.close().map(ok)
             }
-            ["interrupt", name] => Ok(ok(self.socket(name)?.interrupt())),
+            ["interrupt", name] => self.socket(name).map(|socket| socket.interrupt()).map(ok),
             ["take-error", name] => Ok(match self.socket(name)?.take_error()? {
                 Some(error) => named(&error),
                 None => "none".to_owned(),

@@ -278,11 +278,7 @@ const LEVELS: [(&str, i32, &str); 24] = [
 ];
 
 /// Where the policy's name is not the constant's.
-const OTHERWISE: [(&str, &str); 12] = [
-    ("ip.mcast-join-group", "MCAST_JOIN_GROUP"),
-    ("ip.mcast-leave-group", "MCAST_LEAVE_GROUP"),
-    ("ip.mcast-join-source-group", "MCAST_JOIN_SOURCE_GROUP"),
-    ("ip.mcast-leave-source-group", "MCAST_LEAVE_SOURCE_GROUP"),
+const OTHERWISE: [(&str, &str); 11] = [
     ("netlink.get-strict-check", "NETLINK_GET_STRICT_CHK"),
     ("packet.vnet-hdr-size", "PACKET_VNET_HDR_SZ"),
     ("vsock.connect-timeout", "SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW"),
@@ -291,6 +287,9 @@ const OTHERWISE: [(&str, &str); 12] = [
     ("sctp.bindx-rem", "SCTP_SOCKOPT_BINDX_REM"),
     ("sctp.connectx-old", "SCTP_SOCKOPT_CONNECTX_OLD"),
     ("sctp.connectx", "SCTP_SOCKOPT_CONNECTX"),
+    ("rds.msg-rxpath-latency", "SO_RDS_MSG_RXPATH_LATENCY"),
+    ("ip.original-dst", "SO_ORIGINAL_DST"),
+    ("ipv6.original-dst", "SO_ORIGINAL_DST"),
 ];
 
 #[test]
@@ -306,6 +305,10 @@ fn every_option_that_a_policy_names_is_a_constant_with_its_number() -> Result<()
             };
             let constant = match OTHERWISE.iter().find(|(policys, _)| *policys == readable) {
                 Some((_, constant)) => (*constant).to_owned(),
+                // RFC 3678's are of both versions, by the same numbers.
+                None if begin.starts_with("ip") && rest.starts_with("mcast-") => {
+                    rest.to_uppercase().replace('-', "_")
+                }
                 None => format!("{prefix}{}", rest.to_uppercase().replace('-', "_")),
             };
             let found = constants.get(&constant).map(|(number, _)| number.clone());

@@ -9,6 +9,7 @@ super::numbers! {
         RDS_CONG_MONITOR = 6,
         RDS_GET_MR_FOR_DEST = 7,
         SO_RDS_TRANSPORT = 8,
+        SO_RDS_MSG_RXPATH_LATENCY = 10,
     }
     "Ancillary data of SOL_RDS, linux/rds.h": i32 {
         RDS_CMSG_RDMA_ARGS = 1,

@@ -199,7 +199,10 @@ super::numbers! {
         SO_RCVMARK = 75,
         SO_PASSPIDFD = 76,
         SO_PEERPIDFD = 77,
+        SO_DEVMEM_DONTNEED = 80,
+        SO_RCVPRIORITY = 82,
         SO_PASSRIGHTS = 83,
+        SO_INQ = 84,
     }
     "Number of an error; this package's own are [`Errno`](crate::Errno), by name": i32 {
         EBADF = 9,

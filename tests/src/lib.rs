@@ -64,6 +64,8 @@ pub use port::{free_port, has_ipv6};
 pub use prompt::{Prompt, Prompter};
 pub use python::PythonServer;
 pub use skip::{covers, long, patience, skip, timed};
-pub use steps::{carried, message_steps, net_steps, outcome, python_steps, steps};
+pub use steps::{
+    carried, message_steps, net_and_python, net_steps, outcome, python_steps, steps, udp_policy,
+};
 pub use syscalls::{Syscall, SyscallLog};
 pub use witness::{door, ear, heard, knocked, made_none, watched};

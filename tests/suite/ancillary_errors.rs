@@ -5,18 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use sockgate_tests::{
-    Ended, Net, Tool, carried, covers, message_steps, oracle, outcome, patience, python_steps,
+    Ended, Net, Tool, carried, covers, message_steps, net_and_python, oracle, outcome, patience,
+    python_steps,
 };
 
 fn bench(name: &str) -> Result<Option<(Net, PathBuf)>> {
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(None);
-    };
-    let Some(net) = Net::new(name)? else {
-        return Ok(None);
-    };
-    net.ip(&["link", "set", "lo", "mtu", "1500"])?;
-    Ok(Some((net, python)))
+    let found = net_and_python(name)?;
+    if let Some((net, _)) = &found {
+        net.ip(&["link", "set", "lo", "mtu", "1500"])?;
+    }
+    Ok(found)
 }
 
 /// Grants all UDP and TCP, and what error queues need of it.

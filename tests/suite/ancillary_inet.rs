@@ -2,33 +2,13 @@
 //! `recvmsg` shows beside the same datagram, and nothing of it where the rule lists no ancillary data.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Ended, Net, Tool, carried, covers, free_port, message_steps, oracle, outcome, patience,
-    python_steps,
+    Ended, Net, covers, message_steps, net_and_python, outcome, patience, python_steps, udp_policy,
 };
-
-/// A namespace of the test's own, and Python.
-fn bench(name: &str) -> Result<Option<(Net, PathBuf)>> {
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(None);
-    };
-    Ok(Net::new(name)?.map(|net| (net, python)))
-}
-
-/// Grants all UDP with these options, and these kinds of ancillary data to receive and to send.
-fn policy(options: &[&str], receive: &[&str], send: &[&str]) -> String {
-    format!(
-        "version = 1\n[[allow]]\nid = \"udp\"\nfamily = [\"inet\", \"inet6\"]\n\
-         type = [\"datagram\"]\nops = [\"bind\", \"receive\", \"send-to\", \"connect\"]\n\
-         local = {{ cidr = [\"*\"], port = [\"*\"] }}\npeer = {{ cidr = [\"*\"], port = [\"*\"] }}\n\
-         {}",
-        carried(options, &[], receive, send)
-    )
-}
 
 fn owned(steps: &[&str]) -> Vec<String> {
     steps.iter().map(|step| (*step).to_owned()).collect()
@@ -117,7 +97,7 @@ impl Listening<'_> {
 
 #[test]
 fn what_an_ipv4_datagram_brings() -> Result<()> {
-    let Some((net, python)) = bench("what_an_ipv4_datagram_brings")? else {
+    let Some((net, python)) = net_and_python("what_an_ipv4_datagram_brings")? else {
         return Ok(());
     };
     net.ip(&["link", "set", "lo", "mtu", "1500"])?;
@@ -169,7 +149,7 @@ fn what_an_ipv4_datagram_brings() -> Result<()> {
             "send s - optional @",
         ],
     };
-    let shown = listening.agree(&policy(&options, &kinds, &[]))?;
+    let shown = listening.agree(&udp_policy(&options, &kinds, &[]))?;
     for part in [
         " from 127.0.0.1:7002",
         " | mark 7",
@@ -186,7 +166,7 @@ fn what_an_ipv4_datagram_brings() -> Result<()> {
         "{shown:?}"
     );
     ensure!(shown[1].matches(" | options ").count() == 2, "{shown:?}");
-    listening.withheld(&policy(&options, &[], &[]), &kinds)?;
+    listening.withheld(&udp_policy(&options, &[], &[]), &kinds)?;
     covers(&[
         "recvmsg",
         "IP_PKTINFO",
@@ -203,7 +183,7 @@ fn what_an_ipv4_datagram_brings() -> Result<()> {
 
 #[test]
 fn what_an_ipv6_datagram_brings() -> Result<()> {
-    let Some((net, python)) = bench("what_an_ipv6_datagram_brings")? else {
+    let Some((net, python)) = net_and_python("what_an_ipv6_datagram_brings")? else {
         return Ok(());
     };
     net.ip(&["link", "set", "lo", "mtu", "1500"])?;
@@ -259,7 +239,7 @@ fn what_an_ipv6_datagram_brings() -> Result<()> {
             "send-routed r routed @",
         ],
     };
-    let shown = listening.agree(&policy(&options, &kinds, &[]))?;
+    let shown = listening.agree(&udp_policy(&options, &kinds, &[]))?;
     for part in [
         " from [::1]:7002",
         " | pktinfo lo fd00::7",
@@ -281,7 +261,7 @@ fn what_an_ipv6_datagram_brings() -> Result<()> {
         shown[2].starts_with("routed ") && shown[2].contains(" | routing-header x1100fd0000000000"),
         "{shown:?}"
     );
-    listening.withheld(&policy(&options, &[], &[]), &kinds)?;
+    listening.withheld(&udp_policy(&options, &[], &[]), &kinds)?;
     covers(&[
         "recvmsg",
         "IPV6_RECVPKTINFO",
@@ -312,7 +292,7 @@ fn stamp_of(shown: &str, kind: &str) -> Result<Duration> {
 
 #[test]
 fn every_form_of_time_stamp_is_of_now() -> Result<()> {
-    let Some((net, python)) = bench("every_form_of_time_stamp_is_of_now")? else {
+    let Some((net, python)) = net_and_python("every_form_of_time_stamp_is_of_now")? else {
         return Ok(());
     };
     // RX_SOFTWARE and SOFTWARE, linux/net_tstamp.h.
@@ -353,7 +333,7 @@ fn every_form_of_time_stamp_is_of_now() -> Result<()> {
         "1/65",
     ];
     let before = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let (ended, native) = listening.run(&policy(&options, &["timestamp"], &[]))?;
+    let (ended, native) = listening.run(&udp_policy(&options, &["timestamp"], &[]))?;
     let after = SystemTime::now().duration_since(UNIX_EPOCH)?;
     // A stamp in microseconds is cut.
     let (before, after) = (
@@ -377,15 +357,15 @@ fn every_form_of_time_stamp_is_of_now() -> Result<()> {
             ensure!(ours.ends_with(" -") && theirs.ends_with(" -"), "{ours}");
         }
     }
-    listening.withheld(&policy(&options, &[], &[]), &["timestamp"])
+    listening.withheld(&udp_policy(&options, &[], &[]), &["timestamp"])
 }
 
 #[test]
 fn dropped_datagrams_are_counted() -> Result<()> {
-    let Some((net, python)) = bench("dropped_datagrams_are_counted")? else {
+    let Some((net, python)) = net_and_python("dropped_datagrams_are_counted")? else {
         return Ok(());
     };
-    let policy = policy(&["so.rxq-ovfl", "so.rcvbuf"], &["drop-count"], &[]);
+    let policy = udp_policy(&["so.rxq-ovfl", "so.rcvbuf"], &["drop-count"], &[]);
     let sends = 60;
     let steps = |count: usize| {
         let mut steps = owned(&[
@@ -439,10 +419,10 @@ fn dropped_datagrams_are_counted() -> Result<()> {
 
 #[test]
 fn datagrams_are_cut_and_joined() -> Result<()> {
-    let Some((net, python)) = bench("datagrams_are_cut_and_joined")? else {
+    let Some((net, python)) = net_and_python("datagrams_are_cut_and_joined")? else {
         return Ok(());
     };
-    let receiving = policy(&["udp.gro"], &["segment-size"], &[]);
+    let receiving = udp_policy(&["udp.gro"], &["segment-size"], &[]);
     // From the guest: one call, three datagrams.
     let listener = [
         "s = socket inet datagram",
@@ -456,7 +436,7 @@ fn datagrams_are_cut_and_joined() -> Result<()> {
     native.wait_for_line("say ready", patience())?;
     let send = "send-msg s - 127.0.0.8:7001 *2500 segment=1000";
     let steps = ["s = socket inet datagram", send];
-    let ended = message_steps(&policy(&[], &[], &["segment-size"]), &steps)
+    let ended = message_steps(&udp_policy(&[], &[], &["segment-size"]), &steps)
         .net(&net)
         .finish(patience())?;
     assert_eq!(ended.step(send)?, "ok 2500");
@@ -469,7 +449,7 @@ fn datagrams_are_cut_and_joined() -> Result<()> {
     ];
     assert_eq!(lengths, ["1000", "1000", "500"]);
     // The twin.
-    let refused = message_steps(&policy(&[], &[], &[]), &steps)
+    let refused = message_steps(&udp_policy(&[], &[], &[]), &steps)
         .net(&net)
         .finish(patience())?;
     assert_eq!(refused.step(send)?, "acces");
@@ -499,185 +479,12 @@ fn datagrams_are_cut_and_joined() -> Result<()> {
         shown[0].starts_with("2500 ") && shown[0].ends_with(" | segment 1000"),
         "{shown:?}"
     );
-    listening.withheld(&policy(&["udp.gro"], &[], &[]), &["segment-size"])
-}
-
-#[test]
-fn what_goes_beside_a_datagram_arrives() -> Result<()> {
-    let Some((net, python)) = bench("what_goes_beside_a_datagram_arrives")? else {
-        return Ok(());
-    };
-    let listener = [
-        "a = socket inet datagram",
-        "set a SOL_IP IP_RECVTTL 1",
-        "set a SOL_IP IP_RECVTOS 1",
-        "set a SOL_IP IP_RECVOPTS 1",
-        "bind a 127.0.0.8:7001",
-        "b = socket inet6 datagram",
-        "set b SOL_IPV6 IPV6_RECVHOPLIMIT 1",
-        "set b SOL_IPV6 IPV6_RECVTCLASS 1",
-        "set b SOL_IPV6 IPV6_RECVDSTOPTS 1",
-        "bind b [::1]:7001",
-        "say ready",
-        "recv-msg a 100 500 -",
-        "recv-msg a 101 500 -",
-        "recv-msg b 100 500 -",
-        "recv-msg b 101 500 -",
-    ];
-    let native = python_steps(&python, Some(&net), &listener)?;
-    native.wait_for_line("say ready", patience())?;
-    let steps = [
-        "a = socket inet datagram",
-        "bind a 0.0.0.0:7002",
-        "b = socket inet6 datagram",
-        "bind b [::1]:7002",
-        "send-msg a - 127.0.0.8:7001 typed hops=33 class=64 pktinfo=lo,127.0.0.9",
-        // IP_TTL and IP_TOS by number, and a time stamp option for the route.
-        "send-msg a - 127.0.0.8:7001 raw raw=0,2,x22000000 raw=0,1,x44000000 \
-         raw=SOL_IP,IP_RETOPTS,x440c05000000000000000000",
-        "send-msg b - [::1]:7001 typed hops=33 class=64 pktinfo=-,::1",
-        "send-msg b - [::1]:7001 raw raw=41,52,x22000000 raw=41,67,x44000000 \
-         raw=SOL_IPV6,IPV6_DSTOPTS,x00001e0401020304",
-    ];
-    let kinds = ["hop-limit", "traffic-class", "packet-info", "ip-options"];
-    let ended = message_steps(&policy(&[], &[], &kinds), &steps)
-        .net(&net)
-        .finish(patience())?;
-    let lines = native.finish(patience())?;
-    assert_eq!(
-        outcome(&lines, "recv-msg a 100 500 -")?,
-        "typed from 127.0.0.9:7002 | hops 33 | class 64"
-    );
-    let optional = outcome(&lines, "recv-msg a 101 500 -")?;
-    ensure!(
-        optional.starts_with("raw from 127.0.0.1:7002 | hops 34 | class 68 | options x440c"),
-        "{optional}; {}",
-        ended.stdout
-    );
-    assert_eq!(
-        outcome(&lines, "recv-msg b 100 500 -")?,
-        "typed from [::1]:7002 | hops 33 | class 64"
-    );
-    assert_eq!(
-        outcome(&lines, "recv-msg b 101 500 -")?,
-        "raw from [::1]:7002 | hops 34 | class 68 | destination-options x11001e0401020304"
-    );
-    // The twin: nothing of it goes out, under a name or under a number.
-    let refused = message_steps(&policy(&[], &[], &[]), &steps)
-        .net(&net)
-        .finish(patience())?;
-    for step in &steps[4..] {
-        assert_eq!(refused.step(step)?, "acces", "{step}");
-    }
-    covers(&[
-        "sendmsg",
-        "IP_TTL",
-        "IP_TOS",
-        "IP_RETOPTS",
-        "IPV6_HOPLIMIT",
-        "IPV6_TCLASS",
-    ]);
-    Ok(())
-}
-
-#[test]
-fn a_message_takes_no_way_of_its_own() -> Result<()> {
-    let name = "a_message_takes_no_way_of_its_own";
-    let Some(strace) = oracle(Tool::Strace, name) else {
-        return Ok(());
-    };
-    let Some(net) = Net::new(name)? else {
-        return Ok(());
-    };
-    let (loose, strict) = (
-        "send-msg s - 127.0.0.8:7001 way raw=SOL_IP,IP_RETOPTS,x8307040a000001",
-        "send-msg s - 127.0.0.8:7001 way raw=SOL_IP,IP_RETOPTS,x018907040a000001",
-    );
-    let routed = "send-msg t - [::1]:7001 way raw=SOL_IPV6,IPV6_RTHDR,x0002040000000000";
-    let older = "send-msg t - [::1]:7001 way raw=SOL_IPV6,5,x0002040000000000";
-    let plain = "send-msg s - 127.0.0.8:7001 way raw=SOL_IP,IP_RETOPTS,x01010100";
-    let steps = [
-        "s = socket inet datagram",
-        "t = socket inet6 datagram",
-        loose,
-        strict,
-        routed,
-        older,
-        plain,
-    ];
-    let ended = message_steps(&policy(&[], &[], &["ip-options"]), &steps)
-        .net(&net)
-        .strace(&strace)
-        .finish(patience())?;
-    for step in [loose, strict, routed, older] {
-        assert_eq!(ended.step(step)?, "acces", "{step}");
-    }
-    assert_eq!(ended.step(plain)?, "ok 3");
-    assert_eq!(ended.made("sendmsg")?.len(), 1);
-    let denied = ended.audit.denied("send-msg")?;
-    ensure!(denied.reason().contains("elsewhere"), "{denied:?}");
-    Ok(())
-}
-
-#[test]
-fn a_time_to_send_reaches_the_kernel() -> Result<()> {
-    let name = "a_time_to_send_reaches_the_kernel";
-    let (Some(python), Some(strace)) = (oracle(Tool::Python, name), oracle(Tool::Strace, name))
-    else {
-        return Ok(());
-    };
-    let port = free_port()?;
-    let to = format!("127.0.0.1:{port}");
-    let bind = format!("bind s {to}");
-    let listener = [
-        "s = socket inet datagram",
-        &bind,
-        "say ready",
-        "recv s 100 -",
-    ];
-    let native = python_steps(&python, None, &listener)?;
-    native.wait_for_line("say ready", patience())?;
-    let late = format!("send-msg s - {to} refused txtime=1");
-    let timed = format!("send-msg s - {to} timed txtime=1234567890123");
-    let steps = [
-        "s = socket inet datagram",
-        // As natively: without SO_TXTIME there is no time to send at.
-        &late,
-        // CLOCK_MONOTONIC, no flags.
-        "set s SOL_SOCKET SO_TXTIME x0100000000000000",
-        &timed,
-    ];
-    let run = |send: &[&str]| {
-        message_steps(&policy(&["so.txtime"], &[], send), &steps)
-            .strace(&strace)
-            .finish(patience())
-    };
-    let refused = run(&[])?;
-    assert_eq!(refused.step(&timed)?, "acces");
-    ensure!(refused.made("sendmsg")?.is_empty(), "{refused:?}");
-    let ended = run(&["txtime"])?;
-    assert_eq!(ended.step(&late)?, "inval");
-    assert_eq!(ended.step(&timed)?, "ok 5");
-    assert_eq!(
-        outcome(&native.finish(patience())?, "recv s 100 -")?,
-        "timed"
-    );
-    // What the packet is due at has no effect without a queue that keeps to it (fq, etf), which neither of
-    // the kernels here has: the witness is the system call.
-    let calls = ended.made("sendmsg")?;
-    ensure!(
-        calls.len() == 2
-            && calls.iter().all(|call| {
-                call.contains("cmsg_type=SO_TXTIME") || call.contains("cmsg_type=0x3d")
-            }),
-        "{calls:?}"
-    );
-    Ok(())
+    listening.withheld(&udp_policy(&["udp.gro"], &[], &[]), &["segment-size"])
 }
 
 #[test]
 fn what_has_no_room_is_told_to_be_cut() -> Result<()> {
-    let Some((net, python)) = bench("what_has_no_room_is_told_to_be_cut")? else {
+    let Some((net, python)) = net_and_python("what_has_no_room_is_told_to_be_cut")? else {
         return Ok(());
     };
     let listening = Listening {
@@ -712,7 +519,7 @@ fn what_has_no_room_is_told_to_be_cut() -> Result<()> {
     };
     let kinds = ["packet-info", "hop-limit"];
     let options = ["ip.pktinfo", "ip.recvttl"];
-    let (ended, native) = listening.run(&policy(&options, &kinds, &[]))?;
+    let (ended, native) = listening.run(&udp_policy(&options, &kinds, &[]))?;
     let whole = "first from 127.0.0.1:7002 | pktinfo lo 127.0.0.7 127.0.0.7 | hops 5";
     assert_eq!(ended.step("recv-msg s 100 56 -")?, whole);
     let one = "first flags CTRUNC from 127.0.0.1:7002 | pktinfo lo 127.0.0.7 127.0.0.7";
@@ -759,7 +566,7 @@ fn lengths_and_rooms_are_pythons() -> Result<()> {
 
 #[test]
 fn every_datagram_of_a_batch_brings_its_own() -> Result<()> {
-    let Some((net, python)) = bench("every_datagram_of_a_batch_brings_its_own")? else {
+    let Some((net, python)) = net_and_python("every_datagram_of_a_batch_brings_its_own")? else {
         return Ok(());
     };
     let steps = [
@@ -784,7 +591,7 @@ fn every_datagram_of_a_batch_brings_its_own() -> Result<()> {
         "send s - go 127.0.0.7:7003",
     ];
     let run = |kinds: &[&str]| -> Result<Ended> {
-        let guest = message_steps(&policy(&["ip.recvttl"], kinds, &[]), &steps)
+        let guest = message_steps(&udp_policy(&["ip.recvttl"], kinds, &[]), &steps)
             .net(&net)
             .start()?;
         guest.wait_for_line("say ready", patience())?;

@@ -13,7 +13,8 @@ use sockgate_policy::{
 pub(crate) use plain::PlainOut;
 
 use super::attempt::{self, Addressee, Destination, Reception};
-use super::data::{Attempt, MESSAGE_LIMIT, Piece, conversation, filled, interest, reception};
+use super::collect::Piece;
+use super::data::{Attempt, MESSAGE_LIMIT, conversation, filled, interest, reception};
 use super::descriptors::{Handle, Opaque, Passed};
 use super::sys::EncodedAddress;
 use super::sys::cmsg::{Control, ControlIn, ControlOut};

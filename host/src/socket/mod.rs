@@ -16,6 +16,7 @@
 mod ancillary;
 mod attempt;
 mod batch;
+mod collect;
 mod connection;
 mod data;
 mod descriptors;

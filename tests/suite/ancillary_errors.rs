@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use sockgate_tests::{
-    Ended, Net, Tool, carried, covers, message_steps, net_and_python, oracle, outcome, patience,
-    python_steps,
+    Ended, Net, carried, covers, message_steps, net_and_python, outcome, patience, python_steps,
 };
 
 fn bench(name: &str) -> Result<Option<(Net, PathBuf)>> {

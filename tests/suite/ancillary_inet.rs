@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Ended, Net, covers, message_steps, net_and_python, outcome, patience, python_steps, udp_policy,
+    Ended, Net, Tool, covers, message_steps, net_and_python, oracle, outcome, patience,
+    python_steps, udp_policy,
 };
 
 fn owned(steps: &[&str]) -> Vec<String> {

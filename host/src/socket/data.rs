@@ -295,7 +295,7 @@ impl Inner {
 
     /// One recv(2) on a connection (or a pair): everything that comes is the peer's.
     #[inline]
-    fn attempt_recv_from_peer(
+    pub(super) fn attempt_recv_from_peer(
         &self,
         buffer: &mut BytesMut,
         max: usize,

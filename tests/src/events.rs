@@ -4,14 +4,14 @@ use std::io;
 use std::time::Duration;
 
 #[path = "../guests/src/bench/events.rs"]
-mod events;
+mod shared;
 
-pub use events::Busy;
+pub use shared::Busy;
 
 /// How long so many events take on an epoll instance with so many idle connections beside 500 busy ones: the
 /// waits, and for each event one message received and sent.
 pub fn native_events(idle: usize, busy: Busy, warm_up: u32, measured: u32) -> io::Result<Duration> {
-    events::run(idle, busy, warm_up, measured)
+    shared::run(idle, busy, warm_up, measured)
 }
 
 mod many {

@@ -1,7 +1,7 @@
 //! Error queues: what a router, a peer or the own kernel says of what was sent, who says it, and when something
 //! went out. The guest is told what Python is told that does the same beside it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use sockgate_tests::{
@@ -40,7 +40,7 @@ fn without_times(shown: &str) -> String {
 }
 
 /// What came of each step, which is the same for the guest and for Python.
-fn alike(net: &Net, python: &PathBuf, policy: &str, steps: &[&str]) -> Result<Vec<String>> {
+fn alike(net: &Net, python: &Path, policy: &str, steps: &[&str]) -> Result<Vec<String>> {
     let lines = python_steps(python, Some(net), steps)?.finish(patience())?;
     let ended = message_steps(policy, steps)
         .net(net)

@@ -422,10 +422,9 @@ fn a_message_of_sctp_has_an_end() -> Result<()> {
         return Ok(());
     };
     let at = format!("127.0.0.1:{}", sockgate_tests::free_port()?);
-    let policy = format!(
-        "version = 1\n[[allow]]\nid = \"one\"\nfamily = [\"inet\"]\nprotocol = [\"sctp\"]\n\
-         ops = [\"connect\"]\npeer = {{ cidr = [\"127.0.0.1\"], port = [\"*\"] }}\n"
-    );
+    let keys = "protocol = [\"sctp\"]\nops = [\"connect\"]\n\
+                peer = { cidr = [\"127.0.0.1\"], port = [\"*\"] }";
+    let policy = rule("inet", keys);
     let (ours, theirs) = ends_of_records(&python, &policy, "socket inet stream sctp", [&at, &at])?;
     // Every message is whole there, whatever its sender says.
     assert_eq!(ours, ["whole flags EOR", "open flags EOR"]);

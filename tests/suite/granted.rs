@@ -202,7 +202,7 @@ fn what_a_granted_socket_does_not_carry_is_refused() -> Result<()> {
         "again = granted web",
         "other = granted nobody",
     ];
-    let ended = granted(&[socket.clone()], taken)
+    let ended = granted(std::slice::from_ref(&socket), taken)
         .finish(patience())?
         .success()?;
     for step in [&*connect, &bind, "n = socket inet stream"] {
@@ -310,7 +310,13 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() -> Result<()> {
         let place = folder()?;
         let path = place.path().join("web.sock");
         let socket = format!("web={form}:{}", path.display());
-        let take = || granted(&[socket.clone()], ["g = granted web", "local g"]).finish(patience());
+        let take = || {
+            granted(
+                std::slice::from_ref(&socket),
+                ["g = granted web", "local g"],
+            )
+            .finish(patience())
+        };
         match form {
             "unix-listen" => drop(UnixListener::bind(&path)?),
             _ => drop(UnixDatagram::bind(&path)?),

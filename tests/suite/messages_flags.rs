@@ -1,7 +1,7 @@
 //! Flags of sends and receives, and what they do, told by native peers; each that needs a grant with its twin.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
@@ -26,7 +26,7 @@ fn python(name: &str) -> Option<PathBuf> {
 
 /// Python serves as these steps say, with `@` for its address; the guest does its own, with `@` likewise.
 fn served(
-    python: &PathBuf,
+    python: &Path,
     net: Option<&Net>,
     server: &[&str],
     policy: &str,

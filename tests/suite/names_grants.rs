@@ -313,7 +313,6 @@ fn a_mute_name_server_ends_in_a_time_out() -> Result<()> {
             // The guest goes on, with another look-up.
             assert_eq!(answers(&ended)[1], "ok 3");
             ensure!(took >= Duration::from_millis(300), "{took:?}");
-            ensure!(took < Duration::from_secs(20), "{took:?}");
         }
         ensure!(heard_names(&server).contains(&"mute.rig.test".to_owned()));
         covers(&["getaddrinfo", "timeout"]);

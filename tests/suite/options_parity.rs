@@ -315,10 +315,11 @@ fn policy() -> String {
     let ip = "ops = [\"connect\", \"bind\", \"listen\", \"join-group\"]\nlocal = \"*\"\n\
               peer = \"*\"\ngroup = [\"*\"]";
     format!(
-        "version = 1\n{}{}{}{}",
+        "version = 1\n{}{}{}{}{}",
         options_rule("inet", ip, TABLES),
         options_rule("inet6", ip, TABLES),
-        format!("{}{}", raw("inet"), raw("inet6")),
+        raw("inet"),
+        raw("inet6"),
         options_rule("unix", "ops = [\"connect\"]\nabstract = [\"*\"]", TABLES),
     )
 }

@@ -57,7 +57,7 @@ const COUNT: usize = {
     count
 };
 
-const JOINED: [(&str, i64); COUNT] = {
+static JOINED: [(&str, i64); COUNT] = {
     let mut joined = [("", 0); COUNT];
     let (mut at, mut file) = (0, 0);
     while file < FILES.len() {

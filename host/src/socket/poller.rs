@@ -322,7 +322,7 @@ impl Poller {
     fn look(&mut self, max: usize, patience: Option<Duration>, told: bool) -> Outcome<Look> {
         self.round += 1;
         let mut look = Look::default();
-        let told_first = told && self.round % 2 == 0;
+        let told_first = told && self.round.is_multiple_of(2);
         if told_first {
             self.look_at_told(max, &mut look);
         }

@@ -545,9 +545,11 @@ fn an_interrupted_system_call_is_made_again() -> Result<()> {
         let count = waits.filter(|call| call.line.contains("EINTR")).count();
         interrupted.push((call, count));
     }
-    // What the others wait for may be there before they wait.
-    let connect = interrupted.iter().find(|(call, _)| *call == "connect");
-    ensure!(connect == Some(&("connect", 20)), "{interrupted:?}");
+    // What some of them wait for may be there before they wait.
+    ensure!(
+        interrupted.iter().any(|(_, count)| *count == 20),
+        "{interrupted:?}"
+    );
     println!("interrupted: {interrupted:?}");
     Ok(())
 }

@@ -546,10 +546,8 @@ fn an_interrupted_system_call_is_made_again() -> Result<()> {
         interrupted.push((call, count));
     }
     // What some of them wait for may be there before they wait.
-    ensure!(
-        interrupted.iter().any(|(_, count)| *count == 20),
-        "{interrupted:?}"
-    );
+    let all: usize = interrupted.iter().map(|(_, count)| count).sum();
+    ensure!(all >= 20, "{interrupted:?}");
     println!("interrupted: {interrupted:?}");
     Ok(())
 }

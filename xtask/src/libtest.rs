@@ -148,11 +148,17 @@ impl Reader {
     fn skipped(&mut self, name: &str, reason: &str) {
         let full = self.full_name(name);
         if let Some(case) = self.section.and_then(|index| self.cases.get_mut(index))
-            && case.outcome == Outcome::Passed
             && (case.name == full || case.name.ends_with(&format!("::{name}")))
         {
-            case.outcome = Outcome::Skipped(reason.to_owned());
-            return;
+            match case.outcome {
+                Outcome::Passed => {
+                    case.outcome = Outcome::Skipped(reason.to_owned());
+                    return;
+                }
+                // It lacks two things.
+                Outcome::Skipped(_) => return,
+                Outcome::Failed => {}
+            }
         }
         let part = self.case(name, Outcome::Skipped(reason.to_owned()));
         self.partial_skips.push(part);
@@ -323,7 +329,7 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
     fn what_this_kernel_lacks_is_for_another() {
         let run = read(
             "test a ... ok\ntest b ... ok\n\
-             ---- a stdout ----\n@family can raw\n@elsewhere a\n@skip a: no CAN\n\
+             ---- a stdout ----\n@family can raw\n@elsewhere a\n@skip a: no CAN\n@skip a: no bus\n\
              ---- b stdout ----\n@family can raw\n@family vsock stream\n@covers AF_CAN bind\n\
              test result: ok. 2 passed; 0 failed; 0 ignored\n",
             true,
@@ -333,6 +339,7 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
         assert_eq!(a.outcome, Outcome::Skipped("no CAN".to_owned()));
         assert_eq!(a.families, [("can".to_owned(), "raw".to_owned())]);
         assert_eq!(b.families.len(), 2);
+        assert_eq!(run.cases.len(), 2);
         assert_eq!(b.covers, ["AF_CAN", "bind"]);
     }
 

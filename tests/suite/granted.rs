@@ -226,19 +226,30 @@ fn what_a_granted_socket_does_not_carry_is_refused() -> Result<()> {
 
 #[test]
 fn deny_rules_and_limits_hold_on_granted_sockets() -> Result<()> {
+    // The clients are there before the guest accepts, or is refused and ends.
     let serve = [
         "g = granted web",
         "timeout g 500",
+        "gate = granted gate",
+        "recv gate 1",
         "c = accept g",
         "d = accept g",
     ];
     let run = |policy: &str| -> Result<(Ended, Vec<String>)> {
-        let address = format!("127.0.0.1:{}", free_port()?);
-        let guest = granted(&[format!("web=tcp-listen:{address}")], serve)
+        let port = free_port()?;
+        let address = format!("127.0.0.1:{port}");
+        let gate = format!("sockgate-gate-{port}");
+        let sockets = [
+            format!("web=tcp-listen:{address}"),
+            format!("gate=unix-datagram:@{gate}"),
+        ];
+        let guest = granted(&sockets, serve)
             .policy_text(&format!("version = 1\n{policy}"))
             .start()?;
-        guest.wait_for_line("g = granted web -> ok", patience())?;
+        guest.wait_for_line("gate = granted gate -> ok", patience())?;
         let clients = [TcpStream::connect(&address)?, TcpStream::connect(&address)?];
+        let gate = SocketAddr::from_abstract_name(&gate)?;
+        UnixDatagram::unbound()?.send_to_addr(b"!", &gate)?;
         let ended = guest.wait(patience())?.success()?;
         let ends = clients.map(|client| match all(client) {
             Ok(text) => text,
@@ -277,7 +288,7 @@ fn deny_rules_and_limits_hold_on_granted_sockets() -> Result<()> {
         2
     );
 
-    let (ended, _) = run("[limits]\nsockets = 2")?;
+    let (ended, _) = run("[limits]\nsockets = 3")?;
     ensure!(
         ended.step("c = accept g")?.starts_with("ok "),
         "{}",

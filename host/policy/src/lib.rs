@@ -26,6 +26,7 @@ mod family;
 mod gate;
 mod judge;
 mod kind;
+mod learn;
 mod load;
 mod message;
 mod model;
@@ -45,6 +46,7 @@ pub use family::{
 };
 pub use gate::{Adopted, BufferSlot, Gate, LimitReached, SocketSlot};
 pub use kind::{Family, Kind, SocketType};
+pub use learn::{Generalise, Learner, Ports};
 pub use load::{LoadError, LoadErrors, PolicyBuilder, Rule, Source};
 pub use message::{AncillaryKind, AncillarySet, DescriptorKind, DescriptorKinds, MessageFlags};
 pub use model::{Limits, Mode, OnReload, Policy, is_host_name, unicode_host_name};

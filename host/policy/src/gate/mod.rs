@@ -17,6 +17,7 @@ pub(crate) use pins::{NoPins, Pins};
 
 use crate::denial::{Denial, Reason};
 use crate::judge::{self, Ask, Grant};
+use crate::learn::{Learner, Notebook};
 use crate::model::{Limits, Mode, Policy};
 use crate::permit::{Cargo, Operation, Permit, Terms};
 
@@ -29,6 +30,7 @@ struct Shared {
     generation: AtomicU64,
     policy: RwLock<Arc<Policy>>,
     pins: Pins,
+    notebook: Notebook,
     sockets: Arc<AtomicUsize>,
     buffer_bytes: Arc<AtomicUsize>,
 }
@@ -94,6 +96,7 @@ impl Gate {
             generation: AtomicU64::new(1),
             policy: RwLock::new(Arc::new(policy)),
             pins: Pins::default(),
+            notebook: Notebook::default(),
             sockets: Arc::default(),
             buffer_bytes: Arc::default(),
         }))
@@ -145,6 +148,20 @@ impl Gate {
         self.policy().reveals_denials()
     }
 
+    /// What this guest was seen doing in learn mode.
+    #[must_use]
+    pub fn learner(&self) -> Learner {
+        Learner::new(self.clone())
+    }
+
+    pub(crate) fn notebook(&self) -> &Notebook {
+        &self.0.notebook
+    }
+
+    pub(crate) fn pins(&self) -> &Pins {
+        &self.0.pins
+    }
+
     /// One more socket.
     ///
     /// # Errors
@@ -165,6 +182,22 @@ impl Gate {
 
     /// Judges one question in the policy's mode.
     fn judge(&self, operation: &'static str, ask: Ask<'_>) -> Result<Verdict, Denial> {
+        self.consider(operation, ask)
+            .map(|verdict| self.noted(verdict))
+    }
+
+    /// Writes down what learn mode let through.
+    fn noted(&self, mut verdict: Verdict) -> Verdict {
+        if let Some(denial) = &verdict.unguarded
+            && let Some(entry) = denial.note(&self.0.notebook, &self.0.pins)
+        {
+            verdict.grant.cargo.watched_by(&entry);
+        }
+        verdict
+    }
+
+    /// Judges one question of several, of which one answer will count: that is then [`Gate::noted`].
+    fn consider(&self, operation: &'static str, ask: Ask<'_>) -> Result<Verdict, Denial> {
         let (policy, generation) = self.snapshot();
         match judge::judge(&policy, &ask, &self.0.pins, Instant::now()) {
             Ok(grant) => Ok(Verdict {

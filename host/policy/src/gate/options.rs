@@ -199,7 +199,9 @@ impl Gate {
                 generation,
                 unguarded: None,
             }),
-            Err(reason) => self.pass_over(operation, ask, reason, policy, generation),
+            Err(reason) => self
+                .pass_over(operation, ask, reason, policy, generation)
+                .map(|verdict| self.noted(verdict)),
         }
     }
 

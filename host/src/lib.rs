@@ -104,7 +104,10 @@ mod audit;
 
 pub mod guide;
 
-pub use audit::{Event, JsonLines, Sink, TextLines, TracingSink, Verdict};
+pub use audit::{
+    AuditFile, Event, GuestMetrics, JsonLines, Metrics, OperationMetrics, Rotation, Sink,
+    TextLines, TracingSink, Verdict,
+};
 pub use bridge::wasi::add_wasi_name_lookup;
 pub use bridge::{
     BuildError, PolicyHandle, Sockets, SocketsCtx, SocketsCtxBuilder, SocketsCtxView, SocketsView,

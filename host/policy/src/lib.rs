@@ -17,6 +17,7 @@
 #![warn(missing_docs)]
 
 mod address;
+mod changes;
 mod check;
 mod class;
 mod denial;
@@ -34,6 +35,7 @@ mod option;
 pub mod permit;
 
 pub use address::{Address, UnixAddress};
+pub use changes::Changes;
 pub use check::Warning;
 pub use class::{ClassSet, classify};
 pub use denial::{Denial, Reason};

@@ -416,6 +416,12 @@ impl<O: Operation> Permit<O> {
         self.rule.as_str()
     }
 
+    /// The same, cheap to clone.
+    #[must_use]
+    pub fn rule_id(&self) -> &RuleId {
+        &self.rule
+    }
+
     /// The generation of the policy that granted it.
     #[must_use]
     pub fn generation(&self) -> u64 {

@@ -4,7 +4,10 @@ mod check;
 mod doctor;
 mod explain;
 mod granted;
+mod learn;
 mod policy;
+mod reload;
+mod report;
 mod run;
 
 use std::process::ExitCode;
@@ -21,7 +24,16 @@ struct Sockgate {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run a guest under a policy
+    ///
+    /// Without --policy and --allow every operation is refused. SIGHUP reads the policy files
+    /// again and opens the audit log anew.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "Exit status: the guest's own; 134 when it traps, 130 when a signal ended it, 2 when it cannot be run."
+    )]
     Run(run::Run),
+    Learn(learn::Learn),
     Check(check::Check),
     Explain(explain::Explain),
     Doctor(doctor::Doctor),
@@ -30,6 +42,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Sockgate::parse().command {
         Command::Run(run) => run.execute(),
+        Command::Learn(learn) => learn.execute(),
         Command::Check(check) => check.execute(),
         Command::Explain(explain) => explain.execute(),
         Command::Doctor(doctor) => doctor.execute(),

@@ -100,7 +100,7 @@ impl<'n> Drafting<'n> {
     pub(super) fn draft_of(&self, entry: &Entry) -> Draft {
         let query = &entry.query;
         let mut draft = Draft {
-            ops: asked_operation(query),
+            ops: self.operation(query),
             kind: query
                 .kind
                 .map(|kind| kind_words(query, kind))
@@ -140,6 +140,21 @@ impl<'n> Drafting<'n> {
         }
         carried(&mut draft, entry);
         Drafting::with_messages(draft, query)
+    }
+
+    /// The operation that a rule is to name. Whom the guest wrote to by itself it may go on writing to.
+    fn operation(&self, query: &Ask<'_>) -> OpSet {
+        match asked_operation(query) {
+            OpSet::REPLY
+                if query
+                    .peer
+                    .address()
+                    .is_some_and(|peer| self.targets.contains(peer)) =>
+            {
+                OpSet::SEND_TO
+            }
+            asked => asked,
+        }
     }
 
     /// Adds the word to a rule that lets it grant the question, where a rule for such a socket lacks just that.
@@ -246,6 +261,9 @@ impl<'n> Drafting<'n> {
                     keys.insert(key, words);
                 }
             }
+        }
+        if keys.is_empty() {
+            return Said::Nothing;
         }
         Said::Keys(keys)
     }

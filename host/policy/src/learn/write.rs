@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::Entry;
 use super::draft::{Draft, Keys, Said};
 use crate::family;
+use crate::judge::What;
 use crate::model::OpSet;
 
 /// So many things are told at one rule.
@@ -54,7 +55,9 @@ pub(super) fn bare(drafts: &[Draft]) -> String {
 /// What was seen, most of it first: `# connect to 10.0.0.1:443: connect 2 times, send 5 times`.
 fn tell(text: &mut String, lead: &str, entries: &[&Entry]) {
     let mut things: BTreeMap<String, BTreeMap<&'static str, u64>> = BTreeMap::new();
-    for entry in entries {
+    let made = |entry: &&&Entry| matches!(entry.query.what, What::Create);
+    let all_made = entries.iter().all(|entry| made(&entry));
+    for entry in entries.iter().filter(|entry| all_made || !made(entry)) {
         let phrase = entry.query.phrase(entry.operation);
         let calls = things.entry(phrase).or_default();
         for (call, times) in entry.calls() {

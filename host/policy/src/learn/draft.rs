@@ -76,6 +76,8 @@ pub(super) struct Drafting<'n> {
     how: &'n Generalise,
     /// Whom the guest itself chose to talk to: those ports mean something.
     targets: HashSet<Address>,
+    /// What it bound. Another local address is one that somebody else's socket came with.
+    bound: HashSet<Address>,
 }
 
 impl<'n> Drafting<'n> {
@@ -89,10 +91,15 @@ impl<'n> Drafting<'n> {
             ops.intersects(OpSet::CONNECT | OpSet::SEND_TO) && !ops.contains(OpSet::REPLY)
         });
         let targets = chosen.filter_map(|entry| entry.query.peer.address().cloned());
+        let binds = entries
+            .iter()
+            .filter(|entry| entry.query.ops.intersects(OpSet::LOCAL_KIND));
+        let bound = binds.filter_map(|entry| entry.query.local.address().cloned());
         Drafting {
             notebook,
             how,
             targets: targets.collect(),
+            bound: bound.collect(),
         }
     }
 
@@ -198,6 +205,9 @@ impl<'n> Drafting<'n> {
         let query = &entry.query;
         let Some(kind) = query.kind else { return };
         draft.local = match &query.local {
+            End::At(local) if draft.ops == OpSet::CONNECT && !self.bound.contains(local) => {
+                Said::Nothing
+            }
             End::At(local) => self.address(kind, local, query, None),
             End::Unbound => Said::Unbound,
             End::Open => Said::Nothing,

@@ -19,7 +19,9 @@
 mod address;
 mod check;
 mod class;
+mod compare;
 mod denial;
+mod diff;
 mod explain;
 mod facts;
 mod family;
@@ -36,6 +38,7 @@ pub use address::{Address, UnixAddress};
 pub use check::Warning;
 pub use class::{ClassSet, classify};
 pub use denial::{Denial, Reason};
+pub use diff::{Change, Difference};
 pub use explain::{Candidate, Explanation, Question, QuestionError};
 pub use facts::{AdoptedState, Origin, SocketFacts};
 pub use family::{

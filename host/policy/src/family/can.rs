@@ -232,6 +232,17 @@ impl FrameIds {
     pub(crate) fn touches(&self, frame: FrameId) -> bool {
         self.covers(frame)
     }
+
+    /// Whether each pattern of `narrow` lies within one of these.
+    pub(crate) fn holds(&self, narrow: &FrameIds) -> bool {
+        narrow.0.iter().all(|(narrow, narrow_mask)| {
+            self.0.iter().any(|(wide, mask)| {
+                (wide.kind, wide.extended) == (narrow.kind, narrow.extended)
+                    && mask & narrow_mask == *mask
+                    && narrow.id & mask == wide.id
+            })
+        })
+    }
 }
 
 /// The aligned blocks (id and mask) that make up a range.

@@ -353,6 +353,24 @@ impl KeyPattern {
         }
     }
 
+    /// Whether this covers every value that `narrow`, of the same key, covers, as far as that is plain.
+    pub(crate) fn holds(&self, narrow: &KeyPattern) -> bool {
+        match (&self.matcher, &narrow.matcher) {
+            (Matcher::Names(wide), Matcher::Names(narrow)) => narrow
+                .iter()
+                .all(|narrow| wide.iter().any(|wide| wide.holds(narrow))),
+            (Matcher::Numbers(wide), Matcher::Numbers(narrow)) => narrow.iter().all(|narrow| {
+                wide.iter()
+                    .any(|wide| wide.start() <= narrow.start() && narrow.end() <= wide.end())
+            }),
+            (Matcher::Frames(wide), Matcher::Frames(narrow)) => wide.holds(narrow),
+            (Matcher::Pairs(wide), Matcher::Pairs(narrow)) => {
+                narrow.iter().all(|pair| wide.contains(pair))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether an allow rule covers the value.
     pub(crate) fn covers(&self, value: &Value, side: Side) -> bool {
         match (&self.matcher, value) {

@@ -221,7 +221,7 @@ fn lists_option(clause: &Clause, ask: &Ask<'_>, option: OptionName, value: Optio
 }
 
 /// Whether the rule says `header-include = true`, which carries the options that switch it on.
-fn includes_headers(clause: &Clause) -> bool {
+pub(crate) fn includes_headers(clause: &Clause) -> bool {
     let included = Value::Number(1);
     let mut patterns = clause.messages.iter();
     patterns.any(|pattern| {
@@ -552,4 +552,4 @@ pub(crate) fn take_denied_uses(policy: &Policy, ask: &Ask<'_>, cargo: &mut Cargo
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,6 +11,7 @@ use super::vocabulary::{
     ancillary, descriptor_kinds, duration, families, ioctls, message_flags, operations,
     option_patterns, protocols, types,
 };
+use super::written::Written;
 use crate::class::ClassSet;
 use crate::family::FamilyPattern;
 use crate::kind::{Family, SocketType};
@@ -145,6 +146,7 @@ impl Compiler<'_> {
             replace_stale: rule.replace_stale.as_ref().is_some_and(|flag| flag.value),
             peer_users: self.peer_users(),
             uses_only,
+            written: Written::of(rule).into(),
         }
     }
 

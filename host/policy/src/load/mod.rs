@@ -12,6 +12,7 @@ mod line;
 mod reader;
 mod rule;
 mod vocabulary;
+mod written;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use files::Files;
 pub(crate) use error::{Fault, Origin};
 pub(crate) use line::{Words, kind_of, transport, transport_word};
 pub(crate) use rule::Listing;
+pub(crate) use written::{EndWords, Terms, Written, terms_line};
 
 use crate::check::Warning;
 use crate::model::{AllowTable, Clause, DenyTable, Limits, Mode, OnReload, Policy};

@@ -7,10 +7,10 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Fault, nearest, suggest};
-use super::rule::{Ends, Flag, Listing, Rule, Text, Word};
 use super::Settings;
+use super::error::{Fault, nearest, suggest};
 use super::groups::Groups;
+use super::rule::{Ends, Flag, Listing, Rule, Text, Word};
 use crate::family::{self, Shape};
 use crate::model::{Mode, OnReload};
 
@@ -454,7 +454,11 @@ impl Reader<'_> {
             DeValue::Array(entries) if !entries.is_empty() => entries,
             _ => {
                 let help = format!("write `{name} = [{{ rx = \"0x7E8\", tx = \"0x7E0\" }}]`");
-                self.fault(self.at(value), format!("`{name}` is no list of pairs"), help);
+                self.fault(
+                    self.at(value),
+                    format!("`{name}` is no list of pairs"),
+                    help,
+                );
                 return None;
             }
         };

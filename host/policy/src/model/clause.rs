@@ -13,6 +13,7 @@ use super::place::NamePattern;
 use crate::class::ClassSet;
 use crate::family::KeyPattern;
 use crate::kind::{DCCP, Family, ICMP, ICMPV6, Kind, Protocol, SCTP, SocketType};
+use crate::load::Written;
 use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
 use crate::permit::RuleId;
 
@@ -298,6 +299,8 @@ pub(crate) struct Clause {
     pub(crate) peer_users: PeerUsers,
     /// A deny rule that only takes away options, flags or ancillary data.
     pub(crate) uses_only: bool,
+    /// The rule's words, to show it.
+    pub(crate) written: Arc<Written>,
 }
 
 impl Clause {

@@ -104,12 +104,15 @@ mod audit;
 
 pub mod guide;
 
+mod policy_file;
+
 pub use audit::{Event, JsonLines, Sink, TextLines, TracingSink, Verdict};
 pub use bridge::wasi::add_wasi_name_lookup;
 pub use bridge::{
     BuildError, PolicyHandle, Sockets, SocketsCtx, SocketsCtxBuilder, SocketsCtxView, SocketsView,
     Stopped, add_to_linker_async,
 };
+pub use policy_file::{ReadPolicyError, read_policy};
 pub use socket::{
     CancelHandle, Errno, InheritedSocket, Probe, ProbeError, ProbeStatus, Timeout, WaitMode,
     inherited_sockets, probe, probe_families, raise_descriptor_limit,

@@ -9,21 +9,21 @@ use crate::model::{AddressPattern, Clause, HostPattern, IpPattern, OpSet, Policy
 /// A rule that is valid and that its author may want to look at again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// The id of the rule.
-    pub rule: String,
+    /// The id of the rule, if it is about one.
+    pub rule: Option<String>,
     /// Where it stands: `policy.toml:12`.
     pub place: String,
-    /// What is odd about it, as the rest of a sentence that begins with the rule.
+    /// What is odd about it; where it is about a rule, as the rest of a sentence that begins with that.
     pub message: String,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: warning: rule `{}` {}",
-            self.place, self.rule, self.message
-        )
+        write!(f, "{}: warning: ", self.place)?;
+        if let Some(rule) = &self.rule {
+            write!(f, "rule `{rule}` ")?;
+        }
+        f.write_str(&self.message)
     }
 }
 
@@ -31,7 +31,7 @@ impl Policy {
     /// Rules that can never match, that a deny rule leaves nothing of, or that do less than they seem to.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.remarks.warnings.clone();
         for clause in self.deny.all() {
             warn(&mut warnings, clause, deny_host(clause));
         }
@@ -47,7 +47,7 @@ impl Policy {
 
 fn warn(warnings: &mut Vec<Warning>, clause: &Clause, message: Option<String>) {
     warnings.extend(message.map(|message| Warning {
-        rule: clause.id.to_string(),
+        rule: Some(clause.id.to_string()),
         place: clause.place.clone(),
         message,
     }));

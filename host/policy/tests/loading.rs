@@ -27,8 +27,14 @@ fn broken_policies_tell_place_and_mend() {
     for file in files {
         let name = file.file_name().unwrap().to_str().unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
-        let source = Source::new(name, &text).with_variable("dir", "/run/app");
-        let said = match Policy::from_toml(&source) {
+        let source = Source::new(name, &text)
+            .with_variable("dir", "/run/app")
+            .with_base("/policies");
+        let read = |path: &Path| {
+            let beneath = path.strip_prefix("/policies").unwrap();
+            std::fs::read_to_string(directory.join(beneath)).map_err(|_| "no such file".to_owned())
+        };
+        let said = match Policy::from_files(&source, read) {
             Ok(_) => panic!("{name} loads"),
             Err(errors) => format!("{errors}\n"),
         };

@@ -46,6 +46,7 @@ pub(crate) fn compile(
     let families = rule.family.as_ref().map(|list| families(list, faults));
     let types = rule.socket_type.as_ref().map(|list| types(list, faults));
     let broken = rule.broken || faults.len() > before;
+    let base = rule.base.as_deref().unwrap_or(base);
     let mut compiler = Compiler {
         rule: &rule,
         ops,

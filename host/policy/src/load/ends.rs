@@ -5,8 +5,9 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::error::{Fault, suggest};
+use super::error::{Fault, nearest, suggest};
 use super::family;
+use super::groups::Groups;
 use super::rule::{Ends, Listing, Rule, Span, Text};
 use crate::address::ipv4_inside;
 use crate::class::{CLASSES, ClassSet};
@@ -96,20 +97,28 @@ pub(crate) fn networks(list: &Listing, faults: &mut Vec<Fault>) -> IpPattern {
     IpPattern::Nets(each(list, faults, network))
 }
 
+/// How to mend the name of a group that there is not.
+fn no_group(word: &str, groups: &Groups) -> String {
+    if word.parse::<IpAddr>().is_ok() || word.parse::<IpNet>().is_ok() {
+        return "networks are named by `cidr`; `group` names a list of them (or what `join-group` may join)"
+            .to_owned();
+    }
+    match nearest(word, groups.names()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write `[groups]` and below it `{word} = [\"10.0.0.0/8\"]`"),
+    }
+}
+
 /// Members of `group` are names of lists.
 fn named_lists(list: &Listing, rule: &Rule, faults: &mut Vec<Fault>) -> IpPattern {
     let mut nets = Vec::new();
     for item in &list.items {
         match rule.groups.get(&item.value) {
-            Some(members) => nets.extend(each(members, faults, network)),
+            Some(members) => nets.extend(members),
             None => faults.push(Fault::new(
                 item.at.clone(),
-                format!("there is no list `{}` in `[groups]`", item.value),
-                if item.value.parse::<IpAddr>().is_ok() || item.value.parse::<IpNet>().is_ok() {
-                    "networks are named by `cidr`; `group` names a list of them (or what `join-group` may join)".to_owned()
-                } else {
-                    format!("write `[groups]` and below it `{} = [\"10.0.0.0/8\"]`", item.value)
-                },
+                format!("there is no group `{}`", item.value),
+                no_group(&item.value, &rule.groups),
             )),
         }
     }
@@ -124,7 +133,7 @@ pub(crate) fn multicast_groups(list: &Listing, rule: &Rule, faults: &mut Vec<Fau
     let mut nets = Vec::new();
     for item in &list.items {
         match rule.groups.get(&item.value) {
-            Some(members) => nets.extend(each(members, faults, network)),
+            Some(members) => nets.extend(members),
             None => nets.extend(each(
                 &Listing {
                     items: vec![item.clone()],

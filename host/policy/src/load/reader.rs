@@ -1,27 +1,41 @@
 //! Reads TOML into rules. Every fault is kept with its place; reading goes on.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{Fault, nearest, suggest};
 use super::rule::{Ends, Flag, Listing, Rule, Text, Word};
-use super::{Settings, Source};
+use super::Settings;
+use super::groups::Groups;
 use crate::family::{self, Shape};
 use crate::model::{Mode, OnReload};
 
 type Value<'i> = Spanned<DeValue<'i>>;
 
-struct Reader<'s> {
+pub(super) struct Reader<'s> {
     variables: &'s HashMap<String, String>,
-    faults: Vec<Fault>,
+    used_variables: BTreeSet<String>,
+    pub(super) faults: Vec<Fault>,
+    groups: Groups,
+    /// Where the text that is being read begins among all that belong to the policy.
+    pub(super) start: usize,
+}
+
+/// What one text says.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) settings: Settings,
+    pub(super) rules: Vec<Rule>,
+    pub(super) includes: Option<Listing>,
 }
 
 const TOP_KEYS: &[&str] = &[
     "version",
+    "include",
     "mode",
     "on-reload",
     "reveal",
@@ -57,28 +71,21 @@ const ADDRESS_KEYS: &[&str] = &[
     "cidr", "host", "class", "group", "port", "path", "abstract", "unnamed", "root",
 ];
 
-/// Reads the whole text.
-pub(crate) fn read(source: &Source) -> (Settings, Vec<Rule>, Vec<Fault>) {
-    let (document, errors) = DeTable::parse_recoverable(&source.text);
-    if !errors.is_empty() {
-        let faults = errors
-            .iter()
-            .map(|error| {
-                Fault::new(
-                    error.span(),
-                    error.message(),
-                    "this is no TOML; see https://toml.io/en/v1.0.0",
-                )
-            })
-            .collect();
-        return (Settings::default(), Vec::new(), faults);
+impl<'s> Reader<'s> {
+    pub(super) fn new(variables: &'s HashMap<String, String>) -> Reader<'s> {
+        Reader {
+            variables,
+            used_variables: BTreeSet::new(),
+            faults: Vec::new(),
+            groups: Groups::default(),
+            start: 0,
+        }
     }
-    let mut reader = Reader {
-        variables: &source.variables,
-        faults: Vec::new(),
-    };
-    let (settings, rules) = reader.document(document.get_ref());
-    (settings, rules, reader.faults)
+
+    /// The groups, the variables that were used, and everything that is wrong.
+    pub(super) fn finish(self) -> (Groups, BTreeSet<String>, Vec<Fault>) {
+        (self.groups, self.used_variables, self.faults)
+    }
 }
 
 impl Reader<'_> {
@@ -86,14 +93,36 @@ impl Reader<'_> {
         self.faults.push(Fault::new(Some(at), message, help));
     }
 
-    fn document(&mut self, document: &DeTable<'_>) -> (Settings, Vec<Rule>) {
-        let mut settings = Settings::default();
-        let mut rules = Vec::new();
-        let mut groups = HashMap::new();
-        if let Some((_, value)) = document.iter().find(|(key, _)| key.get_ref() == "groups") {
-            groups = self.groups(value);
+    /// The place of a value or a key among all texts of the policy.
+    pub(super) fn at<T>(&self, value: &Spanned<T>) -> Range<usize> {
+        let at = value.span();
+        at.start + self.start..at.end + self.start
+    }
+
+    /// Reads one of the policy's texts.
+    pub(super) fn text_of_policy(&mut self, text: &str) -> Read {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        if errors.is_empty() {
+            return self.document(document.get_ref());
         }
-        let groups = Arc::new(groups);
+        let start = self.start;
+        self.faults.extend(errors.iter().map(|error| {
+            let at = error.span();
+            Fault::new(
+                at.map(|at| at.start + start..at.end + start),
+                error.message(),
+                "this is no TOML; see https://toml.io/en/v1.0.0",
+            )
+        }));
+        Read::default()
+    }
+
+    fn document(&mut self, document: &DeTable<'_>) -> Read {
+        let Read {
+            mut settings,
+            mut rules,
+            mut includes,
+        } = Read::default();
         for (key, value) in document {
             match key.get_ref().as_ref() {
                 "version" => self.version(value),
@@ -103,11 +132,12 @@ impl Reader<'_> {
                     settings.reveal = self.flag(key.get_ref(), value).map(|flag| flag.value)
                 }
                 "limits" => self.limits(value, &mut settings),
-                "groups" => {}
-                "allow" => self.rules(value, false, &groups, &mut rules),
-                "deny" => self.rules(value, true, &groups, &mut rules),
+                "include" => includes = self.list("include", value),
+                "groups" => self.groups(value),
+                "allow" => self.rules(value, false, &mut rules),
+                "deny" => self.rules(value, true, &mut rules),
                 other => self.fault(
-                    key.span(),
+                    self.at(key),
                     format!("unknown key `{other}`"),
                     suggest(other, TOP_KEYS.iter().copied()),
                 ),
@@ -115,18 +145,22 @@ impl Reader<'_> {
         }
         if !document.keys().any(|key| key.get_ref() == "version") {
             self.fault(
-                0..0,
+                self.start..self.start,
                 "the policy has no `version`",
                 "begin the file with `version = 1`",
             );
         }
-        (settings, rules)
+        Read {
+            settings,
+            rules,
+            includes,
+        }
     }
 
     fn version(&mut self, value: &Value<'_>) {
         if !matches!(value.get_ref(), DeValue::Integer(number) if number.as_str() == "1") {
             self.fault(
-                value.span(),
+                self.at(value),
                 "this version of policies is not known",
                 "write `version = 1`",
             );
@@ -141,7 +175,7 @@ impl Reader<'_> {
             "learn" => Some(Mode::Learn),
             other => {
                 self.fault(
-                    value.span(),
+                    self.at(value),
                     format!("`{other}` is no mode"),
                     suggest(other, ["enforce", "audit", "learn"]),
                 );
@@ -157,7 +191,7 @@ impl Reader<'_> {
             "keep" => Some(OnReload::Keep),
             other => {
                 self.fault(
-                    value.span(),
+                    self.at(value),
                     format!("`on-reload` cannot be `{other}`"),
                     suggest(other, ["close", "keep"]),
                 );
@@ -180,7 +214,7 @@ impl Reader<'_> {
                         None => "take it out; there are `sockets` and `buffer-bytes`".to_owned(),
                     };
                     self.fault(
-                        key.span(),
+                        self.at(key),
                         format!("limit `{other}` is not supported by this version yet"),
                         help,
                     );
@@ -203,35 +237,61 @@ impl Reader<'_> {
             let help = format!(
                 "write `{key} = 64` or, for bytes, `{key} = \"10 MiB\"` (KiB, MiB, GiB, kB, MB, GB)"
             );
-            self.fault(value.span(), format!("`{key}` is no amount"), help);
+            self.fault(self.at(value), format!("`{key}` is no amount"), help);
         }
         read
     }
 
-    fn groups(&mut self, value: &Value<'_>) -> HashMap<String, Listing> {
+    /// `office = ["10.1.0.0/16"]`, or a table with `cidr`.
+    fn groups(&mut self, value: &Value<'_>) {
         let Some(table) = self.table("groups", value) else {
-            return HashMap::new();
+            return;
         };
-        let mut groups = HashMap::new();
         for (key, value) in table {
-            if let Some(list) = self.list(key.get_ref(), value) {
-                groups.insert(key.get_ref().to_string(), list);
+            let name = key.get_ref().as_ref();
+            let list = match value.get_ref() {
+                DeValue::Table(table) => self.group_table(name, key, table),
+                _ => self.list(name, value),
+            };
+            if let Some(list) = list {
+                let at = self.at(key);
+                self.groups.add(name, at, &list, &mut self.faults);
             }
         }
-        groups
     }
 
-    fn rules(
+    fn group_table(
         &mut self,
-        value: &Value<'_>,
-        deny: bool,
-        groups: &Arc<HashMap<String, Listing>>,
-        rules: &mut Vec<Rule>,
-    ) {
+        name: &str,
+        key: &Spanned<Cow<'_, str>>,
+        table: &DeTable<'_>,
+    ) -> Option<Listing> {
+        let mut networks = None;
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "cidr" => networks = Some(self.list("cidr", value)),
+                other => self.fault(
+                    self.at(key),
+                    format!("unknown key `{other}` in the group `{name}`"),
+                    "a group has `cidr`: `cidr = [\"10.0.0.0/8\"]`",
+                ),
+            }
+        }
+        networks.unwrap_or_else(|| {
+            self.fault(
+                self.at(key),
+                format!("the group `{name}` has no `cidr`"),
+                format!("write `[groups.{name}]` and below it `cidr = [\"10.0.0.0/8\"]`"),
+            );
+            None
+        })
+    }
+
+    fn rules(&mut self, value: &Value<'_>, deny: bool, rules: &mut Vec<Rule>) {
         let word = if deny { "deny" } else { "allow" };
         let DeValue::Array(array) = value.get_ref() else {
             self.fault(
-                value.span(),
+                self.at(value),
                 format!("`{word}` is no list of rules"),
                 format!("write `[[{word}]]`"),
             );
@@ -241,9 +301,8 @@ impl Reader<'_> {
             match entry.get_ref() {
                 DeValue::Table(table) => {
                     let mut rule = Rule {
-                        at: Some(entry.span()),
+                        at: Some(self.at(entry)),
                         deny,
-                        groups: groups.clone(),
                         ..Rule::default()
                     };
                     let before = self.faults.len();
@@ -252,7 +311,7 @@ impl Reader<'_> {
                     rules.push(rule);
                 }
                 _ => self.fault(
-                    entry.span(),
+                    self.at(entry),
                     "a rule is a table",
                     format!("write `[[{word}]]` and its keys below"),
                 ),
@@ -288,7 +347,7 @@ impl Reader<'_> {
                 "peer-uid" => rule.peer_uid = self.list(name, value),
                 "peer-gid" => rule.peer_gid = self.list(name, value),
                 _ if self.address_key(name, value, &mut rule.top) => {}
-                _ => self.unknown_key(name, key.span(), RULE_KEYS.iter().chain(ADDRESS_KEYS)),
+                _ => self.unknown_key(name, self.at(key), RULE_KEYS.iter().chain(ADDRESS_KEYS)),
             }
         }
     }
@@ -309,19 +368,19 @@ impl Reader<'_> {
     /// `local = { ... }`, or `"*"`.
     fn ends(&mut self, name: &str, value: &Value<'_>) -> Option<Ends> {
         let mut ends = Ends {
-            at: Some(value.span()),
+            at: Some(self.at(value)),
             ..Ends::default()
         };
         match value.get_ref() {
             DeValue::Table(table) => {
                 for (key, value) in table {
                     if !self.address_key(key.get_ref(), value, &mut ends) {
-                        self.unknown_key(key.get_ref(), key.span(), ADDRESS_KEYS.iter());
+                        self.unknown_key(key.get_ref(), self.at(key), ADDRESS_KEYS.iter());
                     }
                 }
                 if ends.is_empty() && table.is_empty() {
                     let help = format!("name addresses, or write `{name} = \"*\"` for all of them");
-                    self.fault(value.span(), format!("`{name}` is empty"), help);
+                    self.fault(self.at(value), format!("`{name}` is empty"), help);
                 }
                 Some(ends)
             }
@@ -334,7 +393,7 @@ impl Reader<'_> {
                     "write `{name} = {{ cidr = [\"10.0.0.0/8\"], port = [\"443\"] }}`, or `{name} = \"*\"`"
                 );
                 self.fault(
-                    value.span(),
+                    self.at(value),
                     format!("`{name}` is no table of addresses"),
                     help,
                 );
@@ -365,7 +424,7 @@ impl Reader<'_> {
         };
         *list = self.list(name, value);
         if ends.at.is_none() {
-            ends.at = Some(value.span());
+            ends.at = Some(self.at(value));
         }
         true
     }
@@ -384,7 +443,7 @@ impl Reader<'_> {
         };
         ends.family.extend(word.map(|word| (key.name, word)));
         if ends.at.is_none() {
-            ends.at = Some(value.span());
+            ends.at = Some(self.at(value));
         }
         true
     }
@@ -395,7 +454,7 @@ impl Reader<'_> {
             DeValue::Array(entries) if !entries.is_empty() => entries,
             _ => {
                 let help = format!("write `{name} = [{{ rx = \"0x7E8\", tx = \"0x7E0\" }}]`");
-                self.fault(value.span(), format!("`{name}` is no list of pairs"), help);
+                self.fault(self.at(value), format!("`{name}` is no list of pairs"), help);
                 return None;
             }
         };
@@ -412,7 +471,7 @@ impl Reader<'_> {
             let (Some(rx), Some(tx)) = (rx, tx) else {
                 let help = "write `{ rx = \"0x7E8\", tx = \"0x7E0\" }`";
                 self.fault(
-                    entry.span(),
+                    self.at(entry),
                     "a pair has `rx` and `tx`, and nothing else",
                     help,
                 );
@@ -421,13 +480,13 @@ impl Reader<'_> {
             if let (Some(rx), Some(tx)) = (self.text("rx", rx), self.text("tx", tx)) {
                 items.push(Text {
                     value: format!("{}:{}", rx.value, tx.value),
-                    at: Some(entry.span()),
+                    at: Some(self.at(entry)),
                 });
             }
         }
         Some(Listing {
             items,
-            at: Some(value.span()),
+            at: Some(self.at(value)),
         })
     }
 
@@ -445,7 +504,7 @@ impl Reader<'_> {
             match keys.iter().position(|known| known == key.get_ref()) {
                 Some(place) => lists[place] = self.list(key.get_ref(), value),
                 None => self.fault(
-                    key.span(),
+                    self.at(key),
                     format!("unknown key `{}` in `{name}`", key.get_ref()),
                     suggest(key.get_ref(), keys),
                 ),
@@ -460,7 +519,7 @@ impl Reader<'_> {
             DeValue::Table(table) => Some(table),
             _ => {
                 self.fault(
-                    value.span(),
+                    self.at(value),
                     format!("`{name}` is no table"),
                     format!("write `{name} = {{ ... }}`"),
                 );
@@ -478,7 +537,7 @@ impl Reader<'_> {
                 _ => "\"...\"".to_owned(),
             };
             self.fault(
-                value.span(),
+                self.at(value),
                 format!("`{name}` is no list"),
                 format!("write `{name} = [{shown}]`"),
             );
@@ -486,7 +545,7 @@ impl Reader<'_> {
         };
         if array.is_empty() {
             self.fault(
-                value.span(),
+                self.at(value),
                 format!("`{name}` is empty, so that the rule never matches"),
                 format!("name something, or take `{name}` out"),
             );
@@ -499,11 +558,11 @@ impl Reader<'_> {
                 DeValue::Integer(number) => {
                     items.push(Text {
                         value: number.to_string(),
-                        at: Some(entry.span()),
+                        at: Some(self.at(entry)),
                     });
                 }
                 _ => self.fault(
-                    entry.span(),
+                    self.at(entry),
                     format!("`{name}` holds words"),
                     "put it in quotes",
                 ),
@@ -511,7 +570,7 @@ impl Reader<'_> {
         }
         Some(Listing {
             items,
-            at: Some(value.span()),
+            at: Some(self.at(value)),
         })
     }
 
@@ -519,11 +578,11 @@ impl Reader<'_> {
         match value.get_ref() {
             DeValue::Boolean(flag) => Some(Flag {
                 value: *flag,
-                at: Some(value.span()),
+                at: Some(self.at(value)),
             }),
             _ => {
                 self.fault(
-                    value.span(),
+                    self.at(value),
                     format!("`{name}` is `true` or `false`"),
                     format!("write `{name} = true`"),
                 );
@@ -535,7 +594,7 @@ impl Reader<'_> {
     fn text(&mut self, name: &str, value: &Value<'_>) -> Option<Text> {
         let DeValue::String(text) = value.get_ref() else {
             self.fault(
-                value.span(),
+                self.at(value),
                 format!("`{name}` is no text"),
                 format!("write `{name} = \"...\"`"),
             );
@@ -543,13 +602,13 @@ impl Reader<'_> {
         };
         if text.is_empty() {
             self.fault(
-                value.span(),
+                self.at(value),
                 format!("`{name}` has an empty text"),
                 "write what is meant, or take it out",
             );
             return None;
         }
-        let value = self.expand(text, value.span())?;
+        let value = self.expand(text, self.at(value))?;
         Some(value)
     }
 
@@ -562,14 +621,15 @@ impl Reader<'_> {
                 self.fault(at, "a `${` without its `}`", "write `${name}`");
                 return None;
             };
-            let Some(value) = self.variables.get(name) else {
+            let Some(value) = self.variables.get(name).cloned() else {
                 let message = format!("the variable `{name}` has no value");
                 let help = format!("give it one where the policy is loaded: `--var {name}=VALUE`");
                 self.fault(at, message, help);
                 return None;
             };
+            self.used_variables.insert(name.to_owned());
             whole.push_str(before);
-            whole.push_str(value);
+            whole.push_str(&value);
             rest = behind;
         }
         whole.push_str(rest);

@@ -1,6 +1,10 @@
 //! A rule as it is written, before it is checked.
 
 use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::groups::Groups;
 
 /// A place in the text that a rule comes from.
 pub(crate) type Span = Option<Range<usize>>;
@@ -139,5 +143,7 @@ pub struct Rule {
     pub(crate) peer_uid: Option<Listing>,
     pub(crate) peer_gid: Option<Listing>,
     /// Named lists of networks that `group` refers to.
-    pub(crate) groups: std::sync::Arc<std::collections::HashMap<String, Listing>>,
+    pub(crate) groups: Arc<Groups>,
+    /// The directory that a relative `root` begins at; none: that of the whole policy.
+    pub(crate) base: Option<Arc<Path>>,
 }

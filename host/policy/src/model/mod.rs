@@ -21,7 +21,7 @@ pub(crate) use options::{OptionGrant, OptionPattern, OptionPatterns};
 pub(crate) use place::{AbstractPattern, NamePattern, PathPattern, UnixPattern, whole_place};
 pub(crate) use table::{AllowTable, DenyTable, Known};
 
-use crate::load::Settings;
+use crate::load::{Remarks, Settings};
 
 /// What happens to an operation that lacks a grant. Deny rules and limits hold in every mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +58,7 @@ pub struct Policy {
     pub(crate) allow: AllowTable,
     pub(crate) deny: DenyTable,
     pub(crate) settings: Settings,
+    pub(crate) remarks: Remarks,
 }
 
 impl Policy {
@@ -72,6 +73,7 @@ impl Policy {
             allow: AllowTable::default(),
             deny: DenyTable::default(),
             settings: Settings::default(),
+            remarks: Remarks::default(),
         }
     }
 
@@ -105,6 +107,11 @@ impl Policy {
     #[must_use]
     pub fn reveals_denials(&self) -> bool {
         self.reveal
+    }
+
+    /// The names of the variables (`${name}`) that the policy's texts used.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.remarks.variables.iter().map(String::as_str)
     }
 
     /// The ids of all rules, allow rules first.

@@ -179,11 +179,7 @@ impl Gate {
     ///
     /// # Errors
     /// `buffer-bytes` of the guest or of a rule is reached.
-    pub fn buffer(
-        &self,
-        meters: Option<&Meters>,
-        bytes: u64,
-    ) -> Result<BufferSlot, LimitReached> {
+    pub fn buffer(&self, meters: Option<&Meters>, bytes: u64) -> Result<BufferSlot, LimitReached> {
         self.snapshot().0.metering.buffer(meters, bytes)
     }
 
@@ -228,19 +224,27 @@ impl Gate {
 
     /// Judges one question in the policy's mode.
     fn judge(&self, operation: &'static str, ask: Ask<'_>) -> Result<Verdict, Denial> {
+        self.judge_by(operation, ask, |policy, ask, pins| {
+            judge::judge(policy, ask, pins, Instant::now())
+        })
+    }
+
+    /// The same with a judge of its own.
+    fn judge_by(
+        &self,
+        operation: &'static str,
+        ask: Ask<'_>,
+        judge: impl FnOnce(&Policy, &Ask<'_>, &Pins) -> Result<Grant, Reason>,
+    ) -> Result<Verdict, Denial> {
         let (in_force, generation) = self.snapshot();
-        let InForce { policy, metering } = &*in_force;
-        match judge::judge(policy, &ask, &self.0.pins, Instant::now()) {
+        match judge(&in_force.policy, &ask, &self.0.pins) {
             Ok(grant) => Ok(Verdict {
-                meters: metering.of(&grant.limited),
+                meters: in_force.metering.of(&grant.limited),
                 grant,
                 generation,
                 unguarded: None,
             }),
-            Err(reason) => {
-                let meters = metering.of(&[]);
-                self.pass_over(operation, ask, reason, policy.clone(), generation, meters)
-            }
+            Err(reason) => self.pass_over(operation, ask, reason, &in_force, generation),
         }
     }
 
@@ -250,10 +254,10 @@ impl Gate {
         operation: &'static str,
         ask: Ask<'_>,
         reason: Reason,
-        policy: Arc<Policy>,
+        in_force: &InForce,
         generation: u64,
-        meters: Option<Meters>,
     ) -> Result<Verdict, Denial> {
+        let policy = in_force.policy.clone();
         let lenient = policy.mode != Mode::Enforce && reason == Reason::NoRule;
         if !lenient {
             return Err(Denial::new(operation, ask.into_query(), reason, policy));
@@ -265,7 +269,7 @@ impl Gate {
         Ok(Verdict {
             grant,
             generation,
-            meters,
+            meters: in_force.metering.of(&[]),
             unguarded: Some(denial),
         })
     }

@@ -84,9 +84,9 @@ impl Origin {
                 format!("{}:{}", text.name, text.position(at.start).0)
             }
             (Some((text, _)), _) => text.name.clone(),
-            (None, Origin::Texts(texts)) => {
-                texts.first().map_or_else(String::new, |text| text.name.clone())
-            }
+            (None, Origin::Texts(texts)) => texts
+                .first()
+                .map_or_else(String::new, |text| text.name.clone()),
             (None, Origin::Rust) => "(in code)".to_owned(),
         }
     }

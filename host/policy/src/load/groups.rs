@@ -54,7 +54,10 @@ impl Groups {
         let named = |name: &str| {
             rules.iter().any(|rule| {
                 let ends = [Some(&rule.top), rule.local.as_ref(), rule.peer.as_ref()];
-                let mut lists = ends.into_iter().flatten().filter_map(|ends| ends.group.as_ref());
+                let mut lists = ends
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|ends| ends.group.as_ref());
                 lists.any(|list| list.has(name))
             })
         };

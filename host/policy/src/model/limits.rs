@@ -301,7 +301,9 @@ impl Limits {
     #[must_use]
     pub(crate) fn key_of_data(&self) -> Option<&'static str> {
         let totals = [Count::SendBytes, Count::ReceiveBytes];
-        let total = totals.into_iter().find(|count| self.count(*count).is_some());
+        let total = totals
+            .into_iter()
+            .find(|count| self.count(*count).is_some());
         let mut flows = Flow::ALL.into_iter();
         let rate = flows.find(|flow| flow.is_data() && self.rate(*flow).is_some());
         total
@@ -340,7 +342,10 @@ impl Limits {
                 faults.extend(fault(flow.burst_key(), rate.burst, most));
             }
         }
-        if self.lifetime.is_some_and(|lifetime| lifetime.is_zero() || lifetime > LONGEST_LIFETIME) {
+        if self
+            .lifetime
+            .is_some_and(|lifetime| lifetime.is_zero() || lifetime > LONGEST_LIFETIME)
+        {
             faults.push((
                 format!("`{LIFETIME}` is no duration up to a year"),
                 "write `30s`, `5m` or `1h`".to_owned(),
@@ -355,13 +360,14 @@ pub(crate) fn fault(key: &str, value: u64, greatest: u64) -> Option<(String, Str
     if value == 0 {
         return Some((
             format!("`{key} = 0` would let nothing through"),
-            "take the operations out that are not meant to be used, or write at least 1".to_owned(),
+            "to forbid it all, take the operations out of the rules; otherwise write at least 1"
+                .to_owned(),
         ));
     }
     (value > greatest).then(|| {
         (
             format!("`{key} = {value}` is beyond every use"),
-            format!("write at most {greatest}, or take it out: without the key there is no such limit"),
+            format!("write at most {greatest}"),
         )
     })
 }

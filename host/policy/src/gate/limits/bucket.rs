@@ -176,7 +176,11 @@ mod tests {
         // It is paid for: 450 and the one that comes next.
         let paid = full + Duration::from_millis(4510);
         assert_eq!(bucket.take(rate, 1, 1, full), Err(paid));
-        assert_eq!(bucket.take(rate, 0, 0, full), Ok(0), "nothing costs nothing");
+        assert_eq!(
+            bucket.take(rate, 0, 0, full),
+            Ok(0),
+            "nothing costs nothing"
+        );
         assert_eq!(bucket.take(rate, 1, 1, paid), Ok(1));
     }
 

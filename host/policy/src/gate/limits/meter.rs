@@ -192,7 +192,11 @@ impl Meter {
             return Err(Short::Spent(self.reached(total.key(), limit)));
         }
         let most = most.min(left);
-        let least = if whole { most } else { sip(state.limits.rate(flow), most) };
+        let least = if whole {
+            most
+        } else {
+            sip(state.limits.rate(flow), most)
+        };
         let messages = way.messages();
         state
             .look(messages, 1, now)

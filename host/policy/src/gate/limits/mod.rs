@@ -156,7 +156,7 @@ impl Passage {
 
     /// So many bytes passed.
     pub fn settle(mut self, passed: u64) {
-        let Toll::Stream(way, _) | Toll::Message(way, _) = self.toll else {
+        let (Toll::Stream(way, _) | Toll::Message(way, _)) = self.toll else {
             self.taken.clear();
             return;
         };
@@ -232,7 +232,10 @@ impl Metering {
         Some(Meters(general.chain(rules).cloned().collect()))
     }
 
-    fn with_rules<'a>(&'a self, meters: Option<&'a Meters>) -> impl Iterator<Item = &'a Arc<Meter>> {
+    fn with_rules<'a>(
+        &'a self,
+        meters: Option<&'a Meters>,
+    ) -> impl Iterator<Item = &'a Arc<Meter>> {
         let rules = meters.into_iter().flat_map(Meters::rules);
         std::iter::once(&self.guest).chain(rules)
     }

@@ -46,11 +46,16 @@ pub use family::{
     Membership, NetlinkAddress, PacketAddress, QipcrtrAddress, TipcAddress, TipcEndpoint,
     VSOCK_ANY, VsockAddress, unnamed_destination,
 };
-pub use gate::{Adopted, BufferSlot, Gate, LimitReached, SocketSlot};
+pub use gate::{
+    Adopted, BufferSlot, Delay, FlightSlot, Gate, LimitReached, Meters, Passage, Short, SocketSlot,
+    Toll, Way,
+};
 pub use kind::{Family, Kind, SocketType};
 pub use load::{LoadError, LoadErrors, PolicyBuilder, Rule, Source};
 pub use message::{AncillaryKind, AncillarySet, DescriptorKind, DescriptorKinds, MessageFlags};
-pub use model::{Limits, Mode, OnReload, Policy, is_host_name, unicode_host_name};
+pub use model::{
+    Count, Flow, Limits, Mode, OnReload, Policy, Rate, is_host_name, unicode_host_name,
+};
 pub use option::{OptionName, OptionOn, OptionsSet};
 pub use permit::{
     BindTarget, Carries, ConnectTarget, GroupRequest, HostName, IoctlName, Operation, Permit,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sockgate_policy::{Gate, Policy, Source};
+use sockgate_policy::{Count, Gate, Policy, Source};
 
 mod common;
 
@@ -76,7 +76,7 @@ fn of_several_settings_the_stricter_holds() {
     .unwrap();
     assert_eq!(policy.mode(), sockgate_policy::Mode::Enforce);
     assert_eq!(policy.on_reload(), sockgate_policy::OnReload::Close);
-    assert_eq!(policy.limits().sockets, 5);
+    assert_eq!(policy.limits().count(Count::Sockets), Some(5));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sockgate_policy::{Policy, Rule, Source};
+use sockgate_policy::{Count, Policy, Rule, Source};
 
 fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
@@ -151,7 +151,7 @@ fn merging_keeps_the_stricter_setting_and_unique_ids() {
     let line = || Policy::allow_line("interfaces").unwrap();
     let merged = one.clone().merge(other).unwrap();
     assert_eq!(merged.mode(), sockgate_policy::Mode::Enforce);
-    assert_eq!(merged.limits().sockets, 5);
+    assert_eq!(merged.limits().count(Count::Sockets), Some(5));
     assert_eq!(
         one.merge(Policy::deny_all()).unwrap().mode(),
         sockgate_policy::Mode::Audit

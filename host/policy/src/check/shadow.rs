@@ -150,8 +150,13 @@ fn touches_all(wide: &AddressPattern, narrow: Option<&AddressPattern>) -> bool {
 pub(super) fn redundant(policy: &Policy, at: usize) -> Option<String> {
     let rules = policy.allow.all();
     let clause = &*rules[at];
+    // Its limits hold beside those of other rules.
+    if clause.limits.is_some() {
+        return None;
+    }
     let covers = |wide: &Clause, narrow: &Clause| {
-        wide.ops.contains(narrow.ops)
+        wide.limits.is_none()
+            && wide.ops.contains(narrow.ops)
             && narrow
                 .ops
                 .iter()

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use crate::compare::shown;
 use crate::load::{EndWords, Terms, terms_line};
-use crate::model::{Clause, OpSet};
+use crate::model::{Clause, Count, Flow, LIFETIME, Limits, OpSet};
 
 pub(super) fn networks(nets: &[IpNet]) -> Vec<String> {
     nets.iter().map(shown).collect()
@@ -12,6 +12,52 @@ pub(super) fn networks(nets: &[IpNet]) -> Vec<String> {
 
 pub(super) fn terms(terms: &Terms) -> String {
     terms_line(terms)
+}
+
+/// All keys of limits.
+pub(super) fn limit_keys() -> impl Iterator<Item = &'static str> {
+    crate::load::limit_keys()
+}
+
+/// What limits say: key, amount, and the amount as people write it.
+pub(super) fn limits(limits: &Limits) -> Vec<(&'static str, u64, String)> {
+    let mut said = Vec::new();
+    let mut add = |key, amount: u64, bytes: bool| {
+        let shown = if bytes { amount_of_bytes(amount) } else { amount.to_string() };
+        said.push((key, amount, shown));
+    };
+    for count in Count::ALL {
+        if let Some(most) = limits.count(count) {
+            add(count.key(), most, count.is_bytes());
+        }
+    }
+    for flow in Flow::ALL {
+        if let Some(rate) = limits.rate(flow) {
+            add(flow.key(), rate.each_second(), flow.is_bytes());
+            add(flow.burst_key(), rate.burst(), flow.is_bytes());
+        }
+    }
+    if let Some(time) = limits.lifetime() {
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let shown = match milliseconds % 1000 {
+            0 => format!("{}s", time.as_secs()),
+            _ => format!("{milliseconds}ms"),
+        };
+        said.push((LIFETIME, milliseconds, shown));
+    }
+    said
+}
+
+/// `16 MiB`.
+fn amount_of_bytes(amount: u64) -> String {
+    let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let unit = units
+        .into_iter()
+        .find(|(_, unit)| amount >= *unit && amount.is_multiple_of(*unit));
+    match unit {
+        Some((name, unit)) => format!("{} {name}", amount / unit),
+        None => amount.to_string(),
+    }
 }
 
 fn joined(words: impl IntoIterator<Item = String>) -> String {

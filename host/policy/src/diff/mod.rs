@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use crate::check::forbidden;
 use crate::compare::{Scope, forbids_as_much, grants_all, may_embed, own_nets, without};
 use crate::load::Terms;
-use crate::model::{AddressPattern, Clause, IpPattern, Mode, OnReload, OpSet, Policy};
+use crate::model::{AddressPattern, Clause, IpPattern, Limits, Mode, OnReload, OpSet, Policy};
 
 /// Which way a difference goes, seen from the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,15 +78,17 @@ impl Policy {
         let mut differences = settings(self, newer);
         differences.extend(granted_by_first_alone(self, newer, Change::Loss));
         differences.extend(forbidden_by_first_alone(newer, self, Change::Loss));
+        differences.extend(limited_by_first_alone(newer, self, Change::Loss));
         differences.extend(granted_by_first_alone(newer, self, Change::Gain));
         differences.extend(forbidden_by_first_alone(self, newer, Change::Gain));
+        differences.extend(limited_by_first_alone(self, newer, Change::Gain));
         differences
     }
 }
 
 fn settings(old: &Policy, new: &Policy) -> Vec<Difference> {
     let mut differences = Vec::new();
-    let mut add = |change, text| {
+    let mut add = |change, text: String| {
         differences.push(Difference {
             change,
             text,
@@ -130,24 +132,64 @@ fn settings(old: &Policy, new: &Policy) -> Vec<Difference> {
             format!("reveal: {} instead of {}", new.reveal, old.reveal),
         );
     }
-    for (name, old, new) in [
-        ("sockets", old.limits.sockets, new.limits.sockets),
-        (
-            "buffer-bytes",
-            old.limits.buffer_bytes,
-            new.limits.buffer_bytes,
-        ),
-    ] {
-        if old != new {
-            let change = if new > old {
-                Change::Gain
-            } else {
-                Change::Loss
-            };
-            add(change, format!("limit {name}: {new} instead of {old}"));
-        }
-    }
+    limits(&old.limits, &new.limits, add);
     differences
+}
+
+/// The guest's limits, key by key.
+fn limits(old: &Limits, new: &Limits, mut add: impl FnMut(Change, String)) {
+    let (was, is) = (line::limits(old), line::limits(new));
+    for key in line::limit_keys() {
+        let of = |limits: &[(&str, u64, String)]| {
+            let found = limits.iter().find(|(known, ..)| *known == key);
+            found.map(|(_, amount, shown)| (*amount, shown.clone()))
+        };
+        let (change, text) = match (of(&was), of(&is)) {
+            (Some((old, was)), Some((new, is))) if old != new => {
+                let change = if new > old { Change::Gain } else { Change::Loss };
+                (change, format!("limit {key}: {is} instead of {was}"))
+            }
+            (Some((_, was)), None) => (Change::Gain, format!("limit {key}: none instead of {was}")),
+            (None, Some((_, is))) => (Change::Loss, format!("limit {key}: {is} instead of none")),
+            _ => continue,
+        };
+        add(change, text);
+    }
+}
+
+/// The allow rules of the first policy that limit what the second's do not limit alike.
+fn limited_by_first_alone(first: &Policy, second: &Policy, change: Change) -> Vec<Difference> {
+    let alike = |one: &Clause, other: &Clause| {
+        one.limits == other.limits
+            && one.ops == other.ops
+            && one.ops.iter().all(|op| {
+                grants_all(one, other, Scope::of(op)) && grants_all(other, one, Scope::of(op))
+            })
+    };
+    let limited = first.allow.all().iter().filter_map(|clause| {
+        let limits = clause.limits.as_ref()?;
+        (!second.allow.all().iter().any(|other| alike(clause, other))).then_some((clause, limits))
+    });
+    limited
+        .map(|(clause, limits)| {
+            let words: Vec<String> = line::limits(limits)
+                .into_iter()
+                .map(|(key, _, amount)| format!("{key}={amount}"))
+                .collect();
+            let bare = line::bare(clause, clause.ops);
+            let words = words.join(" ");
+            Difference {
+                change,
+                text: match change {
+                    Change::Gain => format!("no longer limited: {bare} {words}"),
+                    _ => format!("now limited: {bare} {words}"),
+                },
+                rule: Some(clause.id.to_string()),
+                place: Some(clause.place.clone()),
+                ops: clause.ops,
+            }
+        })
+        .collect()
 }
 
 /// What is left of one rule under one operation.

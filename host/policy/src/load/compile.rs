@@ -8,8 +8,8 @@ use super::error::Fault;
 use super::family::{self, Scope};
 use super::rule::{Ends, Listing, Rule, Span};
 use super::vocabulary::{
-    ancillary, descriptor_kinds, duration, families, ioctls, message_flags, operations,
-    option_patterns, protocols, types,
+    LONGEST_PIN, ancillary, descriptor_kinds, duration, families, ioctls, message_flags,
+    operations, option_patterns, protocols, types,
 };
 use super::written::Written;
 use crate::class::ClassSet;
@@ -17,8 +17,8 @@ use crate::family::FamilyPattern;
 use crate::kind::{Family, SocketType};
 use crate::message::DescriptorKinds;
 use crate::model::{
-    AddressPattern, Clause, DEFAULT_PIN, GroupPattern, IpPattern, KindPattern, NamePattern, OpSet,
-    OptionGrant, PeerUsers,
+    AddressPattern, Clause, DEFAULT_PIN, GroupPattern, IpPattern, KindPattern, Limits, NamePattern,
+    OpSet, OptionGrant, PeerUsers,
 };
 use crate::permit::RuleId;
 
@@ -129,6 +129,7 @@ impl Compiler<'_> {
                 .as_ref()
                 .map_or(ClassSet::empty(), |list| ends::classes(list, self.faults)),
             pin: self.pin(),
+            limits: self.limits(),
             options: OptionGrant {
                 get: option_patterns(rule.get.as_ref(), self.faults),
                 set: option_patterns(rule.set.as_ref(), self.faults),
@@ -282,7 +283,7 @@ impl Compiler<'_> {
             && self.ops.intersects(OpSet::CONNECT | OpSet::LISTEN);
         let users_help =
             "it goes with `connect` or `listen` in an allow rule with `family = [\"unix\"]`";
-        let checks: [(&str, Option<Span>, bool, &str); 10] = [
+        let checks: [(&str, Option<Span>, bool, &str); 11] = [
             (
                 "kinds",
                 at(&rule.kinds),
@@ -330,6 +331,12 @@ impl Compiler<'_> {
                 rule.pin.as_ref().map(|text| text.at.clone()),
                 has_host && !rule.deny,
                 "it goes with `host` in an allow rule",
+            ),
+            (
+                "limits",
+                rule.limits.as_ref().map(|(_, at)| at.clone()),
+                !rule.deny,
+                "it goes with an allow rule: what is denied needs no limit",
             ),
             ("peer-uid", at(&rule.peer_uid), users_fit, users_help),
             ("peer-gid", at(&rule.peer_gid), users_fit, users_help),
@@ -594,11 +601,22 @@ impl Compiler<'_> {
         let Some(text) = &self.rule.pin else {
             return DEFAULT_PIN;
         };
-        duration(&text.value).unwrap_or_else(|| {
+        duration(&text.value, LONGEST_PIN).unwrap_or_else(|| {
             let message = format!("`{}` is no duration up to a day", text.value);
             self.fault(text.at.clone(), message, "write `30s`, `5m` or `1h`");
             DEFAULT_PIN
         })
+    }
+
+    /// What goes by the rule may be no more than this. A file's were checked where they were read.
+    fn limits(&mut self) -> Option<Limits> {
+        let (limits, at) = self.rule.limits.clone()?;
+        if at.is_none() {
+            for (message, help) in limits.faults() {
+                self.fault(None, message, help);
+            }
+        }
+        (limits != Limits::none()).then_some(limits)
     }
 
     fn mode(&mut self) -> Option<u32> {

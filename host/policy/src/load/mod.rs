@@ -8,6 +8,7 @@ mod error;
 mod family;
 mod files;
 mod groups;
+mod limits;
 mod line;
 mod reader;
 mod rule;
@@ -25,6 +26,7 @@ pub use rule::Rule;
 use files::Files;
 
 pub(crate) use error::{Fault, Origin};
+pub(crate) use limits::keys as limit_keys;
 pub(crate) use line::{Words, kind_of, transport, transport_word};
 pub(crate) use rule::Listing;
 pub(crate) use written::{EndWords, Terms, Written, terms_line};
@@ -94,8 +96,7 @@ pub(crate) struct Settings {
     pub(crate) mode: Option<Mode>,
     pub(crate) on_reload: Option<OnReload>,
     pub(crate) reveal: Option<bool>,
-    pub(crate) sockets: Option<usize>,
-    pub(crate) buffer_bytes: Option<usize>,
+    pub(crate) limits: Limits,
 }
 
 /// Of two that are given the stricter one, else the one that is given.
@@ -116,8 +117,7 @@ impl Settings {
                 if one == other { one } else { OnReload::Close }
             }),
             reveal: stricter(self.reveal, other.reveal, |one, other| one && other),
-            sockets: stricter(self.sockets, other.sockets, usize::min),
-            buffer_bytes: stricter(self.buffer_bytes, other.buffer_bytes, usize::min),
+            limits: self.limits.stricter(&other.limits),
         }
     }
 }
@@ -275,15 +275,11 @@ fn assemble(
 }
 
 fn finish(settings: Settings, allow: Vec<Arc<Clause>>, deny: Vec<Arc<Clause>>) -> Policy {
-    let defaults = Limits::default();
     Policy {
         mode: settings.mode.unwrap_or_default(),
         on_reload: settings.on_reload.unwrap_or_default(),
         reveal: settings.reveal.unwrap_or_default(),
-        limits: Limits {
-            sockets: settings.sockets.unwrap_or(defaults.sockets),
-            buffer_bytes: settings.buffer_bytes.unwrap_or(defaults.buffer_bytes),
-        },
+        limits: settings.limits.or(&Limits::of_a_guest()),
         allow: AllowTable::new(allow),
         deny: DenyTable::new(deny),
         settings,

@@ -8,13 +8,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Settings;
-use super::error::{Fault, nearest, suggest};
+use super::error::{Fault, suggest};
 use super::groups::Groups;
 use super::rule::{Ends, Flag, Listing, Rule, Text, Word};
 use crate::family::{self, Shape};
 use crate::model::{Mode, OnReload};
 
-type Value<'i> = Spanned<DeValue<'i>>;
+pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 
 pub(super) struct Reader<'s> {
     variables: &'s HashMap<String, String>,
@@ -44,7 +44,6 @@ const TOP_KEYS: &[&str] = &[
     "allow",
     "deny",
 ];
-const LIMIT_KEYS: &[&str] = &["sockets", "buffer-bytes"];
 const RULE_KEYS: &[&str] = &[
     "id",
     "family",
@@ -64,6 +63,7 @@ const RULE_KEYS: &[&str] = &[
     "ioctl",
     "mode",
     "replace-stale",
+    "limits",
     "peer-uid",
     "peer-gid",
 ];
@@ -89,7 +89,12 @@ impl<'s> Reader<'s> {
 }
 
 impl Reader<'_> {
-    fn fault(&mut self, at: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn fault(
+        &mut self,
+        at: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.faults.push(Fault::new(Some(at), message, help));
     }
 
@@ -131,7 +136,7 @@ impl Reader<'_> {
                 "reveal" => {
                     settings.reveal = self.flag(key.get_ref(), value).map(|flag| flag.value)
                 }
-                "limits" => self.limits(value, &mut settings),
+                "limits" => settings.limits = self.limits(value).unwrap_or_default(),
                 "include" => includes = self.list("include", value),
                 "groups" => self.groups(value),
                 "allow" => self.rules(value, false, &mut rules),
@@ -198,48 +203,6 @@ impl Reader<'_> {
                 None
             }
         }
-    }
-
-    fn limits(&mut self, value: &Value<'_>, settings: &mut Settings) {
-        let Some(table) = self.table("limits", value) else {
-            return;
-        };
-        for (key, value) in table {
-            match key.get_ref().as_ref() {
-                "sockets" => settings.sockets = self.amount("sockets", value),
-                "buffer-bytes" => settings.buffer_bytes = self.amount("buffer-bytes", value),
-                other => {
-                    let help = match nearest(other, LIMIT_KEYS.iter().copied()) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => "take it out; there are `sockets` and `buffer-bytes`".to_owned(),
-                    };
-                    self.fault(
-                        self.at(key),
-                        format!("limit `{other}` is not supported by this version yet"),
-                        help,
-                    );
-                }
-            }
-        }
-    }
-
-    /// A count, or an amount of bytes: `64`, `"10 MiB"`.
-    fn amount(&mut self, key: &str, value: &Value<'_>) -> Option<usize> {
-        let read = match value.get_ref() {
-            DeValue::Integer(number) => usize::from_str_radix(number.as_str(), number.radix()).ok(),
-            DeValue::String(_) => {
-                let text = self.text(key, value)?;
-                parse_amount(&text.value)
-            }
-            _ => None,
-        };
-        if read.is_none() {
-            let help = format!(
-                "write `{key} = 64` or, for bytes, `{key} = \"10 MiB\"` (KiB, MiB, GiB, kB, MB, GB)"
-            );
-            self.fault(self.at(value), format!("`{key}` is no amount"), help);
-        }
-        read
     }
 
     /// `office = ["10.1.0.0/16"]`, or a table with `cidr`.
@@ -344,6 +307,11 @@ impl Reader<'_> {
                 "ioctl" => rule.ioctl = self.list(name, value),
                 "mode" => rule.mode = self.text(name, value),
                 "replace-stale" => rule.replace_stale = self.flag(name, value),
+                "limits" => {
+                    rule.limits = self
+                        .limits(value)
+                        .map(|limits| (limits, Some(self.at(value))))
+                }
                 "peer-uid" => rule.peer_uid = self.list(name, value),
                 "peer-gid" => rule.peer_gid = self.list(name, value),
                 _ if self.address_key(name, value, &mut rule.top) => {}
@@ -518,7 +486,11 @@ impl Reader<'_> {
         (first, second)
     }
 
-    fn table<'v, 'i>(&mut self, name: &str, value: &'v Value<'i>) -> Option<&'v DeTable<'i>> {
+    pub(super) fn table<'v, 'i>(
+        &mut self,
+        name: &str,
+        value: &'v Value<'i>,
+    ) -> Option<&'v DeTable<'i>> {
         match value.get_ref() {
             DeValue::Table(table) => Some(table),
             _ => {
@@ -595,7 +567,7 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&mut self, name: &str, value: &Value<'_>) -> Option<Text> {
+    pub(super) fn text(&mut self, name: &str, value: &Value<'_>) -> Option<Text> {
         let DeValue::String(text) = value.get_ref() else {
             self.fault(
                 self.at(value),
@@ -641,37 +613,5 @@ impl Reader<'_> {
             value: whole,
             at: Some(at),
         })
-    }
-}
-
-fn parse_amount(text: &str) -> Option<usize> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let number: usize = digits.trim().parse().ok()?;
-    let unit = match text[digits.len()..].trim() {
-        "" | "B" => 1,
-        "kB" => 1000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.checked_mul(unit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_have_units() {
-        assert_eq!(parse_amount("10 MiB"), Some(10 << 20));
-        assert_eq!(parse_amount("64"), Some(64));
-        assert_eq!(parse_amount("3kB"), Some(3000));
-        assert_eq!(parse_amount("3 parsec"), None);
-        assert_eq!(parse_amount("99999999999999999999 B"), None);
-        assert_eq!(parse_amount("99999999999999 GiB"), None);
-        assert_eq!(parse_amount(""), None);
     }
 }

@@ -1,6 +1,8 @@
 //! A rule as it is written, before it is checked.
 
 use std::ops::Range;
+
+use crate::model::Limits;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -140,6 +142,7 @@ pub struct Rule {
     pub(crate) ioctl: Option<Listing>,
     pub(crate) mode: Option<Text>,
     pub(crate) replace_stale: Option<Flag>,
+    pub(crate) limits: Option<(Limits, Span)>,
     pub(crate) peer_uid: Option<Listing>,
     pub(crate) peer_gid: Option<Listing>,
     /// Named lists of networks that `group` refers to.

@@ -43,7 +43,7 @@ pub(super) const TYPES: &[(&str, SocketType)] = &[
 ];
 
 /// Longest `pin`: a day.
-const LONGEST_PIN: Duration = Duration::from_secs(86_400);
+pub(super) const LONGEST_PIN: Duration = Duration::from_secs(86_400);
 
 fn names<T>(table: &'static [(&'static str, T)]) -> impl Iterator<Item = &'static str> + Clone {
     table.iter().map(|(name, _)| *name)
@@ -256,7 +256,8 @@ pub(super) fn ioctls(list: Option<&Listing>, faults: &mut Vec<Fault>) -> Vec<Str
     })
 }
 
-pub(super) fn duration(text: &str) -> Option<Duration> {
+/// `30s`, `5m`, `1h`, up to the longest one.
+pub(super) fn duration(text: &str, longest: Duration) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let number: u64 = digits.parse().ok()?;
     let duration = match text[digits.len()..].trim() {
@@ -266,7 +267,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
         "h" => Duration::from_secs(number.checked_mul(3600)?),
         _ => return None,
     };
-    (!duration.is_zero() && duration <= LONGEST_PIN).then_some(duration)
+    (!duration.is_zero() && duration <= longest).then_some(duration)
 }
 
 #[cfg(test)]
@@ -275,11 +276,14 @@ mod tests {
 
     #[test]
     fn durations_have_a_unit_and_an_end() {
-        assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
-        assert_eq!(duration("10 ms"), Some(Duration::from_millis(10)));
-        assert_eq!(duration("24h"), Some(LONGEST_PIN));
+        assert_eq!(duration("5m", LONGEST_PIN), Some(Duration::from_secs(300)));
+        assert_eq!(
+            duration("10 ms", LONGEST_PIN),
+            Some(Duration::from_millis(10))
+        );
+        assert_eq!(duration("24h", LONGEST_PIN), Some(LONGEST_PIN));
         for wrong in ["5", "0s", "25h", "m", "", "99999999999999999999h"] {
-            assert_eq!(duration(wrong), None, "{wrong}");
+            assert_eq!(duration(wrong, LONGEST_PIN), None, "{wrong}");
         }
     }
 }

@@ -3,6 +3,7 @@
 mod address;
 mod clause;
 mod host;
+mod limits;
 mod nets;
 mod options;
 mod place;
@@ -14,6 +15,8 @@ pub(crate) use address::{AddressPattern, IpPattern, PortRange, Side, unbound};
 pub(crate) use clause::{Clause, GroupPattern, KindPattern, OpSet, PeerUsers, ProtocolPattern};
 pub(crate) use host::{HostPattern, fold};
 pub use host::{is_host_name, unicode_host_name};
+pub use limits::{Count, Flow, Limits, Rate};
+pub(crate) use limits::{LIFETIME, LONGEST_LIFETIME, fault};
 pub(crate) use options::{OptionGrant, OptionPattern, OptionPatterns};
 pub(crate) use place::{AbstractPattern, NamePattern, PathPattern, UnixPattern, whole_place};
 pub(crate) use table::{AllowTable, DenyTable, Known};
@@ -42,26 +45,6 @@ pub enum OnReload {
     Keep,
 }
 
-/// The limits of one guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// What the guest holds at one time of sockets, further handles on them, pollers and descriptors that
-    /// were passed to it. Default 256. Reaching it answers `mfile`.
-    pub sockets: usize,
-    /// Bytes that the host may hold in buffers for the guest at one time. Default 16 MiB. Reaching it
-    /// answers `nobufs`.
-    pub buffer_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            sockets: 256,
-            buffer_bytes: 16 << 20,
-        }
-    }
-}
-
 /// How long a resolved address stays granted, unless a rule's `pin` says otherwise.
 pub(crate) const DEFAULT_PIN: Duration = Duration::from_secs(300);
 
@@ -86,7 +69,7 @@ impl Policy {
             mode: Mode::Enforce,
             on_reload: OnReload::Close,
             reveal: false,
-            limits: Limits::default(),
+            limits: Limits::of_a_guest(),
             allow: AllowTable::default(),
             deny: DenyTable::default(),
             settings: Settings::default(),
@@ -114,7 +97,7 @@ impl Policy {
         self.on_reload
     }
 
-    /// The guest's limits.
+    /// The guest's limits, the defaults included.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits

@@ -33,6 +33,7 @@ mod message;
 mod model;
 mod option;
 pub mod permit;
+mod schema;
 
 pub use address::{Address, UnixAddress};
 pub use check::Warning;
@@ -61,3 +62,4 @@ pub use permit::{
     BindTarget, Carries, ConnectTarget, GroupRequest, HostName, IoctlName, Operation, Permit,
     RuleId, UnixPlace, op,
 };
+pub use schema::json_schema;

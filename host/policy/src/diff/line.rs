@@ -23,7 +23,11 @@ pub(super) fn limit_keys() -> impl Iterator<Item = &'static str> {
 pub(super) fn limits(limits: &Limits) -> Vec<(&'static str, u64, String)> {
     let mut said = Vec::new();
     let mut add = |key, amount: u64, bytes: bool| {
-        let shown = if bytes { amount_of_bytes(amount) } else { amount.to_string() };
+        let shown = if bytes {
+            amount_of_bytes(amount)
+        } else {
+            amount.to_string()
+        };
         said.push((key, amount, shown));
     };
     for count in Count::ALL {

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use crate::check::forbidden;
 use crate::compare::{Scope, forbids_as_much, grants_all, may_embed, own_nets, without};
 use crate::load::Terms;
-use crate::model::{AddressPattern, Clause, IpPattern, Limits, Mode, OnReload, OpSet, Policy};
+use crate::model::{AddressPattern, Clause, IpPattern, Limits, Mode, OpSet, Policy};
 
 /// Which way a difference goes, seen from the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,11 +97,6 @@ fn settings(old: &Policy, new: &Policy) -> Vec<Difference> {
             ops: OpSet::all(),
         });
     };
-    let mode = |mode| match mode {
-        Mode::Enforce => "enforce",
-        Mode::Audit => "audit",
-        Mode::Learn => "learn",
-    };
     if old.mode != new.mode {
         let change = match (old.mode, new.mode) {
             (Mode::Enforce, _) => Change::Gain,
@@ -110,15 +105,11 @@ fn settings(old: &Policy, new: &Policy) -> Vec<Difference> {
         };
         add(
             change,
-            format!("mode: {} instead of {}", mode(new.mode), mode(old.mode)),
+            format!("mode: {} instead of {}", new.mode.name(), old.mode.name()),
         );
     }
     if old.on_reload != new.on_reload {
-        let on_reload = |on_reload| match on_reload {
-            OnReload::Close => "close",
-            OnReload::Keep => "keep",
-        };
-        let (new, old) = (on_reload(new.on_reload), on_reload(old.on_reload));
+        let (new, old) = (new.on_reload.name(), old.on_reload.name());
         add(Change::Other, format!("on-reload: {new} instead of {old}"));
     }
     if old.reveal != new.reveal {
@@ -146,7 +137,11 @@ fn limits(old: &Limits, new: &Limits, mut add: impl FnMut(Change, String)) {
         };
         let (change, text) = match (of(&was), of(&is)) {
             (Some((old, was)), Some((new, is))) if old != new => {
-                let change = if new > old { Change::Gain } else { Change::Loss };
+                let change = if new > old {
+                    Change::Gain
+                } else {
+                    Change::Loss
+                };
                 (change, format!("limit {key}: {is} instead of {was}"))
             }
             (Some((_, was)), None) => (Change::Gain, format!("limit {key}: none instead of {was}")),

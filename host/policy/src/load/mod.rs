@@ -8,6 +8,7 @@ mod error;
 mod family;
 mod files;
 mod groups;
+pub(crate) mod keys;
 mod limits;
 mod line;
 mod reader;

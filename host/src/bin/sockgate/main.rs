@@ -1,11 +1,13 @@
 //! The `sockgate` command: runs WebAssembly guests with sockets under a policy.
 
 mod check;
+mod diff;
 mod doctor;
 mod explain;
 mod granted;
 mod policy;
 mod run;
+mod schema;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,8 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Explain(explain::Explain),
+    Diff(diff::Diff),
+    Schema(schema::Schema),
     Doctor(doctor::Doctor),
 }
 
@@ -32,6 +36,8 @@ fn main() -> ExitCode {
         Command::Run(run) => run.execute(),
         Command::Check(check) => check.execute(),
         Command::Explain(explain) => explain.execute(),
+        Command::Diff(diff) => diff.execute(),
+        Command::Schema(schema) => schema.execute(),
         Command::Doctor(doctor) => doctor.execute(),
     };
     outcome.unwrap_or_else(|error| {

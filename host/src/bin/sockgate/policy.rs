@@ -31,6 +31,13 @@ pub struct Variables {
     variables: Vec<(String, String)>,
 }
 
+impl Variables {
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(|(name, _)| name.as_str())
+    }
+}
+
 /// `NAME=VALUE`.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

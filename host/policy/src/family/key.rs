@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use super::can::{CanId, FrameId, FrameIds, Pair};
 use crate::kind::Kind;
-use crate::load::{Fault, Listing};
+use crate::load::{Fault, Listing, nearest};
 use crate::model::{NamePattern, Side};
 
 /// What a key of a rule may say.
@@ -167,6 +167,32 @@ impl Key {
         }
     }
 
+    /// Why a word is none of the key's values.
+    fn wrong(&self, word: &str) -> String {
+        let Shape::Numbers { words, max } = self.shape else {
+            return format!("`{word}` is no value of `{}`", self.name);
+        };
+        let (first, last) = word.split_once('-').unwrap_or((word, word));
+        match (parse_number(first.trim()), parse_number(last.trim())) {
+            (Some(first), Some(last)) if first > last => {
+                format!("the range `{word}` runs backwards")
+            }
+            (Some(_), Some(_)) => format!("`{word}` is beyond the last `{}`, {max}", self.name),
+            _ => match nearest(word, words.iter().map(|(name, _)| *name)) {
+                Some(near) => {
+                    format!(
+                        "`{word}` is no value of `{}`, which has `{near}`",
+                        self.name
+                    )
+                }
+                None => format!(
+                    "`{word}` is no value of `{}`: neither a number nor one of its words",
+                    self.name
+                ),
+            },
+        }
+    }
+
     /// Whether the key is written `true` or `false`.
     pub(crate) fn is_flag(&self) -> bool {
         matches!(self.shape, Shape::Permits | Shape::Restricts)
@@ -276,7 +302,7 @@ impl KeyPattern {
                 }
             }
         };
-        let wrong = |word: &str| format!("`{word}` is no value of `{}`", key.name);
+        let wrong = |word: &str| key.wrong(word);
         let mut names = Vec::new();
         let mut numbers = Vec::new();
         let mut frames = FrameIds::default();

@@ -153,6 +153,7 @@ impl Compiler<'_> {
 
     fn id(&mut self) -> RuleId {
         match &self.rule.id {
+            None if self.rule.broken => RuleId::new(""),
             None => {
                 self.fault(
                     None,
@@ -162,13 +163,16 @@ impl Compiler<'_> {
                 RuleId::new("")
             }
             Some(id) => {
-                let reserved = id.value.starts_with('(');
-                if reserved || id.value.chars().any(char::is_control) {
-                    self.fault(
-                        id.at.clone(),
-                        "an `id` begins with no parenthesis and has no control characters",
-                        "write `id = \"web\"`",
-                    );
+                let wrong = if id.value.starts_with('(') {
+                    Some("begins with a parenthesis, as what logs say without a rule does")
+                } else if id.value.chars().any(char::is_control) {
+                    Some("has a control character, such as a line's end")
+                } else {
+                    None
+                };
+                if let Some(wrong) = wrong {
+                    let message = format!("this `id` {wrong}");
+                    self.fault(id.at.clone(), message, "write `id = \"web\"`");
                 }
                 RuleId::new(&id.value)
             }

@@ -26,7 +26,7 @@ pub use rule::Rule;
 
 use files::Files;
 
-pub(crate) use error::{Fault, Origin};
+pub(crate) use error::{Fault, Origin, nearest};
 pub(crate) use limits::keys as limit_keys;
 pub(crate) use line::{Words, kind_of, transport, transport_word};
 pub(crate) use rule::Listing;

@@ -79,7 +79,10 @@ impl Reader<'_> {
             Fault::new(
                 at.map(|at| at.start + start..at.end + start),
                 error.message(),
-                "this is no TOML; see https://toml.io/en/v1.0.0",
+                match error.message() {
+                    "duplicate key" => "it stands above already: put the two together",
+                    _ => "this is no TOML; see https://toml.io/en/v1.0.0",
+                },
             )
         }));
         Read::default()
@@ -130,7 +133,7 @@ impl Reader<'_> {
             self.fault(
                 self.at(value),
                 "this version of policies is not known",
-                "write `version = 1`",
+                "write `version = 1`, the only one that this sockgate knows",
             );
         }
     }
@@ -484,7 +487,7 @@ impl Reader<'_> {
         if array.is_empty() {
             self.fault(
                 self.at(value),
-                format!("`{name}` is empty, so that the rule never matches"),
+                format!("`{name}` is an empty list"),
                 format!("name something, or take `{name}` out"),
             );
             return None;
@@ -501,7 +504,7 @@ impl Reader<'_> {
                 }
                 _ => self.fault(
                     self.at(entry),
-                    format!("`{name}` holds words"),
+                    format!("a member of `{name}` is neither a text nor a whole number"),
                     "put it in quotes",
                 ),
             }
@@ -531,10 +534,14 @@ impl Reader<'_> {
 
     pub(super) fn text(&mut self, name: &str, value: &Value<'_>) -> Option<Text> {
         let DeValue::String(text) = value.get_ref() else {
+            let shown = match value.get_ref() {
+                DeValue::Integer(number) => number.to_string(),
+                _ => "...".to_owned(),
+            };
             self.fault(
                 self.at(value),
                 format!("`{name}` is no text"),
-                format!("write `{name} = \"...\"`"),
+                format!("write `{name} = \"{shown}\"`"),
             );
             return None;
         };

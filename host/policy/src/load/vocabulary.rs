@@ -35,6 +35,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("link", "BSD"),
     ("divert", "FreeBSD"),
 ];
+/// What people call families.
+const ALSO_CALLED: &[(&str, &str)] = &[
+    ("ip", "inet"),
+    ("ipv4", "inet"),
+    ("ipv6", "inet6"),
+    ("local", "unix"),
+];
 pub(super) const TYPES: &[(&str, SocketType)] = &[
     ("stream", SocketType::Stream),
     ("datagram", SocketType::Datagram),
@@ -119,12 +126,20 @@ pub(super) fn families(list: &Listing, faults: &mut Vec<Fault>) -> Vec<Family> {
                 "take it out: Linux has no such sockets".to_owned(),
             ));
         }
-        if let Some(protocol) = PROTOCOLS.iter().find(|protocol| protocol.name == word)
-            && let [family] = protocol.families
-        {
+        if let Some((_, meant)) = ALSO_CALLED.iter().find(|(name, _)| *name == word) {
             return Err((
-                format!("`{word}` is a protocol of family `{family}`"),
-                format!("write `family = [\"{family}\"]` and `protocol = [\"{word}\"]`"),
+                format!("`{word}` is no address family"),
+                format!("did you mean `{meant}`?"),
+            ));
+        }
+        if let Some(protocol) = PROTOCOLS.iter().find(|protocol| protocol.name == word) {
+            let families: Vec<String> = protocol.families.iter().map(ToString::to_string).collect();
+            return Err((
+                format!(
+                    "`{word}` is a protocol of family `{}`",
+                    families.join("`, `")
+                ),
+                format!("write `family = {families:?}` and `protocol = [\"{word}\"]`"),
             ));
         }
         Err((
@@ -226,8 +241,16 @@ pub(super) fn option_patterns(list: Option<&Listing>, faults: &mut Vec<Fault>) -
             let name = word.split('=').next().unwrap_or(word);
             let near =
                 super::error::nearest(name, OptionName::named().map(|(readable, _)| readable));
-            let help = match near {
+            let bare = OptionName::named()
+                .map(|(readable, _)| readable)
+                .find(|readable| {
+                    readable
+                        .split_once('.')
+                        .is_some_and(|(_, bare)| bare == name)
+                });
+            let help = match near.or(bare) {
                 Some(near) if near != name => format!("did you mean `{near}`?"),
+                Some(near) => format!("write `{near}` for any value"),
                 _ => "write `so.keepalive`, `so.bindtodevice=eth0`, or Linux's numbers: `6/1`"
                     .to_owned(),
             };

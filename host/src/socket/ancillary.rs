@@ -201,7 +201,7 @@ impl Inner {
             });
         }
         let control = Control::encode(self.kind.family, &control)?;
-        let flight = self.check_beside(permit, ancillary, control.len())?;
+        let flight = self.check_beside(permit, ancillary, control.length())?;
         let length = pieces.iter().map(|piece| piece.len()).sum();
         let sent = self.sent("send-msg", permit, length, |most| {
             let cut = (most < length).then(|| beginning(pieces, most));

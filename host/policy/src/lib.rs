@@ -48,8 +48,8 @@ pub use family::{
     VSOCK_ANY, VsockAddress, unnamed_destination,
 };
 pub use gate::{
-    Adopted, BufferSlot, Delay, FlightSlot, Gate, LimitReached, Meters, Passage, Short, SocketSlot,
-    Toll, Way,
+    Adopted, BufferSlot, Counted, Delay, End, FlightSlot, Gate, LimitReached, Meters, Passage,
+    Short, SocketSlot, Toll, Way,
 };
 pub use kind::{Family, Kind, SocketType};
 pub use load::{LoadError, LoadErrors, PolicyBuilder, Rule, Source};

@@ -15,7 +15,12 @@ pub use json::JsonLines;
 pub use text::TextLines;
 pub use trace::TracingSink;
 
+use sockgate_policy::LimitReached;
+
 use crate::socket::{Errno, Failure};
+
+/// No event tells more of its arguments than this many bytes.
+const ARGUMENTS_LIMIT: usize = 1024;
 
 /// How the policy decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -27,7 +32,7 @@ pub enum Verdict {
     Deny,
     /// No rule granted it, and the policy's mode (`audit`, `learn`) let it through.
     Audit,
-    /// A limit was reached.
+    /// A limit was reached, or holds it back (then there is no `errno`).
     Limit,
     /// It needs no grant.
     Free,
@@ -62,6 +67,9 @@ pub struct Event {
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The key of the limit that was reached, or that held it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<&'static str>,
     /// What would have granted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<String>,
@@ -87,6 +95,7 @@ impl Event {
             verdict: Verdict::Free,
             rule: None,
             reason: None,
+            limit: None,
             grant: None,
             errno: None,
             bytes: None,
@@ -100,6 +109,12 @@ impl Event {
 
     pub(crate) fn arguments(mut self, arguments: impl fmt::Display) -> Event {
         self.arguments = arguments.to_string();
+        // A guest may name as much as it likes.
+        if self.arguments.len() > ARGUMENTS_LIMIT {
+            let end = self.arguments.floor_char_boundary(ARGUMENTS_LIMIT);
+            self.arguments.truncate(end);
+            self.arguments.push_str("...");
+        }
         self
     }
 
@@ -160,10 +175,21 @@ impl Event {
         self
     }
 
-    pub(crate) fn limited(mut self, limit: &dyn fmt::Display, errno: Errno) -> Event {
+    pub(crate) fn limited(mut self, limit: &LimitReached, errno: Errno) -> Event {
         self.verdict = Verdict::Limit;
+        self.limit = Some(limit.key);
+        self.rule = limit.rule.as_ref().map(ToString::to_string);
         self.reason = Some(limit.to_string());
         self.errno = Some(errno.to_string());
+        self
+    }
+
+    /// A rate holds it back.
+    pub(crate) fn delayed(mut self, limit: &LimitReached) -> Event {
+        self.verdict = Verdict::Limit;
+        self.limit = Some(limit.key);
+        self.rule = limit.rule.as_ref().map(ToString::to_string);
+        self.reason = Some(format!("{limit}, which delays it; told once"));
         self
     }
 }

@@ -8,12 +8,13 @@ mod pins;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use judgements::Adopted;
 use limits::Metering;
 pub use limits::{
-    BufferSlot, Delay, FlightSlot, LimitReached, Meters, Passage, Short, SocketSlot, Toll, Way,
+    BufferSlot, Counted, Delay, End, FlightSlot, LimitReached, Meters, Passage, Short, SocketSlot,
+    Toll, Way,
 };
 pub(crate) use pins::{NoPins, Pins};
 
@@ -201,10 +202,10 @@ impl Gate {
         self.snapshot().0.metering.control(meters)
     }
 
-    /// The guest's `lifetime` of a socket.
+    /// When a socket of this guest ends, by the guest's `lifetime`.
     #[must_use]
-    pub fn lifetime(&self) -> Option<Duration> {
-        self.snapshot().0.metering.lifetime()
+    pub fn end(&self, since: Instant) -> Option<End> {
+        self.snapshot().0.metering.end(since)
     }
 
     /// A limit of the guest that nothing can hold to which goes through sockets of somebody else's making

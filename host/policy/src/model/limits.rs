@@ -218,14 +218,14 @@ impl Limits {
         }
     }
 
-    /// What holds for a guest whose policy does not say otherwise: 256 sockets, 16 MiB of buffers, 64 KiB of
+    /// What holds for a guest whose policy does not say otherwise: 256 sockets, 16 MiB of buffers, 128 KiB of
     /// ancillary data beside a message, 256 descriptors in flight.
     #[must_use]
     pub const fn of_a_guest() -> Limits {
         Limits::none()
             .with(Count::Sockets, 256)
             .with(Count::BufferBytes, 16 << 20)
-            .with(Count::ControlBytes, 64 << 10)
+            .with(Count::ControlBytes, 128 << 10)
             .with(Count::DescriptorsInFlight, 256)
     }
 

@@ -1,9 +1,10 @@
 //! What is held and given back.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::LimitReached;
 use super::meter::Meter;
+use super::{End, LimitReached, Meters};
 use crate::model::Count;
 
 /// An amount held of one limit; dropping it gives the amount back.
@@ -68,5 +69,37 @@ impl FlightSlot {
     #[must_use]
     pub fn descriptors(&self) -> u64 {
         self.0.first().map_or(0, |held| held.amount)
+    }
+}
+
+/// The rules with limits that one socket counts for, each from the moment on that it first granted something.
+/// Dropping it gives the places back.
+#[derive(Debug, Default)]
+pub struct Counted(Vec<(Held, Instant)>);
+
+impl Counted {
+    /// Counts the socket for the rules that it does not count for yet.
+    ///
+    /// # Errors
+    /// A rule's `sockets` is reached; then it counts for none of the new ones.
+    pub fn add(&mut self, meters: &Meters, now: Instant) -> Result<(), LimitReached> {
+        let known = |meter: &&Arc<Meter>| {
+            let mut rules = self.0.iter();
+            !rules.any(|(held, _)| Arc::ptr_eq(&held.meter, meter))
+        };
+        let new: Vec<_> = meters
+            .rules()
+            .filter(known)
+            .map(|meter| Held::take(meter, Count::Sockets, 1).map(|held| (held, now)))
+            .collect::<Result<_, _>>()?;
+        self.0.extend(new);
+        Ok(())
+    }
+
+    /// When the first `lifetime` of these rules is over.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        let ends = self.0.iter().map(|(held, since)| held.meter.end(*since));
+        ends.fold(None, End::first)
     }
 }

@@ -1,11 +1,11 @@
 //! What one guest or one rule has used of its limits.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::bucket::Bucket;
-use super::{Delay, LimitReached, Short};
-use crate::model::{Count, Flow, Limits, Rate};
+use super::{Delay, End, LimitReached, Short};
+use crate::model::{Count, Flow, LIFETIME, Limits, Rate};
 use crate::permit::RuleId;
 
 /// Which way data goes.
@@ -144,8 +144,14 @@ impl Meter {
         self.state().limits.count(count)
     }
 
-    pub(super) fn lifetime(&self) -> Option<Duration> {
-        self.state().limits.lifetime()
+    /// When a socket ends that counts since then.
+    pub(super) fn end(&self, since: Instant) -> Option<End> {
+        let lifetime = self.state().limits.lifetime()?;
+        let value = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+        Some(End {
+            at: since.checked_add(lifetime)?,
+            limit: self.reached(LIFETIME, value),
+        })
     }
 
     pub(super) fn reached(&self, key: &'static str, limit: u64) -> LimitReached {

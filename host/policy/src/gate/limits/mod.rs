@@ -10,14 +10,14 @@ mod meter;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use held::Held;
-pub use held::{BufferSlot, FlightSlot, SocketSlot};
+pub use held::{BufferSlot, Counted, FlightSlot, SocketSlot};
 pub(crate) use meter::Meter;
 pub use meter::{Toll, Way};
 
-use crate::model::{Count, Policy};
+use crate::model::{Count, LIFETIME, Policy};
 use crate::permit::RuleId;
 
 /// A limit of the policy was reached.
@@ -25,7 +25,7 @@ use crate::permit::RuleId;
 pub struct LimitReached {
     /// The limit's key in the policy.
     pub key: &'static str,
-    /// Its value.
+    /// Its value; of a lifetime in milliseconds.
     pub limit: u64,
     /// The rule whose limit it is; none where it is the guest's.
     pub rule: Option<RuleId>,
@@ -34,6 +34,9 @@ pub struct LimitReached {
 impl fmt::Display for LimitReached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "limit `{}` = {}", self.key, self.limit)?;
+        if self.key == LIFETIME {
+            f.write_str(" ms")?;
+        }
         if let Some(rule) = &self.rule {
             write!(f, " of rule `{rule}`")?;
         }
@@ -52,6 +55,23 @@ pub struct Delay {
     pub limit: LimitReached,
     /// It is the first time since the policy was put in force.
     pub is_news: bool,
+}
+
+/// When a socket ends, by which limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The moment.
+    pub at: Instant,
+    /// The `lifetime`.
+    pub limit: LimitReached,
+}
+
+impl End {
+    /// The one that comes first.
+    #[must_use]
+    pub fn first(one: Option<End>, other: Option<End>) -> Option<End> {
+        one.into_iter().chain(other).min_by_key(|end| end.at)
+    }
 }
 
 /// Why nothing passes now.
@@ -95,23 +115,6 @@ impl Meters {
         for meter in self.0.iter() {
             meter.charge(way, bytes, 1, now);
         }
-    }
-
-    /// One more socket of each rule.
-    ///
-    /// # Errors
-    /// A rule's `sockets` is reached.
-    pub fn sockets(&self) -> Result<Vec<SocketSlot>, LimitReached> {
-        let rules = self.rules();
-        rules
-            .map(|meter| Held::take(meter, Count::Sockets, 1).map(SocketSlot))
-            .collect()
-    }
-
-    /// The shortest `lifetime` of the rules.
-    #[must_use]
-    pub fn lifetime(&self) -> Option<Duration> {
-        self.rules().filter_map(|meter| meter.lifetime()).min()
     }
 
     /// What counts for the guest as `general` says, and for the rules of the others.
@@ -279,9 +282,9 @@ impl Metering {
         least.unwrap_or_else(|| self.guest.reached(Count::ControlBytes.key(), u64::MAX))
     }
 
-    /// How long a socket of the guest lives.
-    pub(crate) fn lifetime(&self) -> Option<Duration> {
-        self.guest.lifetime()
+    /// When a socket of the guest ends.
+    pub(crate) fn end(&self, since: Instant) -> Option<End> {
+        self.guest.end(since)
     }
 }
 

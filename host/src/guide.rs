@@ -47,11 +47,11 @@ pub mod run_a_guest {}
 /// A policy may be made in Rust instead. It is checked like a file, and means the same:
 ///
 /// ```
-/// use sockgate::policy::{Policy, Question, Rule, Source};
+/// use sockgate::policy::{Count, Limits, Policy, Question, Rule, Source};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let built = Policy::builder()
-///     .sockets(64)
+///     .limits(Limits::none().with(Count::Sockets, 64))
 ///     .allow(Rule::new("db").tcp().connect("10.0.0.0/8:5432")?)
 ///     .deny(Rule::new("no-metadata").class(&["metadata"]))
 ///     .build()?;

@@ -104,6 +104,8 @@ mod audit;
 
 pub mod guide;
 
+mod policy_file;
+
 pub use audit::{
     AuditFile, Event, GuestMetrics, JsonLines, Metrics, OperationMetrics, Rotation, Sink,
     TextLines, TracingSink, Verdict,
@@ -113,6 +115,7 @@ pub use bridge::{
     BuildError, PolicyHandle, Sockets, SocketsCtx, SocketsCtxBuilder, SocketsCtxView, SocketsView,
     Stopped, add_to_linker_async,
 };
+pub use policy_file::{ReadPolicyError, read_policy};
 pub use socket::{
     CancelHandle, Errno, InheritedSocket, Probe, ProbeError, ProbeStatus, Timeout, WaitMode,
     inherited_sockets, probe, probe_families, raise_descriptor_limit,

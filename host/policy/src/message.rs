@@ -370,6 +370,14 @@ impl AncillarySet {
         }
     }
 
+    /// Whether everything that this lists is in `other`.
+    pub(crate) fn is_within(&self, other: &AncillarySet) -> bool {
+        match self.everything {
+            true => other == self,
+            false => self.kinds().all(|kind| other.contains(kind)),
+        }
+    }
+
     /// Takes out what `other` lists.
     pub(crate) fn remove(&mut self, other: &AncillarySet) {
         for kind in other.kinds() {

@@ -108,7 +108,7 @@ use std::time::Instant;
 
 use crate::address::Address;
 use crate::denial::Denial;
-use crate::gate::Gate;
+use crate::gate::{Gate, Meters};
 use crate::learn::Entry;
 use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
 use crate::model::PeerUsers;
@@ -371,6 +371,7 @@ pub struct Permit<O: Operation> {
     rule: RuleId,
     generation: u64,
     expires: Option<Instant>,
+    meters: Option<Meters>,
     cargo: Option<Arc<Cargo>>,
     unguarded: Option<Denial>,
 }
@@ -380,6 +381,7 @@ pub(crate) struct Terms {
     pub(crate) rule: RuleId,
     pub(crate) generation: u64,
     pub(crate) expires: Option<Instant>,
+    pub(crate) meters: Option<Meters>,
     pub(crate) cargo: Option<Arc<Cargo>>,
     pub(crate) unguarded: Option<Denial>,
 }
@@ -390,6 +392,7 @@ impl<O: Operation> Permit<O> {
             rule,
             generation,
             expires,
+            meters,
             cargo,
             unguarded,
         } = terms;
@@ -398,9 +401,22 @@ impl<O: Operation> Permit<O> {
             rule,
             generation,
             expires,
+            meters,
             cargo,
             unguarded,
         }
+    }
+
+    /// What is done under it counts for these; none where nothing is limited.
+    #[inline]
+    #[must_use]
+    pub fn meters(&self) -> Option<&Meters> {
+        self.meters.as_ref()
+    }
+
+    pub(crate) fn counting_also_for(mut self, general: Option<Meters>) -> Permit<O> {
+        self.meters = Meters::joined(general, self.meters);
+        self
     }
 
     /// What the operation is done to, in canonical form.
@@ -539,6 +555,7 @@ impl<O: Operation> Clone for Permit<O> {
             rule: self.rule.clone(),
             generation: self.generation,
             expires: self.expires,
+            meters: self.meters.clone(),
             cargo: self.cargo.clone(),
             unguarded: self.unguarded.clone(),
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use sockgate_policy::RuleId;
 
-use super::{Counted, Verdict};
+use super::{Event, Verdict};
 
 /// Counts what guests do: [`SocketsCtxBuilder::metrics`](crate::SocketsCtxBuilder::metrics) says which. Cheap
 /// to clone; all clones are the same counters, which may be read at any time.
@@ -89,21 +89,15 @@ impl Counter {
 
 impl Counters {
     /// Counts one operation. Nothing is allocated but for what is counted for the first time.
-    pub(super) fn count(
-        &self,
-        operation: &'static str,
-        verdict: Verdict,
-        counted: &Counted,
-        moved: Option<u64>,
-    ) {
+    pub(super) fn count(&self, event: &Event) {
         let key = Key {
-            operation,
-            verdict,
-            rule: counted.rule.clone(),
+            operation: event.operation,
+            verdict: event.verdict,
+            rule: event.counted.rule.clone(),
         };
-        let (bytes, messages) = match counted.carried {
-            Some(carried) => (Some(carried), moved.unwrap_or(0)),
-            None => (moved, 1),
+        let (bytes, messages) = match event.counted.carried {
+            Some(carried) => (Some(carried), event.bytes.unwrap_or(0)),
+            None => (event.bytes, 1),
         };
         let known = self
             .operations
@@ -119,7 +113,7 @@ impl Counters {
                 .unwrap_or_else(PoisonError::into_inner);
             known.entry(key).or_default().add(bytes, messages);
         }
-        if let Some(limit) = counted.limit {
+        if let Some(limit) = event.limit {
             let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
             *limits.entry(limit).or_default() += 1;
         }

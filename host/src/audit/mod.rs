@@ -26,6 +26,9 @@ use sockgate_policy::{LimitReached, RuleId};
 
 use crate::socket::{Errno, Failure};
 
+/// No event tells more of its arguments than this many bytes.
+const ARGUMENTS_LIMIT: usize = 1024;
+
 /// How the policy decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -36,7 +39,7 @@ pub enum Verdict {
     Deny,
     /// No rule granted it, and the policy's mode (`audit`, `learn`) let it through.
     Audit,
-    /// A limit was reached.
+    /// A limit was reached, or holds it back (then there is no `errno`).
     Limit,
     /// It needs no grant.
     Free,
@@ -71,6 +74,9 @@ pub struct Event {
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The key of the limit that was reached, or that held it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<&'static str>,
     /// What would have granted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<String>,
@@ -91,7 +97,6 @@ struct Counted {
     /// Nobody reads the event's texts: they are left out.
     brief: bool,
     rule: Option<RuleId>,
-    limit: Option<&'static str>,
     /// Bytes of a batch, whose [`Event::bytes`] are messages.
     carried: Option<u64>,
 }
@@ -115,6 +120,7 @@ impl Event {
             verdict: Verdict::Free,
             rule: None,
             reason: None,
+            limit: None,
             grant: None,
             errno: None,
             bytes: None,
@@ -131,8 +137,15 @@ impl Event {
     }
 
     pub(crate) fn arguments(mut self, arguments: impl fmt::Display) -> Event {
-        if !self.counted.brief {
-            self.arguments = arguments.to_string();
+        if self.counted.brief {
+            return self;
+        }
+        self.arguments = arguments.to_string();
+        // A guest may name as much as it likes.
+        if self.arguments.len() > ARGUMENTS_LIMIT {
+            let end = self.arguments.floor_char_boundary(ARGUMENTS_LIMIT);
+            self.arguments.truncate(end);
+            self.arguments.push_str("...");
         }
         self
     }
@@ -226,12 +239,27 @@ impl Event {
 
     pub(crate) fn limited(mut self, limit: &LimitReached, errno: Errno) -> Event {
         self.verdict = Verdict::Limit;
-        self.counted.limit = Some(limit.key);
+        self.limit = Some(limit.key);
+        self.counted.rule.clone_from(&limit.rule);
         if self.counted.brief {
             return self;
         }
+        self.rule = limit.rule.as_ref().map(ToString::to_string);
         self.reason = Some(limit.to_string());
         self.errno = Some(errno.to_string());
+        self
+    }
+
+    /// A rate holds it back.
+    pub(crate) fn delayed(mut self, limit: &LimitReached) -> Event {
+        self.verdict = Verdict::Limit;
+        self.limit = Some(limit.key);
+        self.counted.rule.clone_from(&limit.rule);
+        if self.counted.brief {
+            return self;
+        }
+        self.rule = limit.rule.as_ref().map(ToString::to_string);
+        self.reason = Some(format!("{limit}, which delays it; told once"));
         self
     }
 }
@@ -284,7 +312,7 @@ impl Audit {
         let mut event = make();
         BRIEF.set(false);
         if let Some(counters) = &self.counters {
-            counters.count(event.operation, event.verdict, &event.counted, event.bytes);
+            counters.count(&event);
         }
         if self.sinks.is_empty() {
             return;

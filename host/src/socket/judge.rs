@@ -128,6 +128,7 @@ impl Inner {
             // The policy says that what is open stays open.
             Err(_) if state.converse.is_some() && gate.policy().on_reload() == OnReload::Keep => {
                 state.kept_by = Some(gate.generation());
+                state.converse = state.converse.take().map(|kept| gate.keep(kept));
             }
             Err(denial) => {
                 let lost = state.converse.take().is_some();
@@ -163,6 +164,7 @@ impl Inner {
     /// Judges an open socket under a policy that was just put in force: one that lost its grant ends now,
     /// whatever its guest is doing, unless the policy keeps it.
     pub(super) fn judge_anew(&self) {
+        self.renew_term();
         let state = self.state();
         if state.converse.is_some() {
             drop(state);

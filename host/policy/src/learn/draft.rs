@@ -446,7 +446,7 @@ fn group(draft: &mut Draft, request: &GroupRequest) {
         draft.add_use("source", source.to_string());
     }
     if let Some(interface) = &request.interface {
-        draft.add_use("interface", NamePattern::literal(interface.as_bytes()));
+        draft.add_use("interface", NamePattern::naming(interface.as_bytes()));
     }
 }
 
@@ -486,8 +486,8 @@ fn unix_word(address: &UnixAddress, chosen: bool) -> String {
         UnixAddress::Abstract(name) if chosen || name.is_empty() => "@auto".to_owned(),
         // `auto` itself would ask for autobind.
         UnixAddress::Abstract(name) if name == b"auto" => "@[a]uto".to_owned(),
-        UnixAddress::Abstract(name) => format!("@{}", NamePattern::literal(name)),
-        UnixAddress::Pathname(path) => NamePattern::literal(path),
+        UnixAddress::Abstract(name) => format!("@{}", NamePattern::naming(name)),
+        UnixAddress::Pathname(path) => NamePattern::naming(path),
     }
 }
 

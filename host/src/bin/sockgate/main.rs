@@ -1,6 +1,7 @@
 //! The `sockgate` command: runs WebAssembly guests with sockets under a policy.
 
 mod check;
+mod diff;
 mod doctor;
 mod explain;
 mod granted;
@@ -9,6 +10,7 @@ mod policy;
 mod reload;
 mod report;
 mod run;
+mod schema;
 
 use std::process::ExitCode;
 
@@ -36,6 +38,8 @@ enum Command {
     Learn(learn::Learn),
     Check(check::Check),
     Explain(explain::Explain),
+    Diff(diff::Diff),
+    Schema(schema::Schema),
     Doctor(doctor::Doctor),
 }
 
@@ -45,6 +49,8 @@ fn main() -> ExitCode {
         Command::Learn(learn) => learn.execute(),
         Command::Check(check) => check.execute(),
         Command::Explain(explain) => explain.execute(),
+        Command::Diff(diff) => diff.execute(),
+        Command::Schema(schema) => schema.execute(),
         Command::Doctor(doctor) => doctor.execute(),
     };
     outcome.unwrap_or_else(|error| {

@@ -48,12 +48,16 @@ impl Reload {
                 return eprintln!("sockgate: the policy stays as it was: {error:#}");
             }
         };
-        match self.policies.policy() {
-            Some(former) => eprintln!(
-                "sockgate: the policy was read again: {}",
-                former.changes(&policy)
-            ),
-            None => return,
+        let Some(former) = self.policies.policy() else {
+            return;
+        };
+        let differences = former.diff(&policy);
+        match differences.as_slice() {
+            [] => eprintln!("sockgate: the policy was read again, and grants the same"),
+            _ => eprintln!("sockgate: the policy was read again:"),
+        }
+        for difference in differences {
+            eprintln!("  {difference}");
         }
         self.policies.replace(policy);
     }

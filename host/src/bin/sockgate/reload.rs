@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use sockgate::PolicyHandle;
 use sockgate::policy::Policy;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 
 use super::policy::PolicyArgs;
 use super::report::Report;
@@ -20,10 +20,7 @@ pub struct Reload {
 
 /// Answers SIGHUP for as long as it means to renew something. It ends where the signal means what it does
 /// without a handler, and the guest is to end: nothing was read from a file, or the terminal went away.
-pub async fn on_hang_up(reload: Reload) {
-    let Ok(mut hang_up) = signal(SignalKind::hangup()) else {
-        return std::future::pending().await;
-    };
+pub async fn on_hang_up(mut hang_up: Signal, reload: Reload) {
     let has_terminal = || std::io::stdin().is_terminal();
     let began_at_terminal = has_terminal();
     while hang_up.recv().await.is_some() {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use sockgate::policy::{Learner, Policy};
 use sockgate::{CancelHandle, SocketsCtx, SocketsCtxView, SocketsView, Stopped, WaitMode};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::p2::bindings::Command;
@@ -158,13 +159,17 @@ impl Run {
             }
         };
         let cancel = state.sockets.cancel_handle();
-        let hung_up = runtime.spawn(reload::on_hang_up(Reload {
+        let renewed = Reload {
             policies: state.sockets.policy_handle(),
             arguments: self.policy,
             adapt,
             report: report.clone(),
-        }));
-        let signal = runtime.spawn(first_signal(cancel, hung_up, ending));
+        };
+        // From here on no signal ends the process by itself.
+        let signals = Signals::new(&runtime)?;
+        let hung_up = runtime.spawn(reload::on_hang_up(signals.hang_up, renewed));
+        let last = [signals.interrupt, signals.terminate];
+        let signal = runtime.spawn(first_signal(last, cancel, hung_up, ending));
         runtime.spawn(report.clone().keep_metrics());
         let guest = self.guest;
         let code = runtime.block_on(async {
@@ -320,20 +325,33 @@ fn missing_import(
     }
 }
 
+/// The signals that the command answers.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new(runtime: &tokio::runtime::Runtime) -> Result<Signals> {
+        let _entered = runtime.enter();
+        let on = |kind| signal(kind).context("a signal cannot be answered");
+        Ok(Signals {
+            interrupt: on(SignalKind::interrupt())?,
+            terminate: on(SignalKind::terminate())?,
+            hang_up: on(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// The first signal stops the guest where it waits, so that its sockets close in order; a guest that does
 /// not wait is ended a second later.
 async fn first_signal(
+    [mut interrupt, mut terminate]: [Signal; 2],
     cancel: CancelHandle,
     hung_up: tokio::task::JoinHandle<()>,
     ending: impl Fn() + Send + 'static,
 ) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
-    };
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::explain;
 use crate::judge::{Pinned, Query};
 use crate::learn::{Entry, Notebook};
-use crate::model::{Mode, Policy};
+use crate::model::{Mode, OnReload, Policy};
 use crate::permit::RuleId;
 
 /// Why an operation was denied.
@@ -68,6 +68,12 @@ impl Denial {
         if let Some(entry) = self.0.entry.get() {
             entry.count(call);
         }
+    }
+
+    /// What the policy that denied it says of sockets that lose their grant; another may be in force by now.
+    #[must_use]
+    pub fn on_reload(&self) -> OnReload {
+        self.0.policy.on_reload()
     }
 
     /// The operation's name: `connect`, `bind`, ...

@@ -268,8 +268,10 @@ fn other_things_have_rules_of_their_own() {
         source: None,
         interface: Some("eth0".into()),
     };
-    gate.join_group(&bound(UDP4, "0.0.0.0:9000"), &request)
-        .unwrap();
+    let listener = bound(UDP4, "0.0.0.0:9000");
+    gate.bind(&fresh(UDP4), &at("0.0.0.0:9000")).unwrap();
+    gate.receive(&listener).unwrap();
+    gate.join_group(&listener, &request).unwrap();
     gate.ioctl(&fresh(TCP4), "bytes-readable").unwrap();
     let text = learnt(&gate);
     let gate = loaded(&text);
@@ -350,4 +352,44 @@ fn a_hostile_name_cannot_leave_its_comment_or_its_text() {
     let gate = loaded(&text);
     gate.connect(&fresh(UNIX), &at(name)).unwrap();
     gate.connect(&fresh(UNIX), &at("@x")).unwrap_err();
+}
+
+/// A guest cannot make the notebook grow without end.
+#[test]
+fn what_is_kept_is_bounded_and_what_is_missing_is_told() {
+    let gate = learning();
+    for number in 0..5_000_u32 {
+        let [_, b, c, d] = number.to_be_bytes();
+        let peer = at(&format!("10.{b}.{c}.{d}:80"));
+        gate.connect(&fresh(TCP4), &peer).unwrap();
+    }
+    let text = learnt(&gate);
+    assert!(
+        text.contains("# There was no room for 904 further things"),
+        "{}",
+        text.lines().take(8).collect::<Vec<_>>().join("\n")
+    );
+    loaded(&text)
+        .connect(&fresh(TCP4), &at("10.0.0.1:80"))
+        .unwrap();
+}
+
+/// A server that many call does not fill the notebook: after some ports of one peer the rest are the same.
+#[test]
+fn a_thousand_calls_of_one_peer_are_one_thing() {
+    let gate = learning();
+    let listener = bound(TCP4, "127.0.0.1:8080");
+    gate.bind(&fresh(TCP4), &at("127.0.0.1:8080")).unwrap();
+    for port in 40_000..46_000 {
+        gate.accept(&listener, &at(&format!("127.0.0.1:{port}")))
+            .unwrap();
+    }
+    gate.listen(&listener).unwrap();
+    let text = learnt(&gate);
+    assert!(!text.contains("no room"), "{text}");
+    assert!(
+        text.contains(r#"peer = { cidr = ["127.0.0.1"] }"#),
+        "{text}"
+    );
+    loaded(&text);
 }

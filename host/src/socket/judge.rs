@@ -117,17 +117,25 @@ impl Inner {
         operation: &'static str,
     ) -> Outcome<MutexGuard<'a, State>> {
         let gate = self.guest.gate();
-        if state.kept_by == Some(gate.generation()) {
+        let mut generation = gate.generation();
+        if state.kept_by == Some(generation) {
             return Ok(state);
         }
         if state.facts.peer.is_none() && !self.kind.is_nameless() {
             return Err(self.without_peer(operation).into());
         }
-        match gate.converse(&state.facts) {
+        let mut verdict = gate.converse(&state.facts);
+        // What is taken away here does not come back: only the policy in force may do that, not one that was
+        // replaced while it was asked.
+        while verdict.is_err() && gate.generation() != generation {
+            generation = gate.generation();
+            verdict = gate.converse(&state.facts);
+        }
+        match verdict {
             Ok(permit) => state.converse = Some(permit),
             // The policy says that what is open stays open.
-            Err(_) if state.converse.is_some() && gate.policy().on_reload() == OnReload::Keep => {
-                state.kept_by = Some(gate.generation());
+            Err(denial) if state.converse.is_some() && denial.on_reload() == OnReload::Keep => {
+                state.kept_by = Some(generation);
                 state.converse = state.converse.take().map(|kept| gate.keep(kept));
             }
             Err(denial) => {
@@ -195,7 +203,7 @@ impl Inner {
         };
         drop(state);
         if let Some(denial) = lost
-            && gate.policy().on_reload() == OnReload::Close
+            && denial.on_reload() == OnReload::Close
         {
             self.retire();
             self.guest

@@ -38,6 +38,15 @@ pub(super) enum Said {
     Keys(Keys),
 }
 
+impl Said {
+    fn keys(&mut self) -> Option<&mut Keys> {
+        match self {
+            Said::Keys(keys) => Some(keys),
+            Said::Nothing | Said::Unbound => None,
+        }
+    }
+}
+
 /// A rule on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Draft {
@@ -59,6 +68,16 @@ impl Draft {
             self.ops.bits(),
             format!("{:?}{:?}{:?}", self.local, self.peer, self.message),
         )
+    }
+
+    /// The lists of its parts, but for its uses.
+    pub(super) fn keys(&mut self) -> [Option<&mut Keys>; 4] {
+        [
+            Some(&mut self.kind),
+            self.local.keys(),
+            self.peer.keys(),
+            self.message.keys(),
+        ]
     }
 
     pub(super) fn add_use(&mut self, key: &'static str, word: impl Into<String>) {

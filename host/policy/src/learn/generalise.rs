@@ -3,7 +3,7 @@
 /// Which ports rules name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ports {
-    /// Every port that was seen.
+    /// Every port that was seen; of a peer that called or wrote, the first 64.
     Exact,
     /// Those that somebody chose; not the ones that the kernel chose for a peer who called or wrote first.
     #[default]

@@ -1,6 +1,6 @@
 //! One rule for one purpose.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::{Draft, Keys, Said};
 use crate::model::OpSet;
@@ -10,7 +10,8 @@ pub(super) fn merged(drafts: Vec<Draft>) -> Vec<Draft> {
     let (names, others): (Vec<_>, Vec<_>) = drafts
         .into_iter()
         .partition(|draft| draft.ops == OpSet::RESOLVE);
-    let mut rules = pairwise(others, differing_in_one);
+    let mut rules = along_each_list(others);
+    rules = pairwise(rules, differing_in_one);
     rules = pairwise(rules, same_ends);
     rules = pairwise(rules, differing_in_one);
     let mut left = Vec::new();
@@ -23,11 +24,48 @@ pub(super) fn merged(drafts: Vec<Draft>) -> Vec<Draft> {
             None => left.push(name),
         }
     }
-    rules.extend(pairwise(left, differing_in_one));
+    rules.extend(pairwise(along_each_list(left), differing_in_one));
+    rules
+}
+
+/// So many rules are compared with each other; with more of them it would take too long.
+const MOST_COMPARED: usize = 500;
+
+/// Unites the rules that differ in one list, for one list after the other.
+fn along_each_list(mut rules: Vec<Draft>) -> Vec<Draft> {
+    let mut lists: BTreeSet<(usize, &'static str)> = BTreeSet::new();
+    for rule in &mut rules {
+        for (end, keys) in rule.keys().into_iter().enumerate() {
+            lists.extend(
+                keys.into_iter()
+                    .flat_map(|keys| keys.keys().map(move |key| (end, *key))),
+            );
+        }
+    }
+    for (end, key) in lists {
+        let mut united: BTreeMap<String, Draft> = BTreeMap::new();
+        for mut rule in rules {
+            let uses = std::mem::take(&mut rule.uses);
+            let keys = rule.keys().into_iter().nth(end).flatten();
+            let words = keys.and_then(|keys| keys.get_mut(key).map(std::mem::take));
+            let same = format!("{rule:?} {}", words.is_some());
+            let known = united.entry(same).or_insert(rule);
+            extend(&mut known.uses, &uses);
+            if let Some(words) = words
+                && let Some(keys) = known.keys().into_iter().nth(end).flatten()
+            {
+                keys.entry(key).or_default().extend(words);
+            }
+        }
+        rules = united.into_values().collect();
+    }
     rules
 }
 
 fn pairwise(drafts: Vec<Draft>, together: fn(&Draft, &Draft) -> Option<Draft>) -> Vec<Draft> {
+    if drafts.len() > MOST_COMPARED {
+        return drafts;
+    }
     let mut rules: Vec<Draft> = Vec::new();
     for mut draft in drafts {
         // What has grown may go together with another one now.

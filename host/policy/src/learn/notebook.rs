@@ -1,15 +1,27 @@
 //! What was let through without a grant, each thing once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::judge::{Pinned, Query};
+use crate::address::Address;
+use crate::judge::{End, Pinned, Query};
 use crate::message::{AncillaryKind, MessageFlags};
+use crate::model::OpSet;
 
 /// So many different things are kept; a scan of all ports of a network is no policy.
-const MOST_ENTRIES: usize = 16_384;
+const MOST_ENTRIES: usize = 4096;
+
+/// So many ports of one peer that called or wrote are kept; further ones are the same as the first.
+const MOST_PORTS: usize = 64;
+
+/// And so many bytes of questions: a guest may put much into one.
+const MOST_BYTES: usize = 64 << 20;
+
+/// So many kinds of ancillary data are kept of one thing; a guest may make numbers up.
+const MOST_KINDS: usize = 256;
 
 /// One thing that was let through without a grant.
 pub(crate) struct Entry {
@@ -34,10 +46,10 @@ pub(crate) struct NotedAncillary(Arc<Mutex<BTreeSet<AncillaryKind>>>);
 
 impl NotedAncillary {
     pub(crate) fn note(&self, kind: AncillaryKind) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(kind);
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kinds.len() < MOST_KINDS {
+            kinds.insert(kind);
+        }
     }
 
     pub(crate) fn kinds(&self) -> BTreeSet<AncillaryKind> {
@@ -85,8 +97,30 @@ pub(crate) struct Notebook(Mutex<Pages>);
 #[derive(Debug, Default)]
 struct Pages {
     entries: HashMap<String, Arc<Entry>>,
+    bytes: usize,
+    /// The first entry for each peer whose port was its kernel's choice, and how many there are.
+    callers: HashMap<String, (Arc<Entry>, usize)>,
     answers: BTreeMap<String, BTreeSet<IpAddr>>,
     missed: u64,
+}
+
+/// The same question about a peer that called or wrote from any port.
+fn without_port(query: &Query) -> Option<Query> {
+    let by_peer = OpSet::LISTEN | OpSet::RECEIVE | OpSet::REPLY;
+    let mut peer = match &query.peer {
+        End::At(peer) if query.ops.intersects(by_peer) => peer.clone().into_owned(),
+        _ => return None,
+    };
+    match &mut peer {
+        Address::Inet(four) => four.set_port(0),
+        Address::Inet6(six) => six.set_port(0),
+        Address::Vsock(vsock) => vsock.port = 0,
+        _ => return None,
+    }
+    Some(Query {
+        peer: End::At(Cow::Owned(peer)),
+        ..query.clone()
+    })
 }
 
 impl Notebook {
@@ -106,7 +140,13 @@ impl Notebook {
         if let Some(known) = pages.entries.get(&key) {
             return Some(known.clone());
         }
-        if pages.entries.len() >= MOST_ENTRIES {
+        let caller = without_port(query).map(|query| format!("{operation} {query:?}"));
+        if let Some((first, known)) = caller.as_ref().and_then(|key| pages.callers.get(key))
+            && *known >= MOST_PORTS
+        {
+            return Some(first.clone());
+        }
+        if pages.entries.len() >= MOST_ENTRIES || pages.bytes + key.len() > MOST_BYTES {
             pages.missed += 1;
             return None;
         }
@@ -127,6 +167,12 @@ impl Notebook {
             sent: NotedAncillary::default(),
             received: NotedAncillary::default(),
         });
+        if let Some(caller) = caller {
+            pages.bytes += caller.len();
+            let first = || (entry.clone(), 0);
+            pages.callers.entry(caller).or_insert_with(first).1 += 1;
+        }
+        pages.bytes += key.len();
         pages.entries.insert(key, entry.clone());
         Some(entry)
     }

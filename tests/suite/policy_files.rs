@@ -66,15 +66,25 @@ fn files(files: &[(&str, &str)]) -> Result<TempDir> {
 fn an_included_file_s_rules_groups_and_variables_hold() -> Result<()> {
     let place = files(&[("web.toml", WEB), ("shared/lan.toml", LAN)])?;
     let explain = |address: &str| {
-        let question = ["explain", "--policy", "web.toml", "--var", "port=443", "tcp", "connect"];
+        let question = [
+            "explain", "--policy", "web.toml", "--var", "port=443", "tcp", "connect",
+        ];
         sockgate(place.path(), &[&question[..], &[address]].concat())
     };
     let granted = explain("10.1.2.3:443")?;
     assert_eq!(granted.status, Some(0), "{}{}", granted.out, granted.err);
-    ensure!(granted.out.contains("web.toml:4 `web` grants it"), "{}", granted.out);
+    ensure!(
+        granted.out.contains("web.toml:4 `web` grants it"),
+        "{}",
+        granted.out
+    );
     let denied = explain("10.9.2.3:443")?;
     assert_eq!(denied.status, Some(1));
-    ensure!(denied.out.contains("denied by deny rule `no-lab`"), "{}", denied.out);
+    ensure!(
+        denied.out.contains("denied by deny rule `no-lab`"),
+        "{}",
+        denied.out
+    );
     ensure!(explain("11.1.2.3:443")?.status == Some(1));
     ensure!(explain("10.1.2.3:444")?.status == Some(1));
     Ok(())
@@ -85,10 +95,13 @@ fn a_guest_runs_under_included_rules() -> Result<()> {
     let place = files(&[("web.toml", WEB), ("shared/lan.toml", LAN)])?;
     let peer = tcp_echo("127.0.0.1:0")?;
     let connect = |port: u16, address: &str| {
-        steps(["s = socket inet stream".to_owned(), format!("connect s {address}")])
-            .policy(place.path().join("web.toml"))
-            .variable("port", port)
-            .finish(patience())
+        steps([
+            "s = socket inet stream".to_owned(),
+            format!("connect s {address}"),
+        ])
+        .policy(place.path().join("web.toml"))
+        .variable("port", port)
+        .finish(patience())
     };
     let address = format!("127.0.0.1:{}", peer.port());
     let granted = connect(peer.port(), &address)?;
@@ -103,7 +116,13 @@ fn a_guest_runs_under_included_rules() -> Result<()> {
 
 #[test]
 fn what_is_wrong_in_an_included_file_is_shown_there() -> Result<()> {
-    let place = files(&[("web.toml", WEB), ("shared/lan.toml", "version = 1\n[groups]\nlan = [\"ten\"]\n")])?;
+    let place = files(&[
+        ("web.toml", WEB),
+        (
+            "shared/lan.toml",
+            "version = 1\n[groups]\nlan = [\"ten\"]\n",
+        ),
+    ])?;
     let said = sockgate(place.path(), &["check", "--var", "port=1", "web.toml"])?;
     assert_eq!(said.status, Some(1));
     let expected = "web.toml is no policy:
@@ -117,7 +136,8 @@ shared/lan.toml:3:8: error: `ten` is no network
     std::fs::remove_file(place.path().join("shared/lan.toml"))?;
     let said = sockgate(place.path(), &["check", "--var", "port=1", "web.toml"])?;
     ensure!(
-        said.err.contains("web.toml:2:12: error: `shared/lan.toml` cannot be read: No such file"),
+        said.err
+            .contains("web.toml:2:12: error: `shared/lan.toml` cannot be read: No such file"),
         "{}",
         said.err
     );
@@ -127,13 +147,24 @@ shared/lan.toml:3:8: error: `ten` is no network
 #[test]
 fn check_prints_findings_as_json() -> Result<()> {
     let odd = format!("{LAN}port = [\"http\"]\n");
-    let place = files(&[("web.toml", WEB), ("shared/lan.toml", LAN), ("odd.toml", &odd), ("idle.toml", LAN)])?;
+    let place = files(&[
+        ("web.toml", WEB),
+        ("shared/lan.toml", LAN),
+        ("odd.toml", &odd),
+        ("idle.toml", LAN),
+    ])?;
     let check = |arguments: &[&str]| -> Result<(Option<i32>, Value)> {
-        let said = sockgate(place.path(), &[&["check", "--format", "json"], arguments].concat())?;
+        let said = sockgate(
+            place.path(),
+            &[&["check", "--format", "json"], arguments].concat(),
+        )?;
         assert_eq!(said.err, "");
         Ok((said.status, serde_json::from_str(&said.out)?))
     };
-    assert_eq!(check(&["--var", "port=443", "web.toml"])?, (Some(0), json!([])));
+    assert_eq!(
+        check(&["--var", "port=443", "web.toml"])?,
+        (Some(0), json!([]))
+    );
 
     let (status, findings) = check(&["odd.toml", "idle.toml", "nowhere.toml"])?;
     assert_eq!(status, Some(1));
@@ -150,7 +181,10 @@ fn check_prints_findings_as_json() -> Result<()> {
 
     let (status, findings) = check(&["--var", "prot=443", "--var", "port=443", "web.toml"])?;
     assert_eq!(status, Some(0));
-    assert_eq!(findings[0]["message"], "the variable `prot` is used by no policy");
+    assert_eq!(
+        findings[0]["message"],
+        "the variable `prot` is used by no policy"
+    );
     Ok(())
 }
 
@@ -169,9 +203,8 @@ cidr = [\"127.0.0.0/8\", \"10.0.0.0/9\", \"10.128.0.0/9\"]\nfamily = [\"inet\"]\
         ("turned.toml", turned),
         ("broken.toml", "version = 2"),
     ])?;
-    let diff = |old: &str, new: &str| {
-        sockgate(place.path(), &["diff", "--var", "port=443", old, new])
-    };
+    let diff =
+        |old: &str, new: &str| sockgate(place.path(), &["diff", "--var", "port=443", old, new]);
     let narrowed = diff("old/web.toml", "new/web.toml")?;
     assert_eq!(narrowed.status, Some(1), "{}", narrowed.err);
     assert_eq!(
@@ -182,7 +215,11 @@ cidr = [\"127.0.0.0/8\", \"10.0.0.0/9\", \"10.128.0.0/9\"]\nfamily = [\"inet\"]\
     assert_eq!((same.status, same.out.as_str()), (Some(0), "the same\n"));
     let broken = diff("old/web.toml", "broken.toml")?;
     assert_eq!((broken.status, broken.out.as_str()), (Some(2), ""));
-    ensure!(broken.err.contains("broken.toml:1:11: error"), "{}", broken.err);
+    ensure!(
+        broken.err.contains("broken.toml:1:11: error"),
+        "{}",
+        broken.err
+    );
     Ok(())
 }
 
@@ -206,7 +243,10 @@ fn the_schema_is_one_to_others_too() -> Result<()> {
     let schema = sockgate(place.path(), &["schema"])?;
     assert_eq!(schema.status, Some(0));
     let parsed: Value = serde_json::from_str(&schema.out)?;
-    assert_eq!(parsed["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(
+        parsed["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
     let name = "the_schema_is_one_to_others_too";
     let Some(python) = oracle(Tool::Python, name) else {
         return Ok(());
@@ -220,7 +260,13 @@ fn the_schema_is_one_to_others_too() -> Result<()> {
     }
     let file = place.path().join("schema.json");
     std::fs::write(&file, &schema.out)?;
-    let examples = ["echo", "can-gateway", "uds-vin", "http-client", "kernel-crypto"];
+    let examples = [
+        "echo",
+        "can-gateway",
+        "uds-vin",
+        "http-client",
+        "kernel-crypto",
+    ];
     let output = Command::new(python)
         .args(["-c", VALIDATE])
         .arg(file)

@@ -339,8 +339,12 @@ impl AncillarySet {
 
     /// Adds what `other` lists. Only lists are united, never an "everything but".
     pub(crate) fn extend(&mut self, other: &AncillarySet) {
-        for kind in other.kinds() {
-            self.insert(kind);
+        match self.everything {
+            true => self.named &= !other.named,
+            false => self.named |= other.named,
+        }
+        for kind in &other.raw {
+            self.insert(*kind);
         }
     }
 
@@ -354,9 +358,13 @@ impl AncillarySet {
 
     /// Takes out what `other` lists.
     pub(crate) fn remove(&mut self, other: &AncillarySet) {
-        for kind in other.kinds() {
-            if self.contains(kind) {
-                self.toggle(kind);
+        match self.everything {
+            true => self.named |= other.named,
+            false => self.named &= !other.named,
+        }
+        for kind in &other.raw {
+            if self.contains(*kind) {
+                self.toggle(*kind);
             }
         }
     }

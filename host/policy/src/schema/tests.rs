@@ -191,7 +191,9 @@ fn a_broken_structure_is_invalid_and_nothing_else_is() {
         let expected = std::fs::read_to_string(expected).unwrap();
         // What is wrong with a file that it includes is seen there.
         let of_its_own = format!("{name}.toml:");
-        let mut said = expected.lines().filter(|line| line.starts_with(&of_its_own));
+        let mut said = expected
+            .lines()
+            .filter(|line| line.starts_with(&of_its_own));
         let structural = said.any(|line| STRUCTURAL.iter().any(|phrase| line.contains(phrase)));
         assert_eq!(found.is_some(), structural, "{name}: {found:?}\n{expected}");
         counted[usize::from(structural)] += 1;

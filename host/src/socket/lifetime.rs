@@ -184,9 +184,10 @@ impl Inner {
                 if self.is_retired() {
                     return;
                 }
-                self.retire();
+                // The record comes first: the guest may end when it sees the end.
                 let event = || self.event(LIFETIME).limited(&end.limit, Errno::BADF);
                 self.guest.audit().note(event);
+                self.retire();
                 // Waits look at their sockets again.
                 self.guest.cancel().policy_replaced();
             }

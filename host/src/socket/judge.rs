@@ -124,7 +124,10 @@ impl Inner {
             return Err(self.without_peer(operation).into());
         }
         match gate.converse(&state.facts) {
-            Ok(permit) => state.converse = Some(permit),
+            Ok(permit) => {
+                self.carry_on(&permit);
+                state.converse = Some(permit);
+            }
             // The policy says that what is open stays open.
             Err(_) if state.converse.is_some() && gate.policy().on_reload() == OnReload::Keep => {
                 state.kept_by = Some(gate.generation());
@@ -187,9 +190,11 @@ impl Inner {
             return;
         }
         let lost = if state.listen.is_some() {
-            gate.accepting(&state.facts).err()
+            let verdict = gate.accepting(&state.facts);
+            verdict.map(|permit| self.carry_on(&permit)).err()
         } else if state.receive.is_some() {
-            gate.receive(&state.facts).err()
+            let verdict = gate.receive(&state.facts);
+            verdict.map(|permit| self.carry_on(&permit)).err()
         } else {
             None
         };

@@ -62,6 +62,8 @@
 //! * [Interrupt and stop a guest](guide::interrupt_and_stop)
 //! * [Replace a policy while a guest runs](guide::replace_a_policy)
 //! * [Read the audit log](guide::read_the_audit_log)
+//! * [Count what guests do](guide::count_what_guests_do)
+//! * [Learn a policy](guide::learn_a_policy)
 //! * [Hand a guest a ready socket](guide::grant_a_socket)
 //! * [What a guest can cost its host](guide::limits)
 //! * [Which sockets this kernel has](probe)
@@ -106,7 +108,10 @@ pub mod guide;
 
 mod policy_file;
 
-pub use audit::{Event, JsonLines, Sink, TextLines, TracingSink, Verdict};
+pub use audit::{
+    AuditFile, Event, GuestMetrics, JsonLines, Metrics, OperationMetrics, Rotation, Sink,
+    TextLines, TracingSink, Verdict,
+};
 pub use bridge::wasi::add_wasi_name_lookup;
 pub use bridge::{
     BuildError, PolicyHandle, Sockets, SocketsCtx, SocketsCtxBuilder, SocketsCtxView, SocketsView,

@@ -28,6 +28,7 @@ mod family;
 mod gate;
 mod judge;
 mod kind;
+mod learn;
 mod load;
 mod message;
 mod model;
@@ -52,6 +53,7 @@ pub use gate::{
     Short, SocketSlot, Toll, Way,
 };
 pub use kind::{Family, Kind, SocketType};
+pub use learn::{Generalise, Learner, Ports};
 pub use load::{LoadError, LoadErrors, PolicyBuilder, Rule, Source};
 pub use message::{AncillaryKind, AncillarySet, DescriptorKind, DescriptorKinds, MessageFlags};
 pub use model::{

@@ -250,6 +250,7 @@ impl Inner {
     async fn wait(&self, interest: Interest, deadline: wait::Deadline) -> Outcome<()> {
         use wait::Wait;
         self.check_interrupted()?;
+        self.guest.audit().waited();
         self.guest
             .wait_mode()
             .wait(&self.descriptor, interest, deadline, self.guest.cancel())

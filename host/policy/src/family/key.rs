@@ -139,6 +139,36 @@ impl Key {
         }
     }
 
+    /// A value as the list of a rule writes it: numbers by their words where they have some, names so that they
+    /// stand for themselves.
+    pub(crate) fn words(&self, value: &Value) -> Vec<String> {
+        let number = |number: u64| match self.shape {
+            Shape::Numbers { words, .. } => {
+                let mut known = words.iter();
+                let word = known.find(|(_, known)| *known == number);
+                word.map_or_else(|| number.to_string(), |(word, _)| (*word).to_owned())
+            }
+            _ => number.to_string(),
+        };
+        match (self.shape, value) {
+            (Shape::Numbers { .. }, Value::Number(one) | Value::Every(Some(one))) => {
+                vec![number(*one)]
+            }
+            (Shape::Numbers { .. }, Value::Each(all)) => all.iter().copied().map(number).collect(),
+            (Shape::Names, Value::Text(name)) => vec![NamePattern::naming(name)],
+            _ => vec![self.word(value)],
+        }
+    }
+
+    /// A word that is nobody to talk to: the interface of this machine alone, the first of the numbers.
+    pub(crate) fn nobody(&self) -> &'static str {
+        match self.shape {
+            Shape::Names => "lo",
+            Shape::Devices => "any",
+            _ => "0",
+        }
+    }
+
     /// One value, as a question writes it under this key; none where the word names several, or nothing.
     pub(crate) fn value(&self, word: &str) -> Option<Value> {
         match self.shape {

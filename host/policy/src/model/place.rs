@@ -34,6 +34,22 @@ impl NamePattern {
             .map(NamePattern)
     }
 
+    /// The pattern that matches this name alone; what no text can say is any one character.
+    pub(crate) fn naming(name: &[u8]) -> String {
+        let mut text = String::new();
+        for character in String::from_utf8_lossy(name).chars() {
+            match character {
+                char::REPLACEMENT_CHARACTER => text.push('?'),
+                '*' | '?' | '[' | ']' | '{' | '}' | '\\' => {
+                    text.push('\\');
+                    text.push(character);
+                }
+                plain => text.push(plain),
+            }
+        }
+        text
+    }
+
     pub(crate) fn matches(&self, name: &[u8]) -> bool {
         let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
         self.matches_parts(&parts)

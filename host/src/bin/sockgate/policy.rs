@@ -52,6 +52,11 @@ impl PolicyArgs {
         self.files.is_empty() && self.rules.is_empty()
     }
 
+    /// Whether some of it stands in files, which may change.
+    pub fn has_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
     /// The policy of all files and rules together.
     pub fn load(&self) -> Result<Policy> {
         let mut policy = Policy::deny_all();

@@ -43,6 +43,7 @@ use serde_json::{Value, json};
 
 use crate::guest::Ended;
 use crate::place::root;
+use crate::syscalls::Syscall;
 
 /// One line of `tests/attacks/phrases.tsv`.
 #[derive(Clone, Debug, PartialEq)]
@@ -205,6 +206,32 @@ impl Attack {
         };
         let (attack, control) = (made(attack, names, text)?, made(control, names, text)?);
         Ok(self.saw(name, attack, control))
+    }
+
+    /// One step of a guest that prints `STEP -> OUTCOME`, in the attack's run and in its control's: what the
+    /// guest got for it, and the log of the system calls that it came to. Of these names none was called in the
+    /// attack's, and one in the control's. Many attacks share a run so.
+    pub fn step(
+        self,
+        (attack, step): (&Ended, &str),
+        (control, granted): (&Ended, &str),
+        names: &[&str],
+    ) -> Result<Attack> {
+        let mut stated = self.got(attack.step(step)?);
+        let (Some(one), Some(other)) = (&attack.syscalls, &control.syscalls) else {
+            stated.blind = true;
+            return Ok(stated);
+        };
+        let called = |calls: Vec<&Syscall>| -> Vec<String> {
+            let calls = calls.into_iter();
+            calls
+                .filter(|call| names.contains(&call.name.as_str()))
+                .map(|call| call.line.clone())
+                .collect()
+        };
+        let name = format!("system calls {} of `{step}`", names.join(", "));
+        let (one, other) = (called(one.of_step(step)?), called(other.of_step(granted)?));
+        Ok(stated.saw(name, one, other))
     }
 
     /// Any other witness: what it saw that no rule grants, in the attack and in its control.

@@ -16,19 +16,16 @@ fn generous(family: &str, style: &str) -> String {
 /// The same with each of these options by its name, and memberships by their operation.
 fn naming(family: &str, style: &str, options: &[Dangerous]) -> String {
     let names: Vec<&str> = options.iter().map(|(option, ..)| *option).collect();
-    let rule = generous(family, style).replacen(
-        "set = [\"*\"]",
-        &format!(
-            "set = [\"*\", {}]",
-            format!("{names:?}").trim_matches(['[', ']'])
-        ),
-        1,
+    let all = format!(
+        "set = [\"*\", {}]",
+        format!("{names:?}").trim_matches(['[', ']'])
     );
+    let rule = generous(family, style).replacen("set = [\"*\"]", &all, 1);
     match (family, style) {
         ("unix", _) | (_, "stream") => rule,
         _ => format!(
             "{rule}[[allow]]\nid = \"groups\"\nfamily = [\"{family}\"]\nops = [\"join-group\"]\n\
-             group = [\"*\"]\n"
+             group = [\"*\"]\noptions = {{ {all} }}\n"
         ),
     }
 }

@@ -224,7 +224,8 @@ fn after_contexts_alone() -> Result<()> {
             sockets.cancel_handle().stop();
         }
         Ok(())
-    })
+    })?;
+    Ok(())
 }
 
 /// A handle to cancel with outlives its guest, and holds nothing but its own event.

@@ -601,6 +601,9 @@ fn a_rule_for_ipv4_is_none_for_both() -> Result<()> {
         "u = socket inet6 datagram".to_owned(),
         "typed u v6-only 0".to_owned(),
         format!("bind u [::]:{port}"),
+        "c = socket inet6 stream".to_owned(),
+        "timeout c 500".to_owned(),
+        "connect c [::ffff:127.0.0.1]:9".to_owned(),
     ];
     let policy = |family: &str, cidr: &str| {
         format!(
@@ -612,20 +615,26 @@ fn a_rule_for_ipv4_is_none_for_both() -> Result<()> {
     let strict = policy("\"inet\"", "\"0.0.0.0/0\"")
         + "[[allow]]\nid = \"six\"\nfamily = [\"inet6\"]\nops = [\"bind\", \"listen\"]\ncidr = [\"fd00::1\"]\nport = [\"1\"]\n";
     let attack = watched(steps(&script).policy_text(&strict), name)?;
-    let both = policy("\"inet\", \"inet6\"", "\"*\"");
+    let both = policy("\"inet\", \"inet6\"", "\"*\"")
+        + "[[allow]]\nid = \"peers\"\nfamily = [\"inet\", \"inet6\"]\nops = [\"connect\"]\ncidr = [\"*\"]\n";
     let control = watched(steps(&script).policy_text(&both), name)?;
     let phrase = "IPV6_V6ONLY off on a rule for IPv4 only";
     for (id, at) in [
         ("v6only-off-bind", 3),
         ("v6only-off-mapped", 6),
         ("v6only-off-datagram", 10),
+        ("v6only-off-connect", 13),
     ] {
         Attack::new(id, SECTION, phrase)
             .tried(format!(
                 "`{}` with IPV6_V6ONLY off, under a rule for IPv4",
                 script[at]
             ))
-            .step((&attack, &script[at]), (&control, &script[at]), &["bind"])?
+            .step(
+                (&attack, &script[at]),
+                (&control, &script[at]),
+                &["bind", "connect", "setsockopt"],
+            )?
             .state()?;
     }
     Ok(())

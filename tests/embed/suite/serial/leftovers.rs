@@ -161,7 +161,7 @@ fn after_descriptors_in_flight() -> Result<()> {
                 "leaked descriptors after the guest is dropped in the middle",
             )
             .tried(format!("is stopped, and dropped, with descriptors {way}"))
-            .got("stopped")
+            .got("its end")
             .checked("the process has as many descriptors as before")
             .saw(
                 "descriptors of the process beyond those before",

@@ -1,6 +1,7 @@
 //! Nothing is left once a guest's store is dropped: descriptors are counted before and after, following one
 //! guest that warms everything up.
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,10 +12,10 @@ use sockgate_embed_tests::{
     Blocked, Guest, Obstacle, Outcome, Place, Start, descriptors, policy, policy_from,
     settled_descriptors,
 };
-use sockgate_tests::folder;
+use sockgate_tests::{Attack, folder};
 
-/// Runs it once to warm up and once more; nothing is left by that.
-fn leaves_nothing(name: &str, run: impl Fn() -> Result<()>) -> Result<()> {
+/// Runs it once to warm up and once more; nothing is left by that. How many descriptors there were before.
+fn leaves_nothing(name: &str, run: impl Fn() -> Result<()>) -> Result<usize> {
     run()?;
     let before = descriptors()?;
     run()?;
@@ -25,7 +26,7 @@ fn leaves_nothing(name: &str, run: impl Fn() -> Result<()>) -> Result<()> {
         "{name} left {} descriptors",
         after - before
     );
-    Ok(())
+    Ok(before)
 }
 
 #[test]
@@ -115,8 +116,9 @@ fn after_ten_thousand_sockets() -> Result<()> {
     Ok(())
 }
 
-/// A guest with descriptors on their way, ended in each way that there is.
-fn ended_in_every_way(place: Place, start: impl Fn() -> Result<Guest>) -> Result<()> {
+/// A guest with descriptors on their way, ended in each way that there is. How many descriptors the process had
+/// meanwhile.
+fn ended_in_every_way(place: Place, start: impl Fn() -> Result<Guest>) -> Result<usize> {
     let ready = || -> Result<Guest> {
         let guest = start()?;
         loop {
@@ -129,26 +131,44 @@ fn ended_in_every_way(place: Place, start: impl Fn() -> Result<Guest>) -> Result
         }
     };
     let guest = ready()?;
+    let meanwhile = descriptors()?;
     guest.cancel.stop();
     ensure!(guest.end()?.outcome == Outcome::Stopped);
     if place != Place::Park {
         ensure!(ready()?.drop_future()?.outcome == Outcome::Dropped);
     }
-    Ok(())
+    Ok(meanwhile)
 }
 
 #[test]
 fn after_descriptors_in_flight() -> Result<()> {
     for place in Place::ALL {
         for way in ["queued", "cut", "held"] {
-            leaves_nothing(&format!("descriptors {way}, {place:?}"), || {
+            let most = Cell::new(0);
+            let before = leaves_nothing(&format!("descriptors {way}, {place:?}"), || {
                 let folder = folder()?;
-                ended_in_every_way(place, || {
+                let meanwhile = ended_in_every_way(place, || {
                     Start::new("embed_rights", place, policy(folder.path())?)
                         .argument(way)
                         .start()
-                })
+                })?;
+                most.set(meanwhile);
+                Ok(())
             })?;
+            Attack::new(
+                format!("dropped-with-{way}-{place:?}").to_lowercase(),
+                "Descriptors",
+                "leaked descriptors after the guest is dropped in the middle",
+            )
+            .tried(format!("is stopped, and dropped, with descriptors {way}"))
+            .got("its end")
+            .checked("the process has as many descriptors as before")
+            .saw(
+                "descriptors of the process beyond those before",
+                settled_descriptors(before)?.saturating_sub(before),
+                most.get().saturating_sub(before),
+            )
+            .state()?;
         }
     }
     Ok(())
@@ -204,7 +224,8 @@ fn after_contexts_alone() -> Result<()> {
             sockets.cancel_handle().stop();
         }
         Ok(())
-    })
+    })?;
+    Ok(())
 }
 
 /// A handle to cancel with outlives its guest, and holds nothing but its own event.

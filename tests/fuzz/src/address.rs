@@ -49,7 +49,11 @@ fn read(kind: Kind, bytes: &[u8]) {
             return;
         }
     };
-    assert_eq!(again.decode(kind), Ok(Some(address.clone())), "{bytes:02x?}");
+    assert_eq!(
+        again.decode(kind),
+        Ok(Some(address.clone())),
+        "{bytes:02x?}"
+    );
     assert_eq!(sys::address_of(again.as_bytes()), again);
 }
 

@@ -73,11 +73,50 @@ fn walk(bytes: &[u8]) -> Vec<Message> {
 /// The buffer is made of messages with plausible numbers, and then some bytes of it are others.
 fn buffer(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     const NUMBERS: [(i32, i32); 44] = [
-        (1, 1), (1, 2), (1, 3), (1, 4), (1, 29), (1, 35), (1, 37), (1, 63), (1, 64), (1, 65), (1, 36),
-        (1, 40), (1, 61), (0, 1), (0, 2), (0, 6), (0, 7), (0, 8), (0, 11), (0, 20), (0, 25), (41, 25),
-        (41, 50), (41, 52), (41, 54), (41, 57), (41, 59), (41, 61), (41, 67), (41, 74), (41, 77), (17, 103),
-        (17, 104), (263, 8), (263, 16), (101, 1), (274, 3), (107, 1), (107, 2), (107, 3), (107, 4),
-        (279, 3), (276, 1), (132, 2),
+        (1, 1),
+        (1, 2),
+        (1, 3),
+        (1, 4),
+        (1, 29),
+        (1, 35),
+        (1, 37),
+        (1, 63),
+        (1, 64),
+        (1, 65),
+        (1, 36),
+        (1, 40),
+        (1, 61),
+        (0, 1),
+        (0, 2),
+        (0, 6),
+        (0, 7),
+        (0, 8),
+        (0, 11),
+        (0, 20),
+        (0, 25),
+        (41, 25),
+        (41, 50),
+        (41, 52),
+        (41, 54),
+        (41, 57),
+        (41, 59),
+        (41, 61),
+        (41, 67),
+        (41, 74),
+        (41, 77),
+        (17, 103),
+        (17, 104),
+        (263, 8),
+        (263, 16),
+        (101, 1),
+        (274, 3),
+        (107, 1),
+        (107, 2),
+        (107, 3),
+        (107, 4),
+        (279, 3),
+        (276, 1),
+        (132, 2),
     ];
     let mut bytes = Vec::new();
     for _ in 0..input.int_in_range(0..=6)? {
@@ -180,9 +219,11 @@ fn agrees(control: &ControlIn, message: &Message, data: &[u8]) -> bool {
     let numbers = (message.level, message.kind);
     let word = |value: u32| data == value.to_ne_bytes();
     match control {
-        ControlIn::Raw { level, kind, data: raw } => {
-            (*level, *kind) == numbers && raw == data && numbers != (1, 1)
-        }
+        ControlIn::Raw {
+            level,
+            kind,
+            data: raw,
+        } => (*level, *kind) == numbers && raw == data && numbers != (1, 1),
         ControlIn::Rights(_) => numbers == (1, 1),
         ControlIn::PidFd(_) => numbers == (1, 4),
         ControlIn::Credentials { pid, uid, gid } => {
@@ -192,17 +233,27 @@ fn agrees(control: &ControlIn, message: &Message, data: &[u8]) -> bool {
         ControlIn::Security(label) => {
             numbers == (1, 3) && (data == label || data == [label.as_slice(), &[0]].concat())
         }
-        ControlIn::Timestamp(stamp) => {
-            matches!(numbers, (1, 29 | 35 | 63 | 64)) && in_order(stamp)
-        }
+        ControlIn::Timestamp(stamp) => matches!(numbers, (1, 29 | 35 | 63 | 64)) && in_order(stamp),
         ControlIn::Timestamping { software, hardware } => {
-            matches!(numbers, (1, 37 | 65)) && [software, hardware].into_iter().flatten().all(in_order)
+            matches!(numbers, (1, 37 | 65))
+                && [software, hardware].into_iter().flatten().all(in_order)
         }
-        ControlIn::PacketInfoV4 { interface_index, source, destination } => {
-            let octets = [interface_index.to_ne_bytes(), source.octets(), destination.octets()];
+        ControlIn::PacketInfoV4 {
+            interface_index,
+            source,
+            destination,
+        } => {
+            let octets = [
+                interface_index.to_ne_bytes(),
+                source.octets(),
+                destination.octets(),
+            ];
             numbers == (0, 8) && data.starts_with(&octets.concat())
         }
-        ControlIn::PacketInfoV6 { interface_index, address } => {
+        ControlIn::PacketInfoV6 {
+            interface_index,
+            address,
+        } => {
             let mut bytes = address.octets().to_vec();
             bytes.extend(interface_index.to_ne_bytes());
             numbers == (41, 50) && data.starts_with(&bytes)
@@ -224,8 +275,10 @@ fn agrees(control: &ControlIn, message: &Message, data: &[u8]) -> bool {
         ControlIn::FragmentSize(size) => matches!(numbers, (0, 25) | (41, 77)) && word(*size),
         ControlIn::ExtendedError(error) => {
             let told = [error.origin, error.kind, error.code];
-            matches!(numbers, (0, 11) | (41, 25) | (107, 4) | (101, 1) | (263, 16))
-                && data.len() >= 16
+            matches!(
+                numbers,
+                (0, 11) | (41, 25) | (107, 4) | (101, 1) | (263, 16)
+            ) && data.len() >= 16
                 && data[..4] == error.errno.raw().to_ne_bytes()
                 && data[4..7] == told
                 && data[8..12] == error.info.to_ne_bytes()
@@ -241,8 +294,12 @@ fn agrees(control: &ControlIn, message: &Message, data: &[u8]) -> bool {
                 && data[..4] == told.status.to_ne_bytes()
                 && data[4..8] == told.length.to_ne_bytes()
                 && data[8..12] == told.captured.to_ne_bytes()
-                && told.vlan_tag.is_none_or(|tag| data[16..18] == tag.to_ne_bytes())
-                && told.vlan_protocol.is_none_or(|kind| data[18..] == kind.to_ne_bytes())
+                && told
+                    .vlan_tag
+                    .is_none_or(|tag| data[16..18] == tag.to_ne_bytes())
+                && told
+                    .vlan_protocol
+                    .is_none_or(|kind| data[18..] == kind.to_ne_bytes())
         }
         ControlIn::BluetoothPacketStatus(status) => numbers == (274, 3) && data == [*status],
         ControlIn::J1939DestinationAddress(address) => numbers == (107, 1) && data == [*address],
@@ -311,7 +368,11 @@ fn sent(family: Family, input: &mut Unstructured<'_>) -> Result<()> {
             ControlOut::Rights(descriptors) => {
                 assert_eq!((numbers, data.len()), ((1, 1), 4 * descriptors.len()));
             }
-            ControlOut::Raw { level, kind, data: given } => {
+            ControlOut::Raw {
+                level,
+                kind,
+                data: given,
+            } => {
                 assert_eq!((*level, *kind), numbers);
                 assert_eq!(data, *given);
                 assert!(numbers != (1, 1) && numbers.0 != 276, "never by numbers");

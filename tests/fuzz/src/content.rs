@@ -3,8 +3,8 @@
 
 use arbitrary::{Result, Unstructured};
 use sockgate_policy::{
-    Address, CanAddress, CanEndpoint, Content, Family, Gate, Kind, NetlinkAddress, PacketAddress, Policy,
-    SocketFacts, SocketType, Source,
+    Address, CanAddress, CanEndpoint, Content, Family, Gate, Kind, NetlinkAddress, PacketAddress,
+    Policy, SocketFacts, SocketType, Source,
 };
 
 /// One kind of message.
@@ -75,7 +75,11 @@ fn anything(input: &mut Unstructured<'_>) -> Result<()> {
             Content::received(kind, bytes),
         ] {
             let _ = content.to_string();
-            assert!(content.malformed().is_none() || Content::head(kind).is_some() || !facts.options.is_empty());
+            assert!(
+                content.malformed().is_none()
+                    || Content::head(kind).is_some()
+                    || !facts.options.is_empty()
+            );
         }
     }
     Ok(())
@@ -107,7 +111,13 @@ fn is_id(id: u32) -> bool {
 fn some_id(input: &mut Unstructured<'_>) -> Result<u32> {
     Ok(match input.int_in_range(0..=3)? {
         0 => *input.choose(&[0, 0x123, 0x100, 0x1ff, 0x0ef, 0x202, 0x7ff, 0x800])?,
-        1 => *input.choose(&[0x8000_0123, 0x4000_0001, 0x2000_0004, 0xe000_0000, 0xc000_0001])?,
+        1 => *input.choose(&[
+            0x8000_0123,
+            0x4000_0001,
+            0x2000_0004,
+            0xe000_0000,
+            0xc000_0001,
+        ])?,
         2 => u32::from(input.arbitrary::<u16>()? & 0xfff),
         _ => input.arbitrary()?,
     })
@@ -152,7 +162,10 @@ fn frame(input: &mut Unstructured<'_>) -> Result<()> {
     let facts = bound(kind(Family::Can, SocketType::Raw, 1), &bus());
     for sent in [true, false] {
         let found = granted(&gate, &facts, &bus(), &bytes, sent);
-        assert_eq!(found, expected, "{ids} fd={fd} xl={xl} sent={sent} {bytes:02x?}");
+        assert_eq!(
+            found, expected,
+            "{ids} fd={fd} xl={xl} sent={sent} {bytes:02x?}"
+        );
     }
     Ok(())
 }
@@ -160,7 +173,14 @@ fn frame(input: &mut Unstructured<'_>) -> Result<()> {
 /// CAN_BCM: a head of 56 bytes, and frames.
 fn job(input: &mut Unstructured<'_>) -> Result<()> {
     const OPS: [&str; 8] = [
-        "*", "tx-setup", "tx-delete", "tx-read", "tx-send", "rx-setup", "rx-delete", "rx-read",
+        "*",
+        "tx-setup",
+        "tx-delete",
+        "tx-read",
+        "tx-send",
+        "rx-setup",
+        "rx-delete",
+        "rx-read",
     ];
     let (ids, names) = input.choose(&IDS)?;
     let listed = input.int_in_range(0..=7)?;
@@ -175,19 +195,31 @@ fn job(input: &mut Unstructured<'_>) -> Result<()> {
     let flags = u32::from(input.arbitrary::<u16>()?) & 0x0fff;
     let own = some_id(input)?;
     let count = input.int_in_range(0..=3u32)?;
-    let told = if input.ratio(1, 8)? { input.arbitrary()? } else { count };
+    let told = if input.ratio(1, 8)? {
+        input.arbitrary()?
+    } else {
+        count
+    };
     for (at, number) in [(0, opcode), (4, flags), (48, own), (52, told)] {
         bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
     }
     let size = if flags & 0x800 != 0 { 72 } else { 16 };
     let mut frames = Vec::new();
     for _ in 0..count {
-        let id = if input.arbitrary()? { own } else { some_id(input)? };
+        let id = if input.arbitrary()? {
+            own
+        } else {
+            some_id(input)?
+        };
         frames.push(id);
         bytes.extend_from_slice(&id.to_le_bytes());
         bytes.resize(bytes.len() + size - 4, 0);
     }
-    let cut = if input.ratio(1, 8)? { input.int_in_range(0..=60)? } else { 0 };
+    let cut = if input.ratio(1, 8)? {
+        input.int_in_range(0..=60)?
+    } else {
+        0
+    };
     bytes.truncate(bytes.len().saturating_sub(cut));
     let facts = SocketFacts {
         peer: Some(bus()),
@@ -215,10 +247,15 @@ fn job(input: &mut Unstructured<'_>) -> Result<()> {
         };
         let ids_covered = covered(own) && frames.iter().copied().filter_map(goes_out).all(covered);
         let known = listed != 0 || (1..=7).contains(&asked);
-        let expected = whole && operation && of_direction && ids_covered && (fd || flags & 0x800 == 0);
+        let expected =
+            whole && operation && of_direction && ids_covered && (fd || flags & 0x800 == 0);
         let found = granted(&gate, &facts, &bus(), &bytes, sent);
         if known {
-            assert_eq!(found, expected, "{ids} {} fd={fd} sent={sent} {bytes:02x?}", OPS[listed]);
+            assert_eq!(
+                found, expected,
+                "{ids} {} fd={fd} sent={sent} {bytes:02x?}",
+                OPS[listed]
+            );
         } else {
             assert!(expected || !found, "no more than the rest of the rule");
         }
@@ -241,7 +278,11 @@ fn requests(input: &mut Unstructured<'_>) -> Result<()> {
     let mut bytes = Vec::new();
     for _ in 0..input.int_in_range(0..=4)? {
         let payload = input.int_in_range(0..=9u32)?;
-        let length = if input.ratio(1, 12)? { input.arbitrary()? } else { 16 + payload };
+        let length = if input.ratio(1, 12)? {
+            input.arbitrary()?
+        } else {
+            16 + payload
+        };
         bytes.extend_from_slice(&length.to_le_bytes());
         let number = match input.int_in_range(0..=2)? {
             0 => *input.choose(&[16u16, 18, 18, 20, 22, 26, 10, 2])?,
@@ -259,7 +300,11 @@ fn requests(input: &mut Unstructured<'_>) -> Result<()> {
     let mut at = 0;
     let mut expected = !bytes.is_empty();
     while at < bytes.len() {
-        let length = if bytes.len() - at >= 16 { word(&bytes, at) as usize } else { 0 };
+        let length = if bytes.len() - at >= 16 {
+            word(&bytes, at) as usize
+        } else {
+            0
+        };
         if length < 16 || length > bytes.len() - at {
             expected = false;
             break;
@@ -280,15 +325,20 @@ fn requests(input: &mut Unstructured<'_>) -> Result<()> {
 
 /// RTM_GET*, linux/rtnetlink.h.
 const GETTERS: [u16; 24] = [
-    18, 22, 26, 30, 34, 38, 42, 46, 50, 58, 62, 66, 74, 78, 82, 86, 90, 94, 102, 106, 110, 114, 118, 122,
+    18, 22, 26, 30, 34, 38, 42, 46, 50, 58, 62, 66, 74, 78, 82, 86, 90, 94, 102, 106, 110, 114,
+    118, 122,
 ];
 
 /// Packet sockets: an Ethernet frame, with tags or without.
 fn ethernet(input: &mut Unstructured<'_>) -> Result<()> {
     let (types, covers): (&str, fn(u16) -> bool) = *input.choose(&[
         ("'ipv4'", (|number| number == 0x0800) as fn(u16) -> bool),
-        ("'0x0600-0x9fff'", |number| (0x0600..=0x9fff).contains(&number)),
-        ("'vlan','ipv4'", |number| number == 0x8100 || number == 0x0800),
+        ("'0x0600-0x9fff'", |number| {
+            (0x0600..=0x9fff).contains(&number)
+        }),
+        ("'vlan','ipv4'", |number| {
+            number == 0x8100 || number == 0x0800
+        }),
         ("'llc'", |number| number == 4),
     ])?;
     let direction = *input.choose(&["in", "out"])?;
@@ -297,7 +347,8 @@ fn ethernet(input: &mut Unstructured<'_>) -> Result<()> {
     ));
     let mut bytes = vec![2; 12];
     for _ in 0..input.int_in_range(0..=6)? {
-        let number: u16 = *input.choose(&[0x0800, 0x8100, 0x88a8, 0x9100, 0x05ff, 0x0600, 0x86dd])?;
+        let number: u16 =
+            *input.choose(&[0x0800, 0x8100, 0x88a8, 0x9100, 0x05ff, 0x0600, 0x86dd])?;
         bytes.extend_from_slice(&number.to_be_bytes());
         bytes.extend_from_slice(&[0, 7]);
     }
@@ -333,7 +384,8 @@ fn ethernet(input: &mut Unstructured<'_>) -> Result<()> {
     let own = place(first.max(1), 0);
     let facts = bound(kind(Family::Packet, SocketType::Raw, 0), &own);
     let sent = granted(&gate, &facts, &own, &bytes, true);
-    let expected = whole && !too_deep && direction == "out" && chain.iter().all(|number| covers(*number));
+    let expected =
+        whole && !too_deep && direction == "out" && chain.iter().all(|number| covers(*number));
     assert_eq!(sent, expected, "sent {types} {direction} {bytes:02x?}");
     for (packet_type, word) in [(0, "in"), (3, "in"), (4, "out")] {
         let from = place(first.max(1), packet_type);
@@ -341,7 +393,10 @@ fn ethernet(input: &mut Unstructured<'_>) -> Result<()> {
         // The kernel has said what the frame is; what it left in a tag counts, as far as it is there.
         let inner = chain.iter().skip(1).all(|number| covers(*number)) || (!whole && !too_deep);
         let expected = covers(first.max(1)) && direction == word && inner && !too_deep;
-        assert_eq!(heard, expected, "received {types} {direction} {packet_type} {bytes:02x?}");
+        assert_eq!(
+            heard, expected,
+            "received {types} {direction} {packet_type} {bytes:02x?}"
+        );
     }
     Ok(())
 }
@@ -350,7 +405,12 @@ fn ethernet(input: &mut Unstructured<'_>) -> Result<()> {
 fn icmp(input: &mut Unstructured<'_>) -> Result<()> {
     let six = input.arbitrary()?;
     let (family, protocol, names, numbers) = if six {
-        (Family::Inet6, 58, "'v6-echo-request','v6-echo-reply'", [128, 129])
+        (
+            Family::Inet6,
+            58,
+            "'v6-echo-request','v6-echo-reply'",
+            [128, 129],
+        )
     } else {
         (Family::Inet, 1, "'echo-request','echo-reply'", [8, 0])
     };
@@ -388,7 +448,11 @@ fn own_header(input: &mut Unstructured<'_>) -> Result<()> {
         "family=['inet']\ntype=['raw']\nprotocol=['raw-ip']\nops=['send-to']\ncidr=['10.0.0.0/8']\nheader-include=true",
     );
     let words = input.int_in_range(0..=15u8)?;
-    let version = if input.ratio(1, 8)? { input.int_in_range(0..=15u8)? } else { 4 };
+    let version = if input.ratio(1, 8)? {
+        input.int_in_range(0..=15u8)?
+    } else {
+        4
+    };
     let mut bytes = vec![0; 20];
     bytes[0] = version << 4 | words;
     let inside: [u8; 4] = *input.choose(&[[10, 1, 2, 3], [10, 9, 9, 9], [8, 8, 8, 8]])?;

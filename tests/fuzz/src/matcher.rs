@@ -8,7 +8,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use arbitrary::{Result, Unstructured};
 use sockgate_policy::{
-    Address, ClassSet, Family, Gate, Kind, Policy, SocketFacts, SocketType, Source, UnixAddress, classify,
+    Address, ClassSet, Family, Gate, Kind, Policy, SocketFacts, SocketType, Source, UnixAddress,
+    classify,
 };
 
 use crate::question::{Asked, PLAIN_KINDS, any_address, any_facts, any_ip};
@@ -21,8 +22,16 @@ const NETS: [(&str, IpAddr, u32); 8] = [
     ("127.0.0.0/8", four([127, 0, 0, 0]), 8),
     ("0.0.0.0", four([0, 0, 0, 0]), 32),
     ("192.168.0.0/16", four([192, 168, 0, 0]), 16),
-    ("64:ff9b::/96", IpAddr::V6(std::net::Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0)), 96),
-    ("2001:db8::/32", IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0)), 32),
+    (
+        "64:ff9b::/96",
+        IpAddr::V6(std::net::Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0)),
+        96,
+    ),
+    (
+        "2001:db8::/32",
+        IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0)),
+        32,
+    ),
 ];
 
 const fn four(octets: [u8; 4]) -> IpAddr {
@@ -43,7 +52,10 @@ const HOSTS: [(&str, &[&str]); 4] = [
     ("a.example.com", &["a.example.com"]),
     ("*.example.com", &["a.example.com", "b.c.example.com"]),
     ("x.test", &["x.test"]),
-    ("*", &["a.example.com", "b.c.example.com", "example.com", "x.test"]),
+    (
+        "*",
+        &["a.example.com", "b.c.example.com", "example.com", "x.test"],
+    ),
 ];
 const RESOLVED: [&str; 4] = ["a.example.com", "b.c.example.com", "example.com", "x.test"];
 
@@ -51,7 +63,9 @@ const RESOLVED: [&str; 4] = ["a.example.com", "b.c.example.com", "example.com", 
 type Glob = (&'static str, fn(&str) -> bool);
 const PATHS: [Glob; 4] = [
     ("/run/a.sock", |path| path == "/run/a.sock"),
-    ("/run/*.sock", |path| path == "/run/a.sock" || path == "/run/b.sock" || one_part(path)),
+    ("/run/*.sock", |path| {
+        path == "/run/a.sock" || path == "/run/b.sock" || one_part(path)
+    }),
     ("/run/**", |path| path.starts_with("/run/")),
     ("/tmp/q", |path| path == "/tmp/q"),
 ];
@@ -83,7 +97,11 @@ enum Keys {
     /// `"*"`.
     Any,
     Ip(Option<Ip>, Option<usize>),
-    Unix { path: Option<usize>, name: Option<usize>, unnamed: bool },
+    Unix {
+        path: Option<usize>,
+        name: Option<usize>,
+        unnamed: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -111,7 +129,11 @@ fn some_keys(input: &mut Unstructured<'_>, hosts: bool) -> Result<Keys> {
     Ok(match input.int_in_range(0..=5)? {
         0 => Keys::Any,
         1..=3 => {
-            let port = if input.arbitrary()? { Some(input.choose_index(PORTS.len())?) } else { None };
+            let port = if input.arbitrary()? {
+                Some(input.choose_index(PORTS.len())?)
+            } else {
+                None
+            };
             let ip = match input.int_in_range(0..=4)? {
                 0 | 1 => Some(Ip::Nets(several(input, NETS.len())?)),
                 2 => Some(Ip::Classes(several(input, CLASSES.len())?)),
@@ -122,10 +144,22 @@ fn some_keys(input: &mut Unstructured<'_>, hosts: bool) -> Result<Keys> {
             Keys::Ip(ip, port)
         }
         _ => {
-            let path = if input.arbitrary()? { Some(input.choose_index(PATHS.len())?) } else { None };
-            let name = if input.arbitrary()? { Some(input.choose_index(ABSTRACTS.len())?) } else { None };
+            let path = if input.arbitrary()? {
+                Some(input.choose_index(PATHS.len())?)
+            } else {
+                None
+            };
+            let name = if input.arbitrary()? {
+                Some(input.choose_index(ABSTRACTS.len())?)
+            } else {
+                None
+            };
             let unnamed = input.arbitrary()? || (path.is_none() && name.is_none());
-            Keys::Unix { path, name, unnamed }
+            Keys::Unix {
+                path,
+                name,
+                unnamed,
+            }
         }
     })
 }
@@ -149,7 +183,12 @@ fn some_rule(input: &mut Unstructured<'_>) -> Result<Rule> {
     } else {
         None
     };
-    let types = [None, None, Some(SocketType::Stream), Some(SocketType::Datagram)];
+    let types = [
+        None,
+        None,
+        Some(SocketType::Stream),
+        Some(SocketType::Datagram),
+    ];
     let socket_type = *input.choose(&types)?;
     let uses = deny && input.ratio(1, 4)?;
     let ops = if uses || (deny && input.ratio(1, 3)?) {
@@ -158,13 +197,38 @@ fn some_rule(input: &mut Unstructured<'_>) -> Result<Rule> {
         several(input, OPS.len())?
     };
     let options = ["so.keepalive", "so.mark", "so.*", "so.broadcast"];
-    let option = if uses || input.ratio(1, 6)? { Some(*input.choose(&options)?) } else { None };
+    let option = if uses || input.ratio(1, 6)? {
+        Some(*input.choose(&options)?)
+    } else {
+        None
+    };
     let ends = input.ratio(1, 3)?;
-    let top = if ends || (deny && input.ratio(1, 4)?) { None } else { Some(some_keys(input, !deny)?) };
-    let local = if ends && input.arbitrary()? { Some(some_keys(input, false)?) } else { None };
-    let peer = if ends { Some(some_keys(input, !deny)?) } else { None };
+    let top = if ends || (deny && input.ratio(1, 4)?) {
+        None
+    } else {
+        Some(some_keys(input, !deny)?)
+    };
+    let local = if ends && input.arbitrary()? {
+        Some(some_keys(input, false)?)
+    } else {
+        None
+    };
+    let peer = if ends {
+        Some(some_keys(input, !deny)?)
+    } else {
+        None
+    };
     let option = option.filter(|_| !deny || uses);
-    Ok(Rule { deny, families, socket_type, ops, top, local, peer, option })
+    Ok(Rule {
+        deny,
+        families,
+        socket_type,
+        ops,
+        top,
+        local,
+        peer,
+        option,
+    })
 }
 
 fn quoted<'w>(words: impl Iterator<Item = &'w str>) -> String {
@@ -181,17 +245,27 @@ impl Keys {
             Keys::Ip(ip, port) => {
                 match ip {
                     Some(Ip::Nets(nets)) => {
-                        lines.push(format!("cidr = {}", quoted(nets.iter().map(|at| NETS[*at].0))));
+                        lines.push(format!(
+                            "cidr = {}",
+                            quoted(nets.iter().map(|at| NETS[*at].0))
+                        ));
                     }
                     Some(Ip::Classes(classes)) => {
-                        lines.push(format!("class = {}", quoted(classes.iter().map(|at| CLASSES[*at].0))));
+                        lines.push(format!(
+                            "class = {}",
+                            quoted(classes.iter().map(|at| CLASSES[*at].0))
+                        ));
                     }
                     Some(Ip::Host(host)) => lines.push(format!("host = ['{}']", HOSTS[*host].0)),
                     None => {}
                 }
                 lines.extend(port.map(|port| format!("port = ['{}']", PORTS[port].0)));
             }
-            Keys::Unix { path, name, unnamed } => {
+            Keys::Unix {
+                path,
+                name,
+                unnamed,
+            } => {
                 lines.extend(path.map(|at| format!("path = ['{}']", PATHS[at].0)));
                 lines.extend(name.map(|at| format!("abstract = ['{}']", ABSTRACTS[at].0)));
                 lines.extend(unnamed.then(|| "unnamed = true".to_owned()));
@@ -207,10 +281,17 @@ impl Keys {
 
 impl Rule {
     fn written(&self, number: usize) -> String {
-        let mut text = format!("[[{}]]\nid = 'r{number}'\n", if self.deny { "deny" } else { "allow" });
+        let mut text = format!(
+            "[[{}]]\nid = 'r{number}'\n",
+            if self.deny { "deny" } else { "allow" }
+        );
         if let Some(families) = &self.families {
             let names: Vec<String> = families.iter().map(ToString::to_string).collect();
-            let _ = writeln!(text, "family = {}", quoted(names.iter().map(String::as_str)));
+            let _ = writeln!(
+                text,
+                "family = {}",
+                quoted(names.iter().map(String::as_str))
+            );
         }
         if let Some(socket_type) = self.socket_type {
             let _ = writeln!(text, "type = ['{socket_type}']");
@@ -262,15 +343,26 @@ impl Rule {
     }
 
     fn lists(&self, family: Family) -> bool {
-        self.families.as_ref().is_none_or(|families| families.contains(&family))
+        self.families
+            .as_ref()
+            .is_none_or(|families| families.contains(&family))
     }
 }
 
 /// The addresses inside an IPv6 address: NAT64 and 6to4; Teredo has two.
 fn inside(ip: IpAddr) -> Vec<IpAddr> {
-    let IpAddr::V6(six) = ip else { return Vec::new() };
+    let IpAddr::V6(six) = ip else {
+        return Vec::new();
+    };
     let octets = six.octets();
-    let at = |place: usize| four([octets[place], octets[place + 1], octets[place + 2], octets[place + 3]]);
+    let at = |place: usize| {
+        four([
+            octets[place],
+            octets[place + 1],
+            octets[place + 2],
+            octets[place + 3],
+        ])
+    };
     if octets[..12] == [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0] {
         return vec![at(12)];
     }
@@ -298,13 +390,16 @@ fn in_net(ip: IpAddr, net: usize) -> bool {
 }
 
 fn class_in(ip: IpAddr, classes: &[usize]) -> bool {
-    classes.iter().any(|class| classify(ip).intersects(CLASSES[*class].1))
+    classes
+        .iter()
+        .any(|class| classify(ip).intersects(CLASSES[*class].1))
 }
 
 /// A path that is absolute and has no part that is empty, `.` or `..`.
 fn is_clean(path: &str) -> bool {
-    path.strip_prefix('/')
-        .is_some_and(|rest| rest.split('/').all(|part| !matches!(part, "" | "." | "..")) && !rest.contains('\0'))
+    path.strip_prefix('/').is_some_and(|rest| {
+        rest.split('/').all(|part| !matches!(part, "" | "." | "..")) && !rest.contains('\0')
+    })
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -337,9 +432,17 @@ impl World<'_> {
                     Some(Ip::Classes(classes)) => all().all(|ip| class_in(ip, classes)),
                     Some(Ip::Host(host)) => self.is_pinned(rule, *host, own),
                 };
-                by_ip && port.is_none_or(|port| covers_port(port, address.port().unwrap_or(0), side))
+                by_ip
+                    && port.is_none_or(|port| covers_port(port, address.port().unwrap_or(0), side))
             }
-            (Keys::Unix { path, name, unnamed }, Address::Unix(unix)) => match unix {
+            (
+                Keys::Unix {
+                    path,
+                    name,
+                    unnamed,
+                },
+                Address::Unix(unix),
+            ) => match unix {
                 UnixAddress::Unnamed => *unnamed,
                 UnixAddress::Pathname(bytes) => {
                     let text = String::from_utf8_lossy(bytes);
@@ -361,7 +464,11 @@ impl World<'_> {
     }
 
     fn is_pinned(&self, rule: &Rule, host: usize, ip: IpAddr) -> bool {
-        let family = if ip.is_ipv4() { Family::Inet } else { Family::Inet6 };
+        let family = if ip.is_ipv4() {
+            Family::Inet
+        } else {
+            Family::Inet6
+        };
         let accepted = [ClassSet::GLOBAL, ClassSet::PRIVATE, ClassSet::LOOPBACK];
         let classes = |ip| accepted.iter().any(|class| classify(ip) == *class);
         rule.lists(family)
@@ -392,7 +499,14 @@ impl World<'_> {
                 };
                 by_ip && port.is_none_or(port_is)
             }
-            (Keys::Unix { path, name, unnamed }, Address::Unix(unix)) => match unix {
+            (
+                Keys::Unix {
+                    path,
+                    name,
+                    unnamed,
+                },
+                Address::Unix(unix),
+            ) => match unix {
                 UnixAddress::Unnamed => *unnamed,
                 UnixAddress::Pathname(bytes) => {
                     let text = String::from_utf8_lossy(bytes);
@@ -400,7 +514,8 @@ impl World<'_> {
                 }
                 UnixAddress::Abstract(bytes) => name.is_some_and(|at| match ABSTRACTS[at].0 {
                     "auto" => {
-                        bytes.is_empty() || (bytes.len() == 5 && bytes.iter().all(u8::is_ascii_hexdigit))
+                        bytes.is_empty()
+                            || (bytes.len() == 5 && bytes.iter().all(u8::is_ascii_hexdigit))
                     }
                     _ => ABSTRACTS[at].1(&String::from_utf8_lossy(bytes)),
                 }),
@@ -413,9 +528,14 @@ impl World<'_> {
     fn grants(&self, asked: Asked, facts: &SocketFacts, address: &Address) -> bool {
         let kind = facts.kind;
         let question = Question::of(asked, facts, address);
-        let Some(question) = question else { return false };
+        let Some(question) = question else {
+            return false;
+        };
         let denied = self.rules.iter().filter(|rule| rule.deny);
-        if denied.into_iter().any(|rule| question.is_denied_by(rule, kind, facts)) {
+        if denied
+            .into_iter()
+            .any(|rule| question.is_denied_by(rule, kind, facts))
+        {
             return false;
         }
         let mut allowed = self.rules.iter().filter(|rule| !rule.deny);
@@ -444,7 +564,9 @@ impl World<'_> {
         };
         question.ops.iter().any(|op| rule.has(op))
             && families.into_iter().all(|family| rule.lists(family))
-            && rule.socket_type.is_none_or(|known| known == kind.socket_type)
+            && rule
+                .socket_type
+                .is_none_or(|known| known == kind.socket_type)
             && peer_fits
             && local_fits
             && (question.creates || options_listed(rule, facts))
@@ -464,19 +586,45 @@ struct Question {
 impl Question {
     /// None where no rule can grant it.
     fn of(asked: Asked, facts: &SocketFacts, address: &Address) -> Option<Question> {
-        let side = if facts.local_chosen { Side::Chosen } else { Side::Local };
+        let side = if facts.local_chosen {
+            Side::Chosen
+        } else {
+            Side::Local
+        };
         let unclean = matches!(address, Address::Unix(UnixAddress::Pathname(path)) if !is_clean(&String::from_utf8_lossy(path)));
         let local = facts.local.as_ref().map(Address::canonical);
         let peer = Some(address.canonical_destination());
-        let plain = Question { ops: &[], denied_by: &[], local, side, peer, creates: false };
+        let plain = Question {
+            ops: &[],
+            denied_by: &[],
+            local,
+            side,
+            peer,
+            creates: false,
+        };
         Some(match asked {
             Asked::Create => {
                 let ops = &["connect", "bind", "listen", "send-to", "receive"];
-                Question { ops, denied_by: ops, local: None, peer: None, creates: true, ..plain }
+                Question {
+                    ops,
+                    denied_by: ops,
+                    local: None,
+                    peer: None,
+                    creates: true,
+                    ..plain
+                }
             }
             Asked::Connect | Asked::SendTo if unclean => return None,
-            Asked::Connect => Question { ops: &["connect"], denied_by: &["connect"], ..plain },
-            Asked::SendTo => Question { ops: &["send-to"], denied_by: &["send-to"], ..plain },
+            Asked::Connect => Question {
+                ops: &["connect"],
+                denied_by: &["connect"],
+                ..plain
+            },
+            Asked::SendTo => Question {
+                ops: &["send-to"],
+                denied_by: &["send-to"],
+                ..plain
+            },
             Asked::ReceiveFrom => Question {
                 ops: &["receive"],
                 denied_by: &["receive"],
@@ -501,7 +649,14 @@ impl Question {
                 };
                 let (ops, denied_by) = (&["bind", "listen"], &["bind"]);
                 let (local, peer) = (Some(local), None);
-                Question { ops, denied_by, local, peer, side: Side::Local, ..plain }
+                Question {
+                    ops,
+                    denied_by,
+                    local,
+                    peer,
+                    side: Side::Local,
+                    ..plain
+                }
             }
             Asked::Listen => {
                 let wildcard: Address = match facts.kind.family {
@@ -510,7 +665,13 @@ impl Question {
                     _ => Address::Unix(UnixAddress::Unnamed),
                 };
                 let local = Some(facts.local.as_ref().map_or(wildcard, Address::canonical));
-                Question { ops: &["listen"], denied_by: &["listen"], local, peer: None, ..plain }
+                Question {
+                    ops: &["listen"],
+                    denied_by: &["listen"],
+                    local,
+                    peer: None,
+                    ..plain
+                }
             }
         })
     }
@@ -518,7 +679,12 @@ impl Question {
     fn is_denied_by(&self, rule: &Rule, kind: Kind, facts: &SocketFacts) -> bool {
         if let Some(option) = rule.option {
             // It takes away an option: whoever set it has lost the socket.
-            if self.creates || !facts.options.iter().any(|(known, _)| names_option(option, &known.to_string(), true)) {
+            if self.creates
+                || !facts
+                    .options
+                    .iter()
+                    .any(|(known, _)| names_option(option, &known.to_string(), true))
+            {
                 return false;
             }
         } else if self.creates {
@@ -535,10 +701,14 @@ impl Question {
         if !families.any(|family| rule.lists(family)) {
             return false;
         }
-        if rule.socket_type.is_some_and(|known| known != kind.socket_type) {
+        if rule
+            .socket_type
+            .is_some_and(|known| known != kind.socket_type)
+        {
             return false;
         }
-        let at = |keys: &Option<Keys>, address: &Option<Address>, wide: bool| match (keys, address) {
+        let at = |keys: &Option<Keys>, address: &Option<Address>, wide: bool| match (keys, address)
+        {
             (None, _) => true,
             (Some(keys), Some(address)) => World::touches(keys, address, wide),
             (Some(keys), None) => is_every(keys),
@@ -546,17 +716,25 @@ impl Question {
         // `"*"` at the top is written as both ends.
         let both = matches!(rule.top, Some(Keys::Any));
         if both || rule.top.is_none() {
-            return both || (at(&rule.local, &self.local, true) && at(&rule.peer, &self.peer, false));
+            return both
+                || (at(&rule.local, &self.local, true) && at(&rule.peer, &self.peer, false));
         }
         let Some(keys) = &rule.top else { return true };
         // A rule about binding alone takes a wildcard for every address of the machine.
-        let about_binding = !rule.ops.is_empty() && rule.ops.iter().all(|op| matches!(OPS[*op], "bind" | "listen"));
+        let about_binding = !rule.ops.is_empty()
+            && rule
+                .ops
+                .iter()
+                .all(|op| matches!(OPS[*op], "bind" | "listen"));
         let local = self.local.as_ref().is_some_and(|local| {
             let wildcard_by_class =
                 local.is_wildcard() && matches!(keys, Keys::Ip(Some(Ip::Classes(_)), _));
             World::touches(keys, local, about_binding) && (about_binding || !wildcard_by_class)
         });
-        let peer = self.peer.as_ref().is_some_and(|peer| World::touches(keys, peer, false));
+        let peer = self
+            .peer
+            .as_ref()
+            .is_some_and(|peer| World::touches(keys, peer, false));
         local || peer || is_every(keys)
     }
 }
@@ -593,7 +771,9 @@ fn options_listed(rule: &Rule, facts: &SocketFacts) -> bool {
     facts.options.iter().all(|(option, _)| {
         let option = option.to_string();
         (option == "tcp.nodelay" && facts.kind.family != Family::Unix)
-            || rule.option.is_some_and(|word| names_option(word, &option, false))
+            || rule
+                .option
+                .is_some_and(|word| names_option(word, &option, false))
     })
 }
 
@@ -619,13 +799,19 @@ pub fn run(input: &mut Unstructured<'_>) -> Result<()> {
     let gate = Gate::new(policy);
     let mut pinned = Vec::new();
     for _ in 0..input.int_in_range(0..=3)? {
-        let (name, ip) = (input.choose_index(RESOLVED.len())?, any_ip(input)?.to_canonical());
+        let (name, ip) = (
+            input.choose_index(RESOLVED.len())?,
+            any_ip(input)?.to_canonical(),
+        );
         if let Ok(permit) = gate.resolve(RESOLVED[name].as_bytes()) {
             let seen = gate.pin(&permit, &[ip]);
             pinned.extend(seen.into_iter().map(|ip| (name, ip)));
         }
     }
-    let world = World { rules: &rules, pinned: &pinned };
+    let world = World {
+        rules: &rules,
+        pinned: &pinned,
+    };
     for _ in 0..input.int_in_range(1..=8)? {
         let kind = *input.choose(&PLAIN_KINDS)?;
         let mut facts = any_facts(input, kind)?;

@@ -57,7 +57,10 @@ fn explained(errors: &LoadErrors, text: &str) {
     for error in errors.iter() {
         assert!(!error.message().is_empty());
         if let Some((line, column)) = error.position() {
-            assert!((1..=lines).contains(&line), "line {line} of {lines}: {error}");
+            assert!(
+                (1..=lines).contains(&line),
+                "line {line} of {lines}: {error}"
+            );
             assert!(column >= 1, "{error}");
         }
     }
@@ -72,7 +75,10 @@ fn asked(policy: &Policy) {
         let explanation = policy.explain(&question);
         assert_eq!(explanation.granted(), explanation.change.is_none());
         assert!(!explanation.to_string().is_empty());
-        let granting = explanation.candidates.iter().any(|rule| rule.lacks.is_none());
+        let granting = explanation
+            .candidates
+            .iter()
+            .any(|rule| rule.lacks.is_none());
         // A deny rule may stand above it, but nothing is granted without a rule.
         assert!(granting || !explanation.granted(), "{explanation}");
     }

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use arbitrary::{Result, Unstructured};
 use sockgate_policy::{
-    Address, AlgAddress, BluetoothAddress, CanAddress, CanEndpoint, CanId, Content, Denial, Family, Gate,
-    Kind, NetlinkAddress, OptionName, PacketAddress, QipcrtrAddress, SocketFacts, SocketType, TipcAddress,
-    TipcEndpoint, UnixAddress, VSOCK_ANY, VsockAddress,
+    Address, AlgAddress, BluetoothAddress, CanAddress, CanEndpoint, CanId, Content, Denial, Family,
+    Gate, Kind, NetlinkAddress, OptionName, PacketAddress, QipcrtrAddress, SocketFacts, SocketType,
+    TipcAddress, TipcEndpoint, UnixAddress, VSOCK_ANY, VsockAddress,
 };
 
 const fn kind(family: Family, socket_type: SocketType, protocol: u32) -> Kind {
@@ -133,22 +133,40 @@ pub fn any_address(input: &mut Unstructured<'_>, kind: Kind) -> Result<Address> 
             let port = *input.choose(&[0, 53, 80, 81, 443, 8080, 40000])?;
             let ip = match (any_ip(input)?, kind) {
                 // What the family's own addresses can say.
-                (IpAddr::V6(six), Kind { family: Family::Inet, .. }) => {
+                (
+                    IpAddr::V6(six),
+                    Kind {
+                        family: Family::Inet,
+                        ..
+                    },
+                ) => {
                     let [.., a, b, c, d] = six.octets();
                     IpAddr::from([a, b, c, d])
                 }
-                (ip, Kind { family: Family::Inet6, socket_type: SocketType::Raw, .. }) => {
-                    match ip.to_canonical() {
-                        IpAddr::V4(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-                        six => six,
-                    }
-                }
+                (
+                    ip,
+                    Kind {
+                        family: Family::Inet6,
+                        socket_type: SocketType::Raw,
+                        ..
+                    },
+                ) => match ip.to_canonical() {
+                    IpAddr::V4(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+                    six => six,
+                },
                 (ip, _) => ip,
             };
             SocketAddr::new(ip, port).into()
         }
         Family::Unix => {
-            let name = *input.choose(&["/run/a.sock", "/run/b.sock", "/run/x/a.sock", "/tmp/q", "xyz", "abc"])?;
+            let name = *input.choose(&[
+                "/run/a.sock",
+                "/run/b.sock",
+                "/run/x/a.sock",
+                "/tmp/q",
+                "xyz",
+                "abc",
+            ])?;
             match input.int_in_range(0..=5)? {
                 0..=2 => Address::Unix(UnixAddress::Pathname(name.into())),
                 3 => Address::Unix(UnixAddress::Abstract(name.into())),
@@ -158,7 +176,9 @@ pub fn any_address(input: &mut Unstructured<'_>, kind: Kind) -> Result<Address> 
                     if input.arbitrary()? {
                         Address::Unix(UnixAddress::Abstract(bytes))
                     } else {
-                        Address::Unix(UnixAddress::Pathname([b"/run/".as_slice(), &bytes].concat()))
+                        Address::Unix(UnixAddress::Pathname(
+                            [b"/run/".as_slice(), &bytes].concat(),
+                        ))
                     }
                 }
             }
@@ -184,7 +204,9 @@ pub fn any_address(input: &mut Unstructured<'_>, kind: Kind) -> Result<Address> 
                 7 => CanEndpoint::J1939 {
                     name: input.arbitrary::<Option<u64>>()?.filter(|name| *name != 0),
                     pgn: input.arbitrary::<Option<u16>>()?.map(u32::from),
-                    address: input.arbitrary::<Option<u8>>()?.filter(|address| *address != 255),
+                    address: input
+                        .arbitrary::<Option<u8>>()?
+                        .filter(|address| *address != 255),
                 },
                 _ => CanEndpoint::Bus,
             },
@@ -218,7 +240,8 @@ pub fn any_address(input: &mut Unstructured<'_>, kind: Kind) -> Result<Address> 
         }),
         Family::Alg => Address::Alg(AlgAddress {
             alg_type: (*input.choose(&["hash", "skcipher", "aead", "x y"])?).to_owned(),
-            name: (*input.choose(&["sha256", "hmac(sha256)", "cbc(aes)", "*", "", "a,b"])?).to_owned(),
+            name: (*input.choose(&["sha256", "hmac(sha256)", "cbc(aes)", "*", "", "a,b"])?)
+                .to_owned(),
             feature: 0,
             mask: 0,
         }),
@@ -227,7 +250,11 @@ pub fn any_address(input: &mut Unstructured<'_>, kind: Kind) -> Result<Address> 
             port: number(input)?,
         }),
         _ => {
-            let device = if input.arbitrary()? { [0; 6] } else { input.arbitrary()? };
+            let device = if input.arbitrary()? {
+                [0; 6]
+            } else {
+                input.arbitrary()?
+            };
             Address::Bluetooth(match kind.protocol {
                 0 => BluetoothAddress::L2cap {
                     device,

@@ -43,7 +43,10 @@ pub fn run(input: &mut Unstructured<'_>) -> Result<()> {
         Err(errors) => panic!("`{line}` for {denial}: {errors}"),
     };
     if let Err(still) = asked.of(&Gate::new(policy), &facts, &address, message) {
-        panic!("`{line}` for {denial} of {facts:?} does not grant it: {}", still.hint());
+        panic!(
+            "`{line}` for {denial} of {facts:?} does not grant it: {}",
+            still.hint()
+        );
     }
     Ok(())
 }

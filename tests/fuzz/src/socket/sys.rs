@@ -3,34 +3,49 @@
 #![allow(unsafe_code, reason = "the files of the host have it")]
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/address.rs"]
 pub mod address;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/alg.rs"]
 mod alg;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/bluetooth.rs"]
 mod bluetooth;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/can.rs"]
 mod can;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/cmsg/mod.rs"]
 pub mod cmsg;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/errno.rs"]
 pub mod errno;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/inet.rs"]
 mod inet;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/kind.rs"]
 pub mod kind;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/netlink.rs"]
 mod netlink;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/option.rs"]
 pub mod option;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/packet.rs"]
 mod packet;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/qipcrtr.rs"]
 pub mod qipcrtr;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/tipc.rs"]
 mod tipc;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/unix.rs"]
 mod unix;
+#[rustfmt::skip]
 #[path = "../../../../host/src/socket/sys/vsock.rs"]
 mod vsock;
 

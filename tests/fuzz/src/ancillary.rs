@@ -283,7 +283,7 @@ fn agrees(control: &ControlIn, message: &Message, data: &[u8]) -> bool {
                 && data[4..7] == told
                 && data[8..12] == error.info.to_ne_bytes()
                 && data[12..16] == error.data.to_ne_bytes()
-                && (error.offender.is_none() || data.len() > 18)
+                && (error.offender.is_none() || data.len() >= 18)
         }
         ControlIn::DropCount(count) => numbers == (1, 40) && word(*count),
         ControlIn::SegmentSize(size) => numbers == (17, 104) && word(u32::from(*size)),

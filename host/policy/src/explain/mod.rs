@@ -144,7 +144,9 @@ fn is_plain_address(address: &Address) -> bool {
     match address {
         Address::Unix(UnixAddress::Pathname(name)) => is_plain(name),
         // `auto` asks for autobind in a rule.
-        Address::Unix(UnixAddress::Abstract(name)) => is_plain(name) && name != b"auto",
+        Address::Unix(UnixAddress::Abstract(name)) => {
+            is_plain(name) && name != b"auto" && !name.starts_with(b"@")
+        }
         Address::Can(can) => is_plain_interface(can.interface.as_deref()),
         Address::Packet(packet) => is_plain_interface(packet.interface.as_deref()),
         Address::Alg(alg) => [&alg.alg_type, &alg.name]

@@ -8,5 +8,7 @@ mod leftovers;
 mod passing;
 #[path = "serial/sizes.rs"]
 mod sizes;
+#[path = "serial/soak.rs"]
+mod soak;
 #[path = "serial/timeouts.rs"]
 mod timeouts;

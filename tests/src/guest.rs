@@ -29,6 +29,7 @@ pub struct GuestRun {
     input: Option<Vec<u8>>,
     audited: bool,
     strace: Option<PathBuf>,
+    fault: Option<String>,
     namespace: Option<String>,
 }
 
@@ -43,6 +44,7 @@ impl GuestRun {
             input: None,
             audited: true,
             strace: None,
+            fault: None,
             namespace: None,
         }
     }
@@ -121,6 +123,13 @@ impl GuestRun {
         self
     }
 
+    /// Logs every system call with this strace, and makes one of them fail: `bind:error=ENOMEM:when=1`, see
+    /// -e inject in strace(1). With an empty word none fails.
+    pub fn fault(mut self, strace: &Path, fault: &str) -> GuestRun {
+        self.fault = Some(fault.to_owned());
+        self.strace(strace)
+    }
+
     /// Runs the command in this network namespace, which has to outlive the guest.
     pub fn net(mut self, net: &Net) -> GuestRun {
         self.namespace = Some(net.name().to_owned());
@@ -165,7 +174,10 @@ impl GuestRun {
     fn command(&self, place: &Path) -> Result<Command> {
         let sockgate = command_path()?;
         let mut command = match &self.strace {
-            Some(strace) => syscalls::strace(strace, &syscall_file(place), &sockgate),
+            Some(strace) => {
+                let fault = self.fault.as_deref();
+                syscalls::strace(strace, &syscall_file(place), &sockgate, fault)
+            }
             None => Command::new(sockgate),
         };
         command.arg("run").args(&self.options);

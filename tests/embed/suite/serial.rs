@@ -1,5 +1,7 @@
 //! What is timed and what is counted: alone in its process, one test after the other.
 
+#[path = "serial/boundary.rs"]
+mod boundary;
 #[path = "serial/cancelling.rs"]
 mod cancelling;
 #[path = "serial/leftovers.rs"]

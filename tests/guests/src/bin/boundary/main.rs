@@ -13,8 +13,12 @@ use sockgate_test_guests::word;
 fn main() -> io::Result<()> {
     let mut words = sockgate_test_guests::words();
     let way = word(&mut words, "the way")?;
-    let seed: u64 = word(&mut words, "the seed")?.parse().map_err(io::Error::other)?;
-    let steps: u64 = word(&mut words, "the steps")?.parse().map_err(io::Error::other)?;
+    let seed: u64 = word(&mut words, "the seed")?
+        .parse()
+        .map_err(io::Error::other)?;
+    let steps: u64 = word(&mut words, "the steps")?
+        .parse()
+        .map_err(io::Error::other)?;
     let mut random = Random::new(seed);
     match way.as_str() {
         "model" => model::walk(&mut random, steps)?,
@@ -25,25 +29,25 @@ fn main() -> io::Result<()> {
 }
 
 /// A small generator: the same numbers for the same seed.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     fn new(seed: u64) -> Random {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         ((self.next() >> 11) % end.max(1) as u64) as usize
     }
 
-    pub fn of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(crate) fn of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len())]
     }
 }

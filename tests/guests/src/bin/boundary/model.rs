@@ -3,9 +3,7 @@
 
 use std::io;
 
-use sockgate_guest::{
-    Errno, Family, Protocol, Shutdown, Socket, SocketAddress, SocketType,
-};
+use sockgate_guest::{Errno, Family, Protocol, Shutdown, Socket, SocketAddress, SocketType};
 use sockgate_test_guests::{address, named};
 
 use super::Random;
@@ -96,7 +94,8 @@ pub fn walk(random: &mut Random, steps: u64) -> io::Result<()> {
         };
         if !fits {
             let found = outcome.map_or_else(|error| named(&error), |length| format!("ok {length}"));
-            let text = format!("step {step}: {call} on {before} was to be {expected:?} and is {found}");
+            let text =
+                format!("step {step}: {call} on {before} was to be {expected:?} and is {found}");
             println!("{text}");
             return Err(io::Error::other(text));
         }
@@ -105,16 +104,36 @@ pub fn walk(random: &mut Random, steps: u64) -> io::Result<()> {
 }
 
 const CALLS: [&str; 14] = [
-    "bind", "listen", "accept", "connect", "send", "send", "recv", "recv", "shutdown", "local-address",
-    "peer-address", "close", "drop", "family",
+    "bind",
+    "listen",
+    "accept",
+    "connect",
+    "send",
+    "send",
+    "recv",
+    "recv",
+    "shutdown",
+    "local-address",
+    "peer-address",
+    "close",
+    "drop",
+    "family",
 ];
 
 impl Known {
     fn shown(&self) -> String {
         format!(
             "{:?} {:?} {:?} to {:?} queued {:?} waiting {:?} shut {} {} ended {} unsure {}",
-            self.number, self.kind, self.state, self.peer, self.queued, self.waiting, self.write_shut,
-            self.read_shut, self.ended, self.unsure
+            self.number,
+            self.kind,
+            self.state,
+            self.peer,
+            self.queued,
+            self.waiting,
+            self.write_shut,
+            self.read_shut,
+            self.ended,
+            self.unsure
         )
     }
 }
@@ -251,8 +270,12 @@ impl World {
         let known = &mut self.all[at];
         let outcome = known.socket.bind(&address("127.0.0.1:0")?);
         let expected = match (known.kind.0, known.state) {
-            (Family::Unix, _) => Expected::Failure(&[Errno::INVAL, Errno::ACCES, Errno::AFNOSUPPORT]),
+            (Family::Unix, _) => {
+                Expected::Failure(&[Errno::INVAL, Errno::ACCES, Errno::AFNOSUPPORT])
+            }
             (_, State::Fresh) => Expected::Success,
+            // One whose connection was reset is nobody's any more.
+            _ if known.unsure => Expected::Either,
             _ => Expected::Failure(&[Errno::INVAL]),
         };
         if outcome.is_ok() {
@@ -269,7 +292,8 @@ impl World {
             (true, State::Bound | State::Listening) => Expected::Success,
             // Never bound: it would listen everywhere, which no rule grants.
             (true, State::Fresh) => Expected::Failure(&[Errno::ACCES]),
-            (true, _) => Expected::Failure(&[Errno::INVAL]),
+            // It is bound where no rule lets it listen.
+            (true, _) => Expected::Failure(&[Errno::INVAL, Errno::ACCES]),
             _ => Expected::Failure(&[Errno::ACCES, Errno::INVAL, Errno::OPNOTSUPP]),
         };
         if outcome.is_ok() {
@@ -315,12 +339,18 @@ impl World {
 
     fn connect(&mut self, at: usize, random: &mut Random) -> io::Result<Outcome> {
         let listeners: Vec<usize> = (0..self.all.len())
-            .filter(|other| self.all[*other].state == State::Listening && self.all[*other].waiting.len() < 8)
+            .filter(|other| {
+                self.all[*other].state == State::Listening && self.all[*other].waiting.len() < 8
+            })
             .collect();
         let bound: Vec<usize> = (0..self.all.len())
             .filter(|other| self.all[*other].kind == UDP && self.all[*other].local.is_some())
             .collect();
-        let among = if self.all[at].kind == UDP { &bound } else { &listeners };
+        let among = if self.all[at].kind == UDP {
+            &bound
+        } else {
+            &listeners
+        };
         let Some(target) = (!among.is_empty()).then(|| among[random.below(among.len())]) else {
             return Ok((Expected::Success, Ok(0)));
         };
@@ -329,13 +359,19 @@ impl World {
         };
         let (number, target_number) = (self.all[at].number, self.all[target].number);
         let known = &mut self.all[at];
+        let unsure =
+            known.unsure || (known.state == State::Connected && known.peer == Peer::Elsewhere);
         // It waits, a moment: the listener is of this machine.
         known.socket.set_blocking(true);
         let outcome = known.socket.connect(&place);
         known.socket.set_blocking(false);
         let expected = match (known.kind, known.state) {
             (TCP, State::Fresh | State::Bound) => Expected::Success,
-            (TCP, State::Connected | State::Listening) => Expected::Failure(&[Errno::ISCONN, Errno::ACCES]),
+            // A connection that was reset may be made anew.
+            (TCP, _) if unsure => Expected::Either,
+            (TCP, State::Connected | State::Listening) => {
+                Expected::Failure(&[Errno::ISCONN, Errno::ACCES])
+            }
             (UDP, _) => Expected::Success,
             _ => Expected::Failure(&[
                 Errno::INVAL,
@@ -381,7 +417,12 @@ impl World {
             },
             (State::Connected, _) => match peer_state {
                 Some((State::Connected, false)) => Expected::Success,
-                _ => Expected::Failure(&[Errno::PIPE, Errno::CONNREFUSED, Errno::CONNRESET, Errno::NOTCONN]),
+                _ => Expected::Failure(&[
+                    Errno::PIPE,
+                    Errno::CONNREFUSED,
+                    Errno::CONNRESET,
+                    Errno::NOTCONN,
+                ]),
             },
             _ => Expected::Failure(&[
                 Errno::PIPE,
@@ -405,22 +446,25 @@ impl World {
         let outcome = known.socket.recv_vec(max).map(|data| data.len());
         let stream = known.kind.1 == SocketType::Stream;
         let total: usize = known.queued.iter().sum();
-        let available = if stream { total } else { known.queued.first().copied().unwrap_or(0) };
+        let available = if stream {
+            total
+        } else {
+            known.queued.first().copied().unwrap_or(0)
+        };
         let expected = match known.state {
             _ if known.unsure => Expected::Either,
             // Data that the kernel has on its way may come a moment later over TCP.
             State::Connected if available > 0 && known.kind == TCP => Expected::Either,
             State::Connected if available > 0 && !known.read_shut => Expected::Success,
             State::Connected if known.read_shut || known.ended => Expected::Either,
-            State::Connected if known.kind == TCP => match known.peer {
-                Peer::Socket(_) => Expected::Either,
-                Peer::Elsewhere => Expected::Failure(&[Errno::AGAIN, Errno::CONNRESET]),
-            },
+            // Its end, or that of a client which the listener passed over, may come at any time.
+            State::Connected if known.kind == TCP => Expected::Either,
             State::Connected => match self.peer_of(at).map(|peer| self.all[peer].state) {
                 Some(State::Connected) => Expected::Failure(&[Errno::AGAIN]),
                 _ => Expected::Either,
             },
-            State::Bound if self.all[at].kind == UDP => Expected::Failure(&[Errno::AGAIN]),
+            State::Bound if known.kind == UDP && available > 0 => Expected::Success,
+            State::Bound if known.kind == UDP => Expected::Failure(&[Errno::AGAIN]),
             _ => Expected::Failure(&[Errno::NOTCONN, Errno::AGAIN, Errno::ACCES, Errno::INVAL]),
         };
         let known = &mut self.all[at];
@@ -461,9 +505,7 @@ impl World {
         };
         if outcome.is_ok() {
             if known.state == State::Listening {
-                known.state = State::Closed;
-                let _ = known.socket.close();
-                return (expected, Ok(0));
+                return (expected, self.end(at, true).1);
             }
             known.read_shut |= how != Shutdown::Write;
             known.write_shut |= how != Shutdown::Read;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sockgate_guest::ancillary::{AncillaryOut, BorrowedHandle, RawAncillary};
 use sockgate_guest::names::{self, Hints, LookupFlags};
 use sockgate_guest::{
-    Batch, Family, Interest, IoctlRequest, MessageFlags, MessageOut, Poller, Protocol, Shutdown, Socket,
-    SocketAddress, SocketType, Timeout, UnixAddress, poll, set_default_timeout,
+    Batch, Family, Interest, IoctlRequest, MessageFlags, MessageOut, Poller, Protocol, Shutdown,
+    Socket, SocketAddress, SocketType, Timeout, UnixAddress, poll, set_default_timeout,
 };
 use sockgate_test_guests::{address, pattern};
 
@@ -34,7 +34,18 @@ const TYPES: [SocketType; 6] = [
     SocketType::Other(0),
     SocketType::Other(u16::MAX),
 ];
-const SIZES: [usize; 10] = [0, 1, 2, 255, 4096, 65_536, 1 << 20, 1 << 30, u32::MAX as usize, u32::MAX as usize - 1];
+const SIZES: [usize; 10] = [
+    0,
+    1,
+    2,
+    255,
+    4096,
+    65_536,
+    1 << 20,
+    1 << 30,
+    u32::MAX as usize,
+    u32::MAX as usize - 1,
+];
 
 /// Takes so many steps.
 pub fn walk(random: &mut Random, steps: u64) {
@@ -66,7 +77,11 @@ pub fn walk(random: &mut Random, steps: u64) {
             20 => drop(sockets[at].splice(&sockets[random.below(sockets.len())], random.next())),
             21 => asked(random, &sockets[at]),
             22 => drop(sockets[at].subscribe(Interest::READABLE | Interest::PRIORITY)),
-            _ => drop(sockets[at].shutdown(random.of(&[Shutdown::Read, Shutdown::Write, Shutdown::Both]))),
+            _ => drop(sockets[at].shutdown(random.of(&[
+                Shutdown::Read,
+                Shutdown::Write,
+                Shutdown::Both,
+            ]))),
         }
         if sockets.len() > 40 {
             sockets.truncate(4);
@@ -115,7 +130,13 @@ fn place(random: &mut Random) -> SocketAddress {
         1 => UnixAddress::Unnamed.into(),
         2 => sockgate_guest::addresses::NetlinkAddress::auto().into(),
         _ => {
-            let text = random.of(&["127.0.0.1:0", "127.0.0.1:65535", "[::1]:0", "0.0.0.0:0", "[::ffff:127.0.0.1]:9"]);
+            let text = random.of(&[
+                "127.0.0.1:0",
+                "127.0.0.1:65535",
+                "[::1]:0",
+                "0.0.0.0:0",
+                "[::ffff:127.0.0.1]:9",
+            ]);
             address(text).unwrap_or_else(|_| UnixAddress::Unnamed.into())
         }
     }
@@ -132,7 +153,7 @@ fn named(random: &mut Random, socket: &Socket) {
 }
 
 fn flags(random: &mut Random) -> MessageFlags {
-    MessageFlags::from_bits_truncate(random.next() as u32 & random.next() as u32)
+    MessageFlags::from_bits_retain((random.next() & random.next()) as _)
 }
 
 fn sent(random: &mut Random, sockets: &[Socket], at: usize) {
@@ -140,7 +161,7 @@ fn sent(random: &mut Random, sockets: &[Socket], at: usize) {
     let _ = match random.below(3) {
         0 => sockets[at].send(&data),
         1 => sockets[at].send_with(&data, flags(random)),
-        _ => sockets[at].send_to_with(&data, flags(random), &place(random)),
+        _ => sockets[at].send_to_with(&data, &place(random), flags(random)),
     };
 }
 
@@ -150,7 +171,12 @@ fn received(random: &mut Random, socket: &Socket) {
     match random.below(3) {
         0 => drop(socket.recv_vec_with(max, flags)),
         1 => drop(socket.recv_msg(max, random.next() as u32, flags)),
-        _ => drop(socket.recv_many_with(random.of(&[0, 1, 7, 1024, u32::MAX]), max, random.next() as u32, flags)),
+        _ => drop(socket.recv_many_with(
+            random.of(&[0, 1, 7, 1024, u32::MAX]),
+            max,
+            random.next() as u32,
+            flags,
+        )),
     }
 }
 
@@ -162,7 +188,7 @@ fn message(random: &mut Random, sockets: &[Socket], at: usize) {
     let length = random.below(65);
     let raw = RawAncillary {
         level: random.of(&[0, 1, 41, 279, -1, i32::MAX]),
-        kind: random.next() as i32 & 0xff,
+        type_: random.next() as i32 & 0xff,
         data: data[..length].to_vec(),
     };
     let mut message = MessageOut::new().flags(flags(random));
@@ -171,7 +197,7 @@ fn message(random: &mut Random, sockets: &[Socket], at: usize) {
     }
     message = match random.below(4) {
         0 => message.ancillary(AncillaryOut::Rights(&handles)),
-        1 => message.ancillary(AncillaryOut::Raw(raw)),
+        1 => message.ancillary(AncillaryOut::Raw(&raw)),
         2 => message.ancillary(AncillaryOut::HopLimit(random.next() as u8)),
         _ => message,
     };
@@ -192,11 +218,15 @@ fn batch(random: &mut Random, socket: &Socket) {
 
 fn options(random: &mut Random, socket: &Socket) {
     let level = random.of(&[0, 1, 6, 17, 41, 263, 270, 279, -1, i32::MIN]);
-    let name = random.of(&[random.next() as i32 & 0x7f, -1, i32::MAX]);
+    let some = random.next() as i32 & 0x7f;
+    let name = random.of(&[some, some, -1, i32::MAX]);
     match random.below(2) {
-        0 => drop(socket.get_raw_option(level, name, random.of(&[0, 1, 3, 4, 64, 1 << 20, u32::MAX]))),
+        0 => drop(socket.raw_option(level, name, random.of(&[0, 1, 3, 4, 64, 1 << 20, u32::MAX]))),
         _ => {
-            let value = pattern(random.next(), random.of(&[0, 1, 3, 4, 8, 16, 4096, 1 << 17]));
+            let value = pattern(
+                random.next(),
+                random.of(&[0, 1, 3, 4, 8, 16, 4096, 1 << 17]),
+            );
             drop(socket.set_raw_option(level, name, &value));
         }
     }
@@ -205,7 +235,12 @@ fn options(random: &mut Random, socket: &Socket) {
 fn polled(random: &mut Random, sockets: &[Socket]) {
     let count = random.of(&[0, 1, 3, 4096, 4097, 20_000]);
     let all: Vec<_> = (0..count)
-        .map(|at| (&sockets[at % sockets.len()], Interest::READABLE | Interest::WRITABLE))
+        .map(|at| {
+            (
+                &sockets[at % sockets.len()],
+                Interest::READABLE | Interest::WRITABLE,
+            )
+        })
         .collect();
     let _ = poll(&all, timeout(random));
 }
@@ -216,7 +251,7 @@ fn poller(random: &mut Random, sockets: &[Socket], pollers: &mut Vec<Poller>) {
     }
     let Some(poller) = pollers.last() else { return };
     let socket = &sockets[random.below(sockets.len())];
-    let interest = Interest::from_bits_truncate(random.next() as u8);
+    let interest = Interest::from_bits_retain(random.next() as _);
     match random.below(5) {
         0 | 1 => drop(poller.register(socket, random.next(), interest)),
         2 => drop(poller.modify(socket, random.next(), interest)),
@@ -230,7 +265,7 @@ fn lookup(random: &mut Random) {
     let bytes = pattern(random.next(), length);
     let host = String::from_utf8_lossy(&bytes).into_owned();
     let hints = Hints {
-        flags: LookupFlags::from_bits_truncate(random.next() as u8),
+        flags: LookupFlags::from_bits_retain(random.next() as _),
         timeout: timeout(random),
         ..Hints::default()
     };
@@ -248,7 +283,11 @@ fn asked(random: &mut Random, socket: &Socket) {
         IoctlRequest::BytesUnsent,
         IoctlRequest::VmSocketsGetLocalCid,
     ]));
-    let _ = (socket.local_address(), socket.peer_address(), socket.at_mark());
+    let _ = (
+        socket.local_address(),
+        socket.peer_address(),
+        socket.at_mark(),
+    );
     let _ = (socket.take_error(), socket.peer_pidfd(), socket.family());
     if random.below(8) == 0 {
         socket.interrupt();

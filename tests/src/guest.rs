@@ -30,6 +30,7 @@ pub struct GuestRun {
     audited: bool,
     learnt: Option<PathBuf>,
     strace: Option<PathBuf>,
+    fault: Option<String>,
     namespace: Option<String>,
 }
 
@@ -45,6 +46,7 @@ impl GuestRun {
             audited: true,
             learnt: None,
             strace: None,
+            fault: None,
             namespace: None,
         }
     }
@@ -129,6 +131,13 @@ impl GuestRun {
         self
     }
 
+    /// Logs every system call with this strace, and makes one of them fail: `bind:error=ENOMEM:when=1`, see
+    /// -e inject in strace(1). With an empty word none fails.
+    pub fn fault(mut self, strace: &Path, fault: &str) -> GuestRun {
+        self.fault = Some(fault.to_owned());
+        self.strace(strace)
+    }
+
     /// Runs the command in this network namespace, which has to outlive the guest.
     pub fn net(mut self, net: &Net) -> GuestRun {
         self.namespace = Some(net.name().to_owned());
@@ -173,7 +182,10 @@ impl GuestRun {
     fn command(&self, place: &Path) -> Result<Command> {
         let sockgate = command_path()?;
         let mut command = match &self.strace {
-            Some(strace) => syscalls::strace(strace, &syscall_file(place), &sockgate),
+            Some(strace) => {
+                let fault = self.fault.as_deref();
+                syscalls::strace(strace, &syscall_file(place), &sockgate, fault)
+            }
             None => Command::new(sockgate),
         };
         match &self.learnt {

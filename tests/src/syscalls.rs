@@ -17,6 +17,8 @@ pub struct SyscallLog {
 /// One system call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Syscall {
+    /// The thread that made it.
+    pub thread: u32,
     /// Its name, such as `connect`.
     pub name: String,
     /// The line as strace prints it, without the thread's id: name, arguments, result.
@@ -32,13 +34,18 @@ const STRING: usize = 256;
 /// A command that runs `program` under strace, which writes to `log`.
 ///
 /// `-D` makes strace the grandchild: the child that is killed and waited for is the program itself.
-pub(crate) fn strace(strace: &Path, log: &Path, program: &Path) -> Command {
+///
+/// With a `fault` (`inject=` of strace's -e, or nothing) every call is logged, not only those on sockets.
+pub(crate) fn strace(strace: &Path, log: &Path, program: &Path, fault: Option<&str>) -> Command {
     let mut command = Command::new(strace);
-    command
-        .args(["-f", "-D", "-s", &STRING.to_string(), "-e", "signal=none"])
-        .args(["-e", "trace=%network,write", "-o"])
-        .arg(log)
-        .arg(program);
+    command.args(["-f", "-D", "-s", &STRING.to_string(), "-e", "signal=none"]);
+    match fault {
+        None => command.args(["-e", "trace=%network,write"]),
+        Some(fault) => command
+            .args(["-e", "trace=all"])
+            .args((!fault.is_empty()).then(|| format!("-einject={fault}"))),
+    };
+    command.arg("-o").arg(log).arg(program);
     command
 }
 
@@ -67,18 +74,26 @@ impl SyscallLog {
         let calls = text
             .lines()
             .filter_map(|line| {
-                let line = line.split_once(' ')?.1.trim_start();
+                let (thread, line) = line.split_once(' ')?;
+                let line = line.trim_start();
                 // A call that another thread interrupts takes two lines: the first has its arguments.
                 let (name, _) = line.split_once('(')?;
                 let known = !name.is_empty()
                     && name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric());
+                let thread = thread.parse().ok()?;
                 known.then(|| Syscall {
+                    thread,
                     name: name.to_owned(),
                     line: line.to_owned(),
                 })
             })
             .collect();
         SyscallLog { calls }
+    }
+
+    /// Every call that was logged.
+    pub fn all(&self) -> &[Syscall] {
+        &self.calls
     }
 
     /// Every socket call, the command's own included.
@@ -144,7 +159,7 @@ mod tests {
         let place = folder()?;
         let log = place.path().join("log");
         let script = format!("echo @guest; exec 3<>/dev/tcp/127.0.0.1/{}", peer.port());
-        let mut child = strace(&tool, &log, Path::new("bash"))
+        let mut child = strace(&tool, &log, Path::new("bash"), None)
             .args(["-c", &script])
             .stdout(std::process::Stdio::null())
             .spawn()?;

@@ -69,6 +69,10 @@ fn forbids(clause: &Clause, ask: &Ask<'_>) -> bool {
     if !clause.ops.intersects(ask.denied_by) {
         return false;
     }
+    // A socket is made for whatever is left: one operation less does not keep it from the others.
+    if matches!(ask.what, What::Create) && !clause.ops.contains(ask.denied_by) {
+        return false;
+    }
     match ask.kind {
         Some(kind) if let What::Membership(_, part) = &ask.what => {
             denies_socket(clause, kind) && touches_membership(clause, part)

@@ -20,6 +20,7 @@
 //!
 //! Tests return `anyhow::Result<()>`. One that cannot run here says so with [`skip`] and returns.
 
+pub mod attack;
 mod audit;
 mod bytes;
 mod events;
@@ -43,6 +44,7 @@ mod steps;
 mod syscalls;
 mod witness;
 
+pub use attack::Attack;
 pub use audit::{Audit, Record};
 pub use bytes::{from_hex, hex, pattern, sha256};
 pub use events::{Busy, native_events};

@@ -26,13 +26,16 @@ pub struct Syscall {
 /// The line that a guest prints first where a log is to be cut at its start.
 const GUEST_BEGINS: &str = "@guest";
 
+/// How much of a string strace shows.
+const STRING: usize = 256;
+
 /// A command that runs `program` under strace, which writes to `log`.
 ///
 /// `-D` makes strace the grandchild: the child that is killed and waited for is the program itself.
 pub(crate) fn strace(strace: &Path, log: &Path, program: &Path) -> Command {
     let mut command = Command::new(strace);
     command
-        .args(["-f", "-D", "-s", "256", "-e", "signal=none"])
+        .args(["-f", "-D", "-s", &STRING.to_string(), "-e", "signal=none"])
         .args(["-e", "trace=%network,write", "-o"])
         .arg(log)
         .arg(program);
@@ -99,6 +102,28 @@ impl SyscallLog {
             .collect())
     }
 
+    /// Socket calls between the line that the guest printed before `STEP -> OUTCOME` and that one.
+    ///
+    /// # Errors
+    /// The guest printed no such line.
+    pub fn of_step(&self, step: &str) -> Result<Vec<&Syscall>> {
+        // strace shows no more than its `-s` of a line, and escapes quotes.
+        let shown = step.replace('\\', "\\\\").replace('"', "\\\"");
+        let shown: String = shown.chars().take(STRING - 8).collect();
+        let printed = |call: &Syscall| call.name == "write" && call.line.starts_with("write(1, ");
+        let begins = format!("write(1, \"{shown}");
+        let end = self
+            .calls
+            .iter()
+            .position(|call| call.line.starts_with(&begins))
+            .with_context(|| format!("the guest did not print `{step}`"))?;
+        let before = self.calls[..end].iter().rposition(printed).unwrap_or(0);
+        Ok(self.calls[before..end]
+            .iter()
+            .filter(|call| call.name != "write")
+            .collect())
+    }
+
     /// Socket calls of this name.
     pub fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Syscall> {
         self.sockets().filter(move |call| call.name == name)
@@ -152,7 +177,27 @@ mod tests {
             .collect();
         assert_eq!(names, ["socket", "connect"]);
         assert_eq!(log.sockets().count(), 3);
+        assert!(log.of_step("connect s 127.0.0.1:1").is_err());
         assert_eq!(log.of("connect").count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn each_step_has_its_calls() -> Result<()> {
+        let log = SyscallLog::parse(
+            "1 write(1, \"@guest\\n\", 7) = 7\n\
+             1 socket(AF_UNIX, SOCK_STREAM, 0) = 3\n\
+             1 write(1, \"s = socket unix stream -> ok\\n\", 29) = 29\n\
+             1 connect(3, {sa_family=AF_UNIX}, 110) = 0\n\
+             2 write(9, \"elsewhere\", 9) = 9\n\
+             1 write(1, \"connect s path:\\\"x\\\" -> ok\\n\", 26) = 26\n",
+        );
+        let names = |step| -> Result<Vec<&str>> {
+            let calls = log.of_step(step)?;
+            Ok(calls.iter().map(|call| call.name.as_str()).collect())
+        };
+        assert_eq!(names("s = socket unix stream")?, ["socket"]);
+        assert_eq!(names("connect s path:\"x\"")?, ["connect"]);
         Ok(())
     }
 

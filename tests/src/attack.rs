@@ -217,7 +217,12 @@ impl Attack {
         (control, granted): (&Ended, &str),
         names: &[&str],
     ) -> Result<Attack> {
-        let mut stated = self.got(attack.step(step)?);
+        let got = attack.step(step)?;
+        // A batch answers `N sent, then ERRNO`.
+        let errno = got
+            .split_once(" sent, then ")
+            .map_or(got, |(_, errno)| errno);
+        let mut stated = self.got(errno);
         let (Some(one), Some(other)) = (&attack.syscalls, &control.syscalls) else {
             stated.blind = true;
             return Ok(stated);

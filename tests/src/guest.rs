@@ -29,6 +29,7 @@ pub struct GuestRun {
     input: Option<Vec<u8>>,
     audited: bool,
     strace: Option<PathBuf>,
+    injected: Vec<String>,
     namespace: Option<String>,
 }
 
@@ -43,6 +44,7 @@ impl GuestRun {
             input: None,
             audited: true,
             strace: None,
+            injected: Vec::new(),
             namespace: None,
         }
     }
@@ -121,6 +123,13 @@ impl GuestRun {
         self
     }
 
+    /// What the kernel is to answer in place of itself, as strace(1) takes it behind `inject=`:
+    /// `sendto:error=ENOBUFS:when=1`. Needs [`strace`](GuestRun::strace).
+    pub fn inject(mut self, fault: &str) -> GuestRun {
+        self.injected.push(fault.to_owned());
+        self
+    }
+
     /// Runs the command in this network namespace, which has to outlive the guest.
     pub fn net(mut self, net: &Net) -> GuestRun {
         self.namespace = Some(net.name().to_owned());
@@ -165,7 +174,9 @@ impl GuestRun {
     fn command(&self, place: &Path) -> Result<Command> {
         let sockgate = command_path()?;
         let mut command = match &self.strace {
-            Some(strace) => syscalls::strace(strace, &syscall_file(place), &sockgate),
+            Some(strace) => {
+                syscalls::strace(strace, &syscall_file(place), &self.injected, &sockgate)
+            }
             None => Command::new(sockgate),
         };
         command.arg("run").args(&self.options);
@@ -229,6 +240,16 @@ impl Guest {
     /// The process id of the command.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory that the command had in use until now, in bytes: VmHWM, proc_pid_status(5).
+    pub fn peak_memory(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.with_context(|| format!("{path} has no VmHWM"))?;
+        let kibibytes: u64 = kibibytes.trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes * 1024)
     }
 
     /// How many descriptors the command holds open now.

@@ -89,7 +89,7 @@ const MOST_HANDLES: usize = 60_000;
 #[test]
 fn what_a_guest_takes_stays_within_its_memory() -> Result<()> {
     // The guest's own memory shows that the witness sees such amounts.
-    let (_, _, seen) = above_idle("memory", 100, 256)?;
+    let (_, _, seen) = above_idle("memory", 200, 256)?;
     for (case, phrase) in [
         ("pollables", "pollables without end"),
         ("bytes", "bytes without end"),
@@ -259,7 +259,7 @@ fn peers_that_hang_or_reset_hold_nothing_up() -> Result<()> {
     let port = listener.local_addr()?.port();
     let rule = format!("tcp connect 127.0.0.1:{port}");
     let connect = format!("connect s 127.0.0.1:{port}");
-    let (_, _, seen) = above_idle("memory", 100, 256)?;
+    let (_, _, seen) = above_idle("memory", 200, 256)?;
     let place = folder()?;
 
     // Slow: it takes a few bytes, and then none.

@@ -11,10 +11,10 @@ use sockgate_embed_tests::{
     Blocked, Guest, Obstacle, Outcome, Place, Start, descriptors, policy, policy_from,
     settled_descriptors,
 };
-use sockgate_tests::folder;
+use sockgate_tests::{Attack, folder};
 
-/// Runs it once to warm up and once more; nothing is left by that.
-fn leaves_nothing(name: &str, run: impl Fn() -> Result<()>) -> Result<()> {
+/// Runs it once to warm up and once more; nothing is left by that: the descriptors that are.
+fn leaves_nothing(name: &str, run: impl Fn() -> Result<()>) -> Result<usize> {
     run()?;
     let before = descriptors()?;
     run()?;
@@ -25,7 +25,7 @@ fn leaves_nothing(name: &str, run: impl Fn() -> Result<()>) -> Result<()> {
         "{name} left {} descriptors",
         after - before
     );
-    Ok(())
+    Ok(after - before)
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn after_a_server_that_is_stopped() -> Result<()> {
 #[test]
 fn after_ten_thousand_sockets() -> Result<()> {
     for place in Place::ALL {
-        leaves_nothing(&format!("10,000 sockets, {place:?}"), || {
+        let left = leaves_nothing(&format!("10,000 sockets, {place:?}"), || {
             let folder = folder()?;
             let guest = Start::new("embed_churn", place, policy(folder.path())?)
                 .argument(10_000)
@@ -111,6 +111,18 @@ fn after_ten_thousand_sockets() -> Result<()> {
             ensure!(ended.outcome == Outcome::Exited(0), "{ended:?}");
             Ok(())
         })?;
+        // One that was left would be seen as ours are.
+        let before = descriptors()?;
+        let one = UnixStream::pair()?;
+        let seen = descriptors()? - before;
+        drop(one);
+        let id = format!("ten-thousand-sockets-{place:?}").to_lowercase();
+        Attack::new(id, "Resources", "10,000 sockets opened and dropped")
+            .tried("opens sockets, pairs, pollers and pollables, and drops them")
+            .got("every one of them")
+            .checked("as many descriptors are open behind it as before")
+            .saw("/proc/self/fd of the host", left, seen)
+            .state()?;
     }
     Ok(())
 }
@@ -204,7 +216,8 @@ fn after_contexts_alone() -> Result<()> {
             sockets.cancel_handle().stop();
         }
         Ok(())
-    })
+    })?;
+    Ok(())
 }
 
 /// A handle to cancel with outlives its guest, and holds nothing but its own event.

@@ -4,7 +4,9 @@
 use std::env;
 use std::io;
 
-use sockgate_guest::{Errno, Family, Interest, MessageFlags, Poller, Protocol, Socket, SocketType};
+use sockgate_guest::{
+    Errno, Family, Interest, MessageFlags, Poller, Protocol, Socket, SocketType, Timeout,
+};
 
 fn main() -> io::Result<()> {
     let words: Vec<String> = env::args().skip(1).collect();

@@ -52,7 +52,7 @@ pub use guest::{Ended, Guest, GuestRun};
 pub use isolated::{instead_of, isolated};
 pub use kernel::{Frames, Kernel, Need, Net};
 pub use limit::descriptors;
-pub use names::name_server;
+pub use names::{asked_names, name_server, with_names};
 pub use native::{Native, agree, told};
 pub use options::{
     Difference, OptionRow, OptionTable, OptionValue, TypedOption, compare_options, options_rule,

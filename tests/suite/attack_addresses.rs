@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Attack, Ended, Native, Tool, door, ear, heard, isolated, knocked, name_server, oracle, steps,
-    watched,
+    Attack, Ended, Native, asked_names, door, ear, heard, isolated, knocked, steps, watched,
+    with_names,
 };
 
 const SECTION: &str = "Addresses";
@@ -206,24 +206,6 @@ fn no_spelling_of_an_own_address_is_another_one() -> Result<()> {
     })
 }
 
-/// Within a namespace with the name server of the tests.
-fn with_names(name: &str, test: impl FnOnce(&Native) -> Result<()>) -> Result<()> {
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(());
-    };
-    isolated(name, &[], || {
-        let server = name_server(&python)?;
-        test(&server)
-    })
-}
-
-/// The names that the server was asked for so far.
-fn asked(server: &Native) -> Vec<String> {
-    let lines = server.stdout.lines();
-    let names = lines.iter().filter_map(|line| line.strip_prefix("asked "));
-    names.map(str::to_owned).collect()
-}
-
 /// A name that the guest may look up and connect to stands for a place that it may not reach.
 #[test]
 fn a_name_leads_to_no_place_that_is_not_granted() -> Result<()> {
@@ -304,6 +286,22 @@ fn a_name_leads_to_no_place_that_is_not_granted() -> Result<()> {
             "host-may-be = [\"loopback\", \"link-local\", \"metadata\", \"private\", \"reserved\"]";
         let control = watched(steps(&script).policy_text(&policy(may_be)), name)?;
         let reached_then = knocks()?;
+        // Each class may be answered now, and one of them is denied to be reached.
+        let alias = format!("connect-name private-by-alias elsewhere.rig.test:{port}");
+        let denied = policy(may_be) + "[[deny]]\nid = \"no-lan\"\nclass = [\"private\"]\n";
+        let by_alias = watched(steps(&script).policy_text(&denied), name)?;
+        let private = |seen: &[String]| seen.iter().any(|seen| seen.starts_with("10."));
+        let reached_so = private(&knocks()?);
+        Attack::new(
+            "alias-into-denied",
+            "Beyond",
+            "a CNAME into a denied network",
+        )
+        .tried("connects to a granted name that is an alias of one in a denied network")
+        .got(by_alias.step(&alias)?)
+        .checked("the denied address is not among the answers")
+        .saw("a listener on 10.1.2.3", reached_so, private(&reached_then))
+        .state()?;
         for (id, phrase, host, address) in tries {
             let at = |seen: &[String]| -> Vec<String> {
                 let place = format!("{address}:{port}");
@@ -444,7 +442,7 @@ fn a_denied_name_is_denied_in_every_spelling() -> Result<()> {
         let deny =
             "[[deny]]\nid = \"secret\"\nops = [\"resolve\"]\nhost = [\"xn--bcher-kva.rig.test\"]\n";
         let count = |server: &Native| {
-            let names = asked(server);
+            let names = asked_names(server);
             let secret = "xn--bcher-kva.rig.test";
             names
                 .iter()
@@ -504,11 +502,11 @@ fn long_names_ask_for_nothing() -> Result<()> {
             )
         );
         let attack = watched(steps(&script).policy_text(&policy), name)?;
-        let before = asked(server).len();
+        let before = asked_names(server).len();
         script.push(format!("lookup {good}"));
         let control = watched(steps(&script[5..]).policy_text(&policy), name)?;
         ensure!(control.step(&script[5])?.starts_with("ok"));
-        let after = asked(server).len() - before;
+        let after = asked_names(server).len() - before;
         for ((id, _), step) in tries.iter().zip(&script) {
             stated_of_names(id, "very long labels", &attack, step, before, after)?;
         }

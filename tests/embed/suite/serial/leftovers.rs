@@ -1,6 +1,7 @@
 //! Nothing is left once a guest's store is dropped: descriptors are counted before and after, following one
 //! guest that warms everything up.
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,7 +14,7 @@ use sockgate_embed_tests::{
 };
 use sockgate_tests::{Attack, folder};
 
-/// Runs it once to warm up and once more; nothing is left by that: the descriptors that are.
+/// Runs it once to warm up and once more; nothing is left by that. How many descriptors there were before.
 fn leaves_nothing(name: &str, run: impl Fn() -> Result<()>) -> Result<usize> {
     run()?;
     let before = descriptors()?;
@@ -25,7 +26,7 @@ fn leaves_nothing(name: &str, run: impl Fn() -> Result<()>) -> Result<usize> {
         "{name} left {} descriptors",
         after - before
     );
-    Ok(after - before)
+    Ok(before)
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn after_a_server_that_is_stopped() -> Result<()> {
 #[test]
 fn after_ten_thousand_sockets() -> Result<()> {
     for place in Place::ALL {
-        let left = leaves_nothing(&format!("10,000 sockets, {place:?}"), || {
+        let before = leaves_nothing(&format!("10,000 sockets, {place:?}"), || {
             let folder = folder()?;
             let guest = Start::new("embed_churn", place, policy(folder.path())?)
                 .argument(10_000)
@@ -111,10 +112,10 @@ fn after_ten_thousand_sockets() -> Result<()> {
             ensure!(ended.outcome == Outcome::Exited(0), "{ended:?}");
             Ok(())
         })?;
+        let left = settled_descriptors(before)?.saturating_sub(before);
         // One that was left would be seen as ours are.
-        let before = descriptors()?;
         let one = UnixStream::pair()?;
-        let seen = descriptors()? - before;
+        let seen = descriptors()?.saturating_sub(before);
         drop(one);
         let id = format!("ten-thousand-sockets-{place:?}").to_lowercase();
         Attack::new(id, "Resources", "10,000 sockets opened and dropped")
@@ -127,8 +128,9 @@ fn after_ten_thousand_sockets() -> Result<()> {
     Ok(())
 }
 
-/// A guest with descriptors on their way, ended in each way that there is.
-fn ended_in_every_way(place: Place, start: impl Fn() -> Result<Guest>) -> Result<()> {
+/// A guest with descriptors on their way, ended in each way that there is. How many descriptors the process had
+/// meanwhile.
+fn ended_in_every_way(place: Place, start: impl Fn() -> Result<Guest>) -> Result<usize> {
     let ready = || -> Result<Guest> {
         let guest = start()?;
         loop {
@@ -141,26 +143,44 @@ fn ended_in_every_way(place: Place, start: impl Fn() -> Result<Guest>) -> Result
         }
     };
     let guest = ready()?;
+    let meanwhile = descriptors()?;
     guest.cancel.stop();
     ensure!(guest.end()?.outcome == Outcome::Stopped);
     if place != Place::Park {
         ensure!(ready()?.drop_future()?.outcome == Outcome::Dropped);
     }
-    Ok(())
+    Ok(meanwhile)
 }
 
 #[test]
 fn after_descriptors_in_flight() -> Result<()> {
     for place in Place::ALL {
         for way in ["queued", "cut", "held"] {
-            leaves_nothing(&format!("descriptors {way}, {place:?}"), || {
+            let most = Cell::new(0);
+            let before = leaves_nothing(&format!("descriptors {way}, {place:?}"), || {
                 let folder = folder()?;
-                ended_in_every_way(place, || {
+                let meanwhile = ended_in_every_way(place, || {
                     Start::new("embed_rights", place, policy(folder.path())?)
                         .argument(way)
                         .start()
-                })
+                })?;
+                most.set(meanwhile);
+                Ok(())
             })?;
+            Attack::new(
+                format!("dropped-with-{way}-{place:?}").to_lowercase(),
+                "Descriptors",
+                "leaked descriptors after the guest is dropped in the middle",
+            )
+            .tried(format!("is stopped, and dropped, with descriptors {way}"))
+            .got("its end")
+            .checked("the process has as many descriptors as before")
+            .saw(
+                "descriptors of the process beyond those before",
+                settled_descriptors(before)?.saturating_sub(before),
+                most.get().saturating_sub(before),
+            )
+            .state()?;
         }
     }
     Ok(())

@@ -31,20 +31,28 @@ const GUEST_BEGINS: &str = "@guest";
 /// How much of a string strace shows.
 const STRING: usize = 256;
 
-/// A command that runs `program` under strace, which writes to `log`.
+/// A command that runs `program` under strace, which writes to `log` and injects these faults.
 ///
 /// `-D` makes strace the grandchild: the child that is killed and waited for is the program itself.
-///
-/// With a `fault` (`inject=` of strace's -e, or nothing) every call is logged, not only those on sockets.
-pub(crate) fn strace(strace: &Path, log: &Path, program: &Path, fault: Option<&str>) -> Command {
+pub(crate) fn strace(
+    strace: &Path,
+    log: &Path,
+    every_call: bool,
+    injected: &[String],
+    program: &Path,
+) -> Command {
     let mut command = Command::new(strace);
     command.args(["-f", "-D", "-s", &STRING.to_string(), "-e", "signal=none"]);
-    match fault {
-        None => command.args(["-e", "trace=%network,write"]),
-        Some(fault) => command
-            .args(["-e", "trace=all"])
-            .args((!fault.is_empty()).then(|| format!("-einject={fault}"))),
+    // Calls that faults are injected into stand in the log as well.
+    let faulty = injected.iter().filter_map(|fault| fault.split(':').next());
+    let traced: Vec<&str> = match every_call {
+        true => vec!["all"],
+        false => ["%network", "write"].into_iter().chain(faulty).collect(),
     };
+    command.arg("-e").arg(format!("trace={}", traced.join(",")));
+    for fault in injected {
+        command.arg("-e").arg(format!("inject={fault}"));
+    }
     command.arg("-o").arg(log).arg(program);
     command
 }
@@ -159,7 +167,7 @@ mod tests {
         let place = folder()?;
         let log = place.path().join("log");
         let script = format!("echo @guest; exec 3<>/dev/tcp/127.0.0.1/{}", peer.port());
-        let mut child = strace(&tool, &log, Path::new("bash"), None)
+        let mut child = strace(&tool, &log, false, &[], Path::new("bash"))
             .args(["-c", &script])
             .stdout(std::process::Stdio::null())
             .spawn()?;

@@ -311,16 +311,21 @@ struct Run {
 }
 
 /// Runs an operation, with a call that fails or none.
-fn run(strace: &Path, operation: &str, fault: &str) -> Result<Run> {
+fn run(strace: &Path, operation: &str, fault: Option<&str>) -> Result<Run> {
     let (place, beneath) = (folder()?, folder()?);
     fs::write(place.path().join("file"), b"0123456789")?;
-    let guest = GuestRun::new("faults")
+    let guest = GuestRun::new("faults");
+    let guest = match fault {
+        Some(fault) => guest.inject(fault),
+        None => guest,
+    };
+    let guest = guest
         .policy_text(POLICY)
         .variable("folder", beneath.path().display())
         .directory(place.path(), "/w")
         .argument(operation)
         .argument(beneath.path().as_os_str())
-        .fault(strace, fault)
+        .strace_all(strace)
         .start()?;
     guest.wait_for_line("@end", patience())?;
     let descriptors = guest.descriptors()?;
@@ -415,7 +420,7 @@ impl Fault {
     fn inject(&self, strace: &Path) -> Result<(Value, Option<String>)> {
         let fault = format!("{}:error={}:when={}", self.call, self.errno, self.place);
         for _ in 0..4 {
-            let run = run(strace, self.operation, &fault).with_context(|| fault.clone())?;
+            let run = run(strace, self.operation, Some(&fault)).with_context(|| fault.clone())?;
             if !run.failed {
                 // Another thread's work has moved the count.
                 continue;
@@ -478,7 +483,7 @@ fn on_threads<T: Sync, R: Send>(
 /// Every call of every operation, with every errno.
 fn table(strace: &Path) -> Result<Vec<Fault>> {
     let runs = on_threads(&OPERATIONS, |operation| {
-        run(strace, operation, "").with_context(|| format!("{operation} without a fault"))
+        run(strace, operation, None).with_context(|| format!("{operation} without a fault"))
     })?;
     let mut table = Vec::new();
     for (operation, run) in OPERATIONS.into_iter().zip(runs) {

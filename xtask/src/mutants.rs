@@ -37,6 +37,14 @@ const POLICY: [&str; 11] = [
 ];
 const LEFT_OUT: [&str; 1] = ["family/given.rs"];
 
+/// Where the host asks the policy and acts on what it answers.
+const HOST: &str = "host/src/socket";
+/// What is below holds no permits: the system calls, and waiting for them.
+const HOST_LEFT_OUT: [&str; 2] = ["host/src/socket/sys", "host/src/socket/wait"];
+
+/// The suites of the command that mutants are tried on which the policy's own tests let live.
+const SUITES: [&str; 2] = ["attack_*", "denial_*"];
+
 #[derive(Args)]
 pub struct Options {
     /// List the mutants, and try none.
@@ -47,9 +55,27 @@ pub struct Options {
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 
+    /// Try those alone that survived the last time.
+    #[arg(long)]
+    again: bool,
+
     /// Try the policy's own tests alone.
     #[arg(long)]
     policy: bool,
+}
+
+impl Options {
+    /// Everything: what the report is written of.
+    pub const ALL: Options = Options {
+        list: false,
+        only: None,
+        again: false,
+        policy: false,
+    };
+
+    fn is_partial(&self) -> bool {
+        self.only.is_some() || self.again || self.policy
+    }
 }
 
 /// One mutant.
@@ -87,19 +113,27 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         }
         return Ok(());
     }
+    if options.again {
+        forest.leave_survivors(workspace)?;
+    }
     let folder = workspace.target.join("mutants");
     forest.try_policy(workspace, &folder)?;
     forest.print("the policy's tests");
+    if !options.policy {
+        forest.try_command(workspace, &folder)?;
+    }
     let mut list = Equivalents::read(&workspace.root.join("tests/mutants/equivalents.toml"))?;
     forest.excuse(&mut list);
-    forest.write_report(workspace, start)?;
+    if !options.is_partial() {
+        forest.write_report(workspace, start)?;
+    }
     let survivors: Vec<String> = forest.survivors().map(Mutant::line).collect();
     for line in &survivors {
         println!("{line}");
     }
     forest.print("all tests");
     println!("{:.0} s", start.elapsed().as_secs_f64());
-    if options.only.is_none() && !options.policy {
+    if !options.is_partial() {
         list.check()?;
     }
     if !survivors.is_empty() {
@@ -147,16 +181,22 @@ impl Forest {
         for text in sources.values() {
             names.learn(text)?;
         }
+        let mut host = BTreeMap::new();
+        collect(&workspace.root.join(HOST), &workspace.root, &mut host)?;
+        host.retain(|file, _| !HOST_LEFT_OUT.iter().any(|out| file.starts_with(out)));
         let mut mutants = Vec::new();
-        for (file, text) in &sources {
-            let points = find::points(text, &names, Asks::Itself)
-                .with_context(|| file.display().to_string())?;
-            mutants.extend(points.into_iter().map(|point| Mutant {
-                file: file.clone(),
-                point,
-                outcome: Fate::Untried,
-            }));
+        for (files, asks) in [(&sources, Asks::Itself), (&host, Asks::Gate)] {
+            for (file, text) in files {
+                let points =
+                    find::points(text, &names, asks).with_context(|| file.display().to_string())?;
+                mutants.extend(points.into_iter().map(|point| Mutant {
+                    file: file.clone(),
+                    point,
+                    outcome: Fate::Untried,
+                }));
+            }
         }
+        sources.append(&mut host);
         Ok(Forest { sources, mutants })
     }
 
@@ -165,6 +205,29 @@ impl Forest {
         self.mutants.retain(|mutant| {
             mutant.file.to_string_lossy().contains(only) || mutant.point.function.contains(only)
         });
+    }
+
+    /// Leaves those alone that the report says survived.
+    fn leave_survivors(&mut self, workspace: &Workspace) -> Result<()> {
+        let path = report_path(workspace);
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}: nothing was tried yet", path.display()))?;
+        let report: Value = serde_json::from_str(&text)?;
+        let known: BTreeSet<(&str, &str, &str)> = report["mutants"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|mutant| mutant["outcome"] == "survived")
+            .filter_map(|mutant| {
+                let word = |key: &str| mutant[key].as_str();
+                Some((word("file")?, word("function")?, word("text")?))
+            })
+            .collect();
+        self.mutants.retain(|mutant| {
+            let file = mutant.file.to_string_lossy();
+            known.contains(&(&*file, &*mutant.point.function, &*mutant.point.text))
+        });
+        Ok(())
     }
 
     fn survivors(&self) -> impl Iterator<Item = &Mutant> {
@@ -187,8 +250,13 @@ impl Forest {
                     point: &mutant.point,
                 })
                 .collect();
-            let passages = find::passages(text)?;
-            let mutated = write::mutated(text, &numbered, &passages, "crate::mutants");
+            let mutated = match file.starts_with(HOST) {
+                true => write::mutated(text, &numbered, &[], "::sockgate_policy::mutants"),
+                false => {
+                    let passages = find::passages(text)?;
+                    write::mutated(text, &numbered, &passages, "crate::mutants")
+                }
+            };
             written.insert(file.clone(), mutated);
         }
         Ok(written)
@@ -207,6 +275,12 @@ impl Forest {
             library,
             format!("#![allow(warnings)]\n{text}\n#[doc(hidden)]\npub mod mutants;\n"),
         );
+        // Cargo tells packages apart by their versions: what it builds here is not taken for the tree's own.
+        let manifest = workspace.root.join("Cargo.toml");
+        let text = fs::read_to_string(&manifest)?;
+        let version = format!("version = \"{}\"", env!("CARGO_PKG_VERSION"));
+        let other = format!("version = \"{}-mutants\"", env!("CARGO_PKG_VERSION"));
+        texts.insert(manifest, text.replacen(&version, &other, 1));
         write::copy_tree(&workspace.root, tree, &texts)?;
         let count = self.mutants.len().to_string();
         let switch = write::SWITCH.replace("{COUNT}", &count);
@@ -230,12 +304,7 @@ impl Forest {
                 .env("CARGO_PROFILE_DEV_DEBUG", "0");
             match build(&mut command, &written)? {
                 Built::Suites(suites) => break suites,
-                Built::Refused(numbers) => {
-                    for number in numbers {
-                        println!("not built: {}", self.mutants[number].line());
-                        self.mutants[number].outcome = Fate::Unbuildable;
-                    }
-                }
+                Built::Refused(numbers) => self.refuse(&numbers),
             }
         };
         let tell = |command: &mut Command| {
@@ -246,6 +315,52 @@ impl Forest {
                 .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1");
         };
         self.try_on(suites, &tell, folder)
+    }
+
+    /// Builds the command with all mutants, and tries what the policy's tests let live on its suites.
+    fn try_command(&mut self, workspace: &Workspace, folder: &Path) -> Result<()> {
+        let tree = folder.join("tree");
+        let out = folder.join("command");
+        loop {
+            let written = self.plant(workspace, &tree)?;
+            let mut command = workspace.cargo_host(&["build", "--bin", "sockgate"]);
+            command
+                .current_dir(&tree)
+                .args(["--message-format", "json"])
+                .env("CARGO_TARGET_DIR", &out)
+                // What is no part of this tree is built already.
+                .env("CARGO_BUILD_BUILD_DIR", &workspace.target);
+            match build(&mut command, &written)? {
+                Built::Suites(_) => break,
+                Built::Refused(numbers) => self.refuse(&numbers),
+            }
+        }
+        let command = out.join("debug/sockgate");
+        let guests = crate::guests::build(workspace)?;
+        let mut suites = Vec::new();
+        for pattern in SUITES {
+            for binary in crate::test::test_binaries(workspace, pattern)? {
+                suites.push(Suite {
+                    name: binary.name,
+                    executable: binary.executable,
+                    folder: binary.folder,
+                });
+            }
+        }
+        let tell = |run: &mut Command| {
+            run.env("SOCKGATE_BIN", &command)
+                .env("SOCKGATE_GUESTS", &guests)
+                .env("SOCKGATE_ORACLES", workspace.oracles());
+        };
+        self.try_on(suites, &tell, folder)
+    }
+
+    /// Takes out what the compiler refuses.
+    fn refuse(&mut self, numbers: &BTreeSet<usize>) {
+        for number in numbers {
+            println!("not built: {}", self.mutants[*number].line());
+            self.mutants[*number].outcome = Fate::Unbuildable;
+        }
     }
 
     /// Tries what is not caught yet.
@@ -343,11 +458,15 @@ impl Forest {
             "seconds": start.elapsed().as_secs(),
             "mutants": mutants,
         });
-        let folder = workspace.target.join("reports");
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join("mutants.json"), format!("{report:#}\n"))?;
-        Ok(())
+        let path = report_path(workspace);
+        fs::create_dir_all(workspace.target.join("reports"))?;
+        fs::write(&path, format!("{report:#}\n"))
+            .with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+fn report_path(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("reports/mutants.json")
 }
 
 /// The kind of a change, for the report.

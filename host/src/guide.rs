@@ -158,7 +158,7 @@ pub mod interrupt_and_stop {}
 /// it. What happens to a connection that lost its grant is the new policy's `on-reload`. `close` (the
 /// default) shuts it down: the operation that finds out answers `acces`, those after it `badf`. `keep` lets
 /// it go on, and judges what is begun from then on. Names that no rule of the new policy resolves are
-/// forgotten with what they stood for. Limits hold for what is made from then on.
+/// forgotten with what they stood for. Its limits hold at once, and what was used of them stays used.
 pub mod replace_a_policy {}
 
 /// # Read the audit log

@@ -30,6 +30,8 @@ pub struct GuestRun {
     audited: bool,
     learnt: Option<PathBuf>,
     strace: Option<PathBuf>,
+    every_call: bool,
+    injected: Vec<String>,
     namespace: Option<String>,
 }
 
@@ -45,6 +47,8 @@ impl GuestRun {
             audited: true,
             learnt: None,
             strace: None,
+            every_call: false,
+            injected: Vec::new(),
             namespace: None,
         }
     }
@@ -129,6 +133,19 @@ impl GuestRun {
         self
     }
 
+    /// Logs every system call with this strace, not only those on sockets.
+    pub fn strace_all(mut self, strace: &Path) -> GuestRun {
+        self.every_call = true;
+        self.strace(strace)
+    }
+
+    /// What the kernel is to answer in place of itself, as strace(1) takes it behind `inject=`:
+    /// `sendto:error=ENOBUFS:when=1`. Needs [`strace`](GuestRun::strace).
+    pub fn inject(mut self, fault: &str) -> GuestRun {
+        self.injected.push(fault.to_owned());
+        self
+    }
+
     /// Runs the command in this network namespace, which has to outlive the guest.
     pub fn net(mut self, net: &Net) -> GuestRun {
         self.namespace = Some(net.name().to_owned());
@@ -173,7 +190,10 @@ impl GuestRun {
     fn command(&self, place: &Path) -> Result<Command> {
         let sockgate = command_path()?;
         let mut command = match &self.strace {
-            Some(strace) => syscalls::strace(strace, &syscall_file(place), &sockgate),
+            Some(strace) => {
+                let log = syscall_file(place);
+                syscalls::strace(strace, &log, self.every_call, &self.injected, &sockgate)
+            }
             None => Command::new(sockgate),
         };
         match &self.learnt {
@@ -241,6 +261,16 @@ impl Guest {
     /// The process id of the command.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory that the command had in use until now, in bytes: VmHWM, proc_pid_status(5).
+    pub fn peak_memory(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.with_context(|| format!("{path} has no VmHWM"))?;
+        let kibibytes: u64 = kibibytes.trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes * 1024)
     }
 
     /// How many descriptors the command holds open now.

@@ -365,8 +365,12 @@ impl AncillarySet {
 
     /// Adds what `other` lists. Only lists are united, never an "everything but".
     pub(crate) fn extend(&mut self, other: &AncillarySet) {
-        for kind in other.kinds() {
-            self.insert(kind);
+        match self.everything {
+            true => self.named &= !other.named,
+            false => self.named |= other.named,
+        }
+        for kind in &other.raw {
+            self.insert(*kind);
         }
     }
 
@@ -380,9 +384,13 @@ impl AncillarySet {
 
     /// Takes out what `other` lists.
     pub(crate) fn remove(&mut self, other: &AncillarySet) {
-        for kind in other.kinds() {
-            if self.contains(kind) {
-                self.toggle(kind);
+        match self.everything {
+            true => self.named |= other.named,
+            false => self.named &= !other.named,
+        }
+        for kind in &other.raw {
+            if self.contains(*kind) {
+                self.toggle(*kind);
             }
         }
     }
@@ -461,5 +469,56 @@ mod tests {
         );
         assert_eq!(MessageFlags::from_policy_name("OOB"), None);
         assert_eq!(MessageFlags::ALWAYS.policy_names().count(), 7);
+    }
+
+    #[test]
+    fn a_set_has_what_was_put_in_and_not_taken_out() {
+        let (first, other) = (
+            AncillaryKind::Raw { level: 9, kind: 1 },
+            AncillaryKind::Raw { level: 9, kind: 2 },
+        );
+        let mut set = AncillarySet::default();
+        assert!(set.is_empty() && AncillarySet::NONE.is_empty());
+        for kind in [first, other, AncillaryKind::Mark] {
+            set.insert(kind);
+            set.insert(kind);
+            assert!(set.contains(kind) && !set.is_empty(), "{kind}");
+        }
+        set.insert(AncillaryKind::Rights);
+        assert!(!set.contains(AncillaryKind::Rights));
+        let mut taken = AncillarySet::default();
+        taken.insert(other);
+        assert!(!taken.is_empty() && !taken.contains(first));
+        // Also what the set does not have.
+        taken.insert(AncillaryKind::TxTime);
+        set.remove(&taken);
+        assert!(set.contains(first) && !set.contains(other));
+        assert!(set.contains(AncillaryKind::Mark) && !set.contains(AncillaryKind::TxTime));
+        assert!(!AncillarySet::everything().is_empty());
+        let mut named = AncillarySet::default();
+        named.insert(AncillaryKind::Mark);
+        assert!(!named.is_empty());
+        let mut everything = AncillarySet::everything();
+        everything.remove(&named);
+        assert!(!everything.is_empty());
+    }
+
+    #[test]
+    fn only_lists_are_united() {
+        let mut set = AncillarySet::default();
+        set.insert(AncillaryKind::Mark);
+        let mut more = AncillarySet::default();
+        more.insert(AncillaryKind::Mark);
+        more.insert(AncillaryKind::HopLimit);
+        set.extend(&more);
+        assert!(set.contains(AncillaryKind::Mark) && set.contains(AncillaryKind::HopLimit));
+        assert!(!set.contains(AncillaryKind::TxTime));
+    }
+
+    #[test]
+    fn rights_have_a_name_that_no_rule_writes() {
+        assert!(AncillaryKind::policy_names().all(|name| name != "rights"));
+        assert_eq!(AncillaryKind::policy_names().count(), ANCILLARY.len() - 1);
+        assert_eq!(MessageFlags::from_policy_name("Oob"), None);
     }
 }

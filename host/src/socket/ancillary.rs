@@ -237,6 +237,7 @@ impl Inner {
         match passed.sum() {
             0 => Ok(None),
             passed => {
+                self.note_landed();
                 let flight = self.guest.send_off(permit.meters(), passed, event);
                 flight.map(Some)
             }

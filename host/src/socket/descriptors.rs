@@ -80,18 +80,26 @@ impl Passed {
 /// tells only of sockets that are open whether anything is unread.
 pub(super) struct Adrift {
     socket: Arc<OwnedFd>,
-    _flights: Vec<FlightSlot>,
+    flights: Vec<FlightSlot>,
 }
 
 impl Adrift {
-    pub(super) fn is_unread(&self) -> bool {
-        is_unread(self.socket.as_fd())
+    /// Whether anything of it is in flight still.
+    pub(super) fn is_unread(&mut self) -> bool {
+        land(self.socket.as_fd(), &mut self.flights);
+        !self.flights.is_empty()
     }
 }
 
-/// Whether something that was sent was not received yet. An error says that nobody can receive it any more.
-fn is_unread(fd: BorrowedFd<'_>) -> bool {
-    super::sys::option::outq(fd).is_ok_and(|bytes| bytes > 0)
+/// Lets go of the descriptors that must have arrived. The kernel tells how much memory a Unix socket's unread
+/// messages take, SIOCOUTQ, and none takes less than this, however short it is: so many may be unread, and those
+/// with the most descriptors may be it.
+fn land(fd: BorrowedFd<'_>, flights: &mut Vec<FlightSlot>) {
+    const LEAST: u64 = 512;
+    // An error says that nobody can receive anything any more.
+    let unread = super::sys::option::outq(fd).map_or(0, |bytes| bytes.div_ceil(LEAST));
+    flights.sort_by_key(|flight| std::cmp::Reverse(flight.descriptors()));
+    flights.truncate(usize::try_from(unread).unwrap_or(usize::MAX));
 }
 
 /// What a guest received.
@@ -119,11 +127,11 @@ impl Inner {
         self.in_flight().extend(flight);
     }
 
-    /// Descriptors land when all that was sent is read: unix(7) does not tell of single ones.
+    /// Looks what arrived.
     pub(super) fn note_landed(&self) {
         let mut flights = self.in_flight();
-        if !flights.is_empty() && !is_unread(self.fd()) {
-            flights.clear();
+        if !flights.is_empty() {
+            land(self.fd(), &mut flights);
         }
     }
 
@@ -141,7 +149,7 @@ impl Inner {
         }
         self.guest.set_adrift(Adrift {
             socket: self.descriptor.shared(),
-            _flights: flights,
+            flights,
         });
     }
 

@@ -276,7 +276,7 @@ impl Guest {
     ) -> Outcome<FlightSlot> {
         let flight = self.gate.flight(meters, descriptors).or_else(|_| {
             // Those that arrived meanwhile do not count any more.
-            self.adrift().retain(Adrift::is_unread);
+            self.adrift().retain_mut(Adrift::is_unread);
             for socket in self.open_sockets() {
                 socket.note_landed();
             }

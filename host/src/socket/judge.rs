@@ -132,7 +132,10 @@ impl Inner {
             verdict = gate.converse(&state.facts);
         }
         match verdict {
-            Ok(permit) => state.converse = Some(permit),
+            Ok(permit) => {
+                self.carry_on(&permit);
+                state.converse = Some(permit);
+            }
             // The policy says that what is open stays open.
             Err(denial) if state.converse.is_some() && denial.on_reload() == OnReload::Keep => {
                 state.kept_by = Some(generation);
@@ -195,9 +198,11 @@ impl Inner {
             return;
         }
         let lost = if state.listen.is_some() {
-            gate.accepting(&state.facts).err()
+            let verdict = gate.accepting(&state.facts);
+            verdict.map(|permit| self.carry_on(&permit)).err()
         } else if state.receive.is_some() {
-            gate.receive(&state.facts).err()
+            let verdict = gate.receive(&state.facts);
+            verdict.map(|permit| self.carry_on(&permit)).err()
         } else {
             None
         };

@@ -123,6 +123,14 @@ impl Inner {
         Ok(())
     }
 
+    /// An open socket is granted by another policy now, and counts for its rules.
+    pub(super) fn carry_on<O: Operation>(&self, permit: &Permit<O>) {
+        if let Some(meters) = permit.meters() {
+            self.term().counted.carry_on(meters, now());
+            self.renew_term();
+        }
+    }
+
     /// An accepted connection counts like its listener.
     pub(super) fn count_as(&self, counted: Counted) {
         self.term().counted = counted;
@@ -184,9 +192,10 @@ impl Inner {
                 if self.is_retired() {
                     return;
                 }
-                self.retire();
+                // The record comes first: the guest may end when it sees the end.
                 let event = || self.event(LIFETIME).limited(&end.limit, Errno::BADF);
                 self.guest.audit().note(event);
+                self.retire();
                 // Waits look at their sockets again.
                 self.guest.cancel().policy_replaced();
             }

@@ -92,7 +92,13 @@ impl Inner {
         let held = self.held_back().of(way).clone();
         let (meters, toll) = held.or(next)?;
         match meters.take(toll, now()) {
-            Err(Short::Until(delay)) => Some(delay.until),
+            Err(Short::Until(delay)) => {
+                if delay.is_news {
+                    let event = || self.event("poll").delayed(&delay.limit);
+                    self.guest.audit().note(event);
+                }
+                Some(delay.until)
+            }
             // What a total refuses the call itself tells.
             Ok(_) | Err(Short::Spent(_)) => None,
         }

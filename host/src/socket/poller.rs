@@ -132,9 +132,9 @@ impl Interests {
         Ok(())
     }
 
-    /// Watches those again whose time has come.
-    fn wake_rested(&self) -> Outcome<()> {
-        while let Some(inner) = self.next_rested() {
+    /// Watches those again whose time has come, or all of them.
+    fn wake_rested(&self, all: bool) -> Outcome<()> {
+        while let Some(inner) = self.next_rested(all) {
             let mut watched = self.watched();
             if let Some(entry) = watched.entries.get_mut(&inner.number) {
                 self.watch_whole(&inner, entry)?;
@@ -143,11 +143,11 @@ impl Interests {
         Ok(())
     }
 
-    fn next_rested(&self) -> Option<Arc<Inner>> {
+    fn next_rested(&self, all: bool) -> Option<Arc<Inner>> {
         let mut watched = self.watched();
         loop {
             let (until, number) = watched.resting.first().copied()?;
-            if until > now() {
+            if !all && until > now() {
                 return None;
             }
             watched.resting.pop_first();
@@ -205,6 +205,8 @@ pub struct Poller {
     /// What the kernel told last, kept for its room.
     events: Vec<(u64, Readiness)>,
     round: u64,
+    /// The policy's generation when those that rest were looked at last: another one may let them go on.
+    generation: u64,
     _slot: sockgate_policy::SocketSlot,
 }
 
@@ -255,6 +257,7 @@ impl Poller {
             descriptor,
             events: Vec::new(),
             round: 0,
+            generation: guest.gate().generation(),
             _slot: slot,
         })
     }
@@ -350,7 +353,9 @@ impl Poller {
         // In *park* the first look sleeps, unless the guest is to be interrupted.
         let mut asleep = self.descriptor.is_none();
         loop {
-            self.interests.wake_rested()?;
+            let generation = self.guest.gate().generation();
+            let replaced = std::mem::replace(&mut self.generation, generation) != generation;
+            self.interests.wake_rested(replaced)?;
             let told = self.interests.has_told();
             let rested_at = self.interests.rested_at();
             let patience = match asleep && !told {

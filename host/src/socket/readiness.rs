@@ -35,6 +35,16 @@ pub(super) struct Settled {
 }
 
 impl Settled {
+    /// All of this shows.
+    fn all(ready: Readiness) -> Settled {
+        Settled {
+            ready,
+            more: false,
+            until: None,
+            held: Readiness::empty(),
+        }
+    }
+
     /// A rate does not let this through before.
     fn hide(&mut self, what: Readiness, until: Instant) {
         // What is left to read goes before the end that comes behind it.
@@ -77,14 +87,8 @@ impl Inner {
     /// What the kernel found, less what the policy hides: a readable socket whose next message is from
     /// somebody else is not readable. A waiting connection is taken and judged here, for accept to find.
     pub(super) fn settle(&self, found: Readiness) -> Outcome<Settled> {
-        let all = |ready| Settled {
-            ready,
-            more: false,
-            until: None,
-            held: Readiness::empty(),
-        };
         if self.is_retired() {
-            return Ok(all(found | Readiness::HANG_UP | Readiness::CLOSED));
+            return Ok(Settled::all(found | Readiness::HANG_UP | Readiness::CLOSED));
         }
         let mut settled = self.settle_reading(found)?;
         if settled.ready.contains(Readiness::WRITABLE)
@@ -96,14 +100,8 @@ impl Inner {
     }
 
     fn settle_reading(&self, found: Readiness) -> Outcome<Settled> {
-        let all = |ready| Settled {
-            ready,
-            more: false,
-            until: None,
-            held: Readiness::empty(),
-        };
         if !found.contains(Readiness::READABLE) {
-            return Ok(all(found));
+            return Ok(Settled::all(found));
         }
         let next = if self.is_listening() {
             self.settle_connection()?
@@ -113,14 +111,14 @@ impl Inner {
             self.settle_conversation()?
         };
         Ok(match next {
-            Next::Visible => all(found),
-            Next::Nothing => all(found.difference(Readiness::READABLE)),
+            Next::Visible => Settled::all(found),
+            Next::Nothing => Settled::all(found.difference(Readiness::READABLE)),
             Next::Hidden => Settled {
                 more: true,
-                ..all(found.difference(Readiness::READABLE))
+                ..Settled::all(found.difference(Readiness::READABLE))
             },
             Next::Delayed(until) => {
-                let mut settled = all(found);
+                let mut settled = Settled::all(found);
                 settled.hide(Readiness::READABLE, until);
                 settled
             }

@@ -275,6 +275,18 @@ impl Guest {
         }
     }
 
+    /// Its next line if it comes within this time.
+    pub fn line_within(&self, time: std::time::Duration) -> Result<Option<Line>> {
+        match self.lines.recv_timeout(time) {
+            Ok(line) => Ok(Some(line)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => bail!(
+                "the guest ended without another line: {:?}",
+                self.end.try_recv().map(|(outcome, _)| outcome)
+            ),
+        }
+    }
+
     /// Its next line, which has to begin with this; the rest of it.
     pub fn expect(&self, prefix: &str) -> Result<String> {
         let line = self.line()?.text;

@@ -1,6 +1,8 @@
 //! CAN: raw frames, the broadcast manager, ISO-TP and J1939, Documentation/networking/can.rst.
 
 mod message;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::fmt;

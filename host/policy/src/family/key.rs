@@ -126,7 +126,10 @@ impl Key {
 
     /// The example as one word of a line.
     pub(crate) fn example_word(&self) -> &'static str {
-        self.example.trim_matches(['[', ']']).trim_matches('"')
+        match self.shape {
+            Shape::Pairs => "0x7E8:0x7E0",
+            _ => self.example.trim_matches(['[', ']']).trim_matches('"'),
+        }
     }
 
     /// A value as a rule writes it under this key.

@@ -5,6 +5,8 @@ mod limits;
 mod names;
 mod options;
 mod pins;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};

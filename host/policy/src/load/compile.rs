@@ -1,6 +1,7 @@
 //! Checks a rule as a whole and compiles it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ends::{self, Place, each};
@@ -103,14 +104,14 @@ impl Compiler<'_> {
             id,
             place,
             from_line: rule.from_line,
-            kind: KindPattern {
+            kind: Arc::new(KindPattern {
                 families: self.families.clone(),
                 types: self.types.clone(),
                 protocols: rule
                     .protocol
                     .as_ref()
                     .map(|list| protocols(list, self.families.as_deref(), self.faults)),
-            },
+            }),
             ops: if host_alone {
                 OpSet::RESOLVE
             } else if every_op {

@@ -33,7 +33,7 @@ pub(crate) use rule::Listing;
 pub(crate) use written::{EndWords, Terms, Written, terms_line};
 
 use crate::check::Warning;
-use crate::model::{AllowTable, Clause, DenyTable, Limits, Mode, OnReload, Policy};
+use crate::model::{AllowTable, Clause, DenyTable, KindPattern, Limits, Mode, OnReload, Policy};
 
 /// The text of a policy file, which the host has read.
 #[derive(Clone, Debug, Default)]
@@ -255,6 +255,7 @@ fn assemble(
 ) -> Policy {
     let mut allow = Vec::new();
     let mut deny = Vec::new();
+    let mut kinds: Vec<Arc<KindPattern>> = Vec::new();
     let mut places: HashMap<String, String> = HashMap::new();
     for rule in rules {
         let place = origin.place(&rule.at);
@@ -268,7 +269,11 @@ fn assemble(
             ));
         }
         let denies = rule.deny;
-        if let Some(clause) = compile::compile(rule, base, place, faults) {
+        if let Some(mut clause) = compile::compile(rule, base, place, faults) {
+            match kinds.iter().find(|kind| **kind == clause.kind) {
+                Some(known) => clause.kind = known.clone(),
+                None => kinds.push(clause.kind.clone()),
+            }
             if denies { &mut deny } else { &mut allow }.push(Arc::new(clause));
         }
     }

@@ -114,7 +114,7 @@ impl OpSet {
 }
 
 /// Which sockets a clause is about. `None` is any.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KindPattern {
     pub(crate) families: Option<Vec<Family>>,
     pub(crate) types: Option<Vec<SocketType>>,
@@ -275,7 +275,8 @@ pub(crate) struct Clause {
     pub(crate) place: String,
     /// Written with `--allow`.
     pub(crate) from_line: bool,
-    pub(crate) kind: KindPattern,
+    /// Shared with the other rules about such sockets: a policy of many rules has few of them.
+    pub(crate) kind: Arc<KindPattern>,
     pub(crate) ops: OpSet,
     /// A deny rule without `ops`.
     pub(crate) every_op: bool,

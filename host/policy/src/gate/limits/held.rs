@@ -22,11 +22,21 @@ impl Held {
         amount: u64,
     ) -> Result<Held, LimitReached> {
         meter.hold(count, amount)?;
-        Ok(Held {
+        Ok(Held::of(meter, count, amount))
+    }
+
+    /// The same whatever the limit.
+    fn beyond(meter: &Arc<Meter>, count: Count, amount: u64) -> Held {
+        meter.hold_beyond(count, amount);
+        Held::of(meter, count, amount)
+    }
+
+    fn of(meter: &Arc<Meter>, count: Count, amount: u64) -> Held {
+        Held {
             meter: meter.clone(),
             count,
             amount,
-        })
+        }
     }
 }
 
@@ -83,17 +93,27 @@ impl Counted {
     /// # Errors
     /// A rule's `sockets` is reached; then it counts for none of the new ones.
     pub fn add(&mut self, meters: &Meters, now: Instant) -> Result<(), LimitReached> {
-        let known = |meter: &&Arc<Meter>| {
-            let mut rules = self.0.iter();
-            !rules.any(|(held, _)| Arc::ptr_eq(&held.meter, meter))
-        };
         let new: Vec<_> = meters
             .rules()
-            .filter(known)
+            .filter(|meter| !self.has(meter))
             .map(|meter| Held::take(meter, Count::Sockets, 1).map(|held| (held, now)))
             .collect::<Result<_, _>>()?;
         self.0.extend(new);
         Ok(())
+    }
+
+    /// Counts an open socket on under another policy, also where it is one too many by then.
+    pub fn carry_on(&mut self, meters: &Meters, now: Instant) {
+        for meter in meters.rules() {
+            if !self.has(meter) {
+                self.0.push((Held::beyond(meter, Count::Sockets, 1), now));
+            }
+        }
+    }
+
+    fn has(&self, meter: &Arc<Meter>) -> bool {
+        let mut rules = self.0.iter();
+        rules.any(|(held, _)| Arc::ptr_eq(&held.meter, meter))
     }
 
     /// When the first `lifetime` of these rules is over.

@@ -173,6 +173,12 @@ impl Meter {
         Ok(())
     }
 
+    pub(super) fn hold_beyond(&self, count: Count, amount: u64) {
+        let mut state = self.state();
+        let held = state.used(count);
+        *held = held.saturating_add(amount);
+    }
+
     pub(super) fn let_go(&self, count: Count, amount: u64) {
         let mut state = self.state();
         let held = state.used(count);

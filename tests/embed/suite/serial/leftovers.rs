@@ -102,7 +102,7 @@ fn after_a_server_that_is_stopped() -> Result<()> {
 #[test]
 fn after_ten_thousand_sockets() -> Result<()> {
     for place in Place::ALL {
-        leaves_nothing(&format!("10,000 sockets, {place:?}"), || {
+        let before = leaves_nothing(&format!("10,000 sockets, {place:?}"), || {
             let folder = folder()?;
             let guest = Start::new("embed_churn", place, policy(folder.path())?)
                 .argument(10_000)
@@ -112,6 +112,18 @@ fn after_ten_thousand_sockets() -> Result<()> {
             ensure!(ended.outcome == Outcome::Exited(0), "{ended:?}");
             Ok(())
         })?;
+        let left = settled_descriptors(before)?.saturating_sub(before);
+        // One that was left would be seen as ours are.
+        let one = UnixStream::pair()?;
+        let seen = descriptors()?.saturating_sub(before);
+        drop(one);
+        let id = format!("ten-thousand-sockets-{place:?}").to_lowercase();
+        Attack::new(id, "Resources", "10,000 sockets opened and dropped")
+            .tried("opens sockets, pairs, pollers and pollables, and drops them")
+            .got("every one of them")
+            .checked("as many descriptors are open behind it as before")
+            .saw("/proc/self/fd of the host", left, seen)
+            .state()?;
     }
     Ok(())
 }

@@ -28,7 +28,9 @@ pub struct GuestRun {
     arguments: Vec<OsString>,
     input: Option<Vec<u8>>,
     audited: bool,
+    learnt: Option<PathBuf>,
     strace: Option<PathBuf>,
+    every_call: bool,
     injected: Vec<String>,
     namespace: Option<String>,
 }
@@ -43,7 +45,9 @@ impl GuestRun {
             arguments: Vec::new(),
             input: None,
             audited: true,
+            learnt: None,
             strace: None,
+            every_call: false,
             injected: Vec::new(),
             namespace: None,
         }
@@ -63,6 +67,12 @@ impl GuestRun {
     /// `--var NAME=VALUE`: what `${NAME}` in a policy becomes.
     pub fn variable(self, name: &str, value: impl std::fmt::Display) -> GuestRun {
         self.option("--var").option(format!("{name}={value}"))
+    }
+
+    /// Runs it with `sockgate learn`, which writes what it did to this file.
+    pub fn learn(mut self, out: &Path) -> GuestRun {
+        self.learnt = Some(out.to_path_buf());
+        self
     }
 
     /// `--allow RULE`
@@ -123,6 +133,12 @@ impl GuestRun {
         self
     }
 
+    /// Logs every system call with this strace, not only those on sockets.
+    pub fn strace_all(mut self, strace: &Path) -> GuestRun {
+        self.every_call = true;
+        self.strace(strace)
+    }
+
     /// What the kernel is to answer in place of itself, as strace(1) takes it behind `inject=`:
     /// `sendto:error=ENOBUFS:when=1`. Needs [`strace`](GuestRun::strace).
     pub fn inject(mut self, fault: &str) -> GuestRun {
@@ -175,11 +191,16 @@ impl GuestRun {
         let sockgate = command_path()?;
         let mut command = match &self.strace {
             Some(strace) => {
-                syscalls::strace(strace, &syscall_file(place), &self.injected, &sockgate)
+                let log = syscall_file(place);
+                syscalls::strace(strace, &log, self.every_call, &self.injected, &sockgate)
             }
             None => Command::new(sockgate),
         };
-        command.arg("run").args(&self.options);
+        match &self.learnt {
+            Some(out) => command.arg("learn").arg("--out").arg(out),
+            None => command.arg("run"),
+        };
+        command.args(&self.options);
         if self.audited {
             command.arg("--audit").arg(audit_file(place));
         }

@@ -17,6 +17,8 @@ pub struct SyscallLog {
 /// One system call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Syscall {
+    /// The thread that made it.
+    pub thread: u32,
     /// Its name, such as `connect`.
     pub name: String,
     /// The line as strace prints it, without the thread's id: name, arguments, result.
@@ -32,12 +34,21 @@ const STRING: usize = 256;
 /// A command that runs `program` under strace, which writes to `log` and injects these faults.
 ///
 /// `-D` makes strace the grandchild: the child that is killed and waited for is the program itself.
-pub(crate) fn strace(strace: &Path, log: &Path, injected: &[String], program: &Path) -> Command {
+pub(crate) fn strace(
+    strace: &Path,
+    log: &Path,
+    every_call: bool,
+    injected: &[String],
+    program: &Path,
+) -> Command {
     let mut command = Command::new(strace);
     command.args(["-f", "-D", "-s", &STRING.to_string(), "-e", "signal=none"]);
     // Calls that faults are injected into stand in the log as well.
     let faulty = injected.iter().filter_map(|fault| fault.split(':').next());
-    let traced: Vec<&str> = ["%network", "write"].into_iter().chain(faulty).collect();
+    let traced: Vec<&str> = match every_call {
+        true => vec!["all"],
+        false => ["%network", "write"].into_iter().chain(faulty).collect(),
+    };
     command.arg("-e").arg(format!("trace={}", traced.join(",")));
     for fault in injected {
         command.arg("-e").arg(format!("inject={fault}"));
@@ -71,18 +82,26 @@ impl SyscallLog {
         let calls = text
             .lines()
             .filter_map(|line| {
-                let line = line.split_once(' ')?.1.trim_start();
+                let (thread, line) = line.split_once(' ')?;
+                let line = line.trim_start();
                 // A call that another thread interrupts takes two lines: the first has its arguments.
                 let (name, _) = line.split_once('(')?;
                 let known = !name.is_empty()
                     && name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric());
+                let thread = thread.parse().ok()?;
                 known.then(|| Syscall {
+                    thread,
                     name: name.to_owned(),
                     line: line.to_owned(),
                 })
             })
             .collect();
         SyscallLog { calls }
+    }
+
+    /// Every call that was logged.
+    pub fn all(&self) -> &[Syscall] {
+        &self.calls
     }
 
     /// Every socket call, the command's own included.
@@ -148,7 +167,7 @@ mod tests {
         let place = folder()?;
         let log = place.path().join("log");
         let script = format!("echo @guest; exec 3<>/dev/tcp/127.0.0.1/{}", peer.port());
-        let mut child = strace(&tool, &log, &[], Path::new("bash"))
+        let mut child = strace(&tool, &log, false, &[], Path::new("bash"))
             .args(["-c", &script])
             .stdout(std::process::Stdio::null())
             .spawn()?;

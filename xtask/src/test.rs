@@ -25,6 +25,7 @@ mod suites;
 
 pub use binaries::Phase;
 use binaries::TestBinary;
+pub use binaries::build as test_binaries;
 pub use suites::Where;
 
 #[derive(Args)]

@@ -13,7 +13,7 @@ use crate::denial::Reason;
 use crate::family::{ALG_ANCILLARY, Part, Value};
 use crate::kind::{Family, Kind, SocketType};
 use crate::message::{DescriptorKind, DescriptorKinds};
-use crate::model::{AddressPattern, Clause, HostPattern, OpSet, Policy, Side};
+use crate::model::{AddressPattern, Clause, HostPattern, Limits, OpSet, Policy, Side};
 use crate::option::{ALWAYS_READABLE, HEADER_OPTIONS, OptionName, REUSEADDR};
 use crate::permit::{Cargo, RuleId, UnixPlace};
 
@@ -44,6 +44,8 @@ pub(crate) struct Grant {
     pub(crate) local_place: Option<UnixPlace>,
     pub(crate) mode: Option<u32>,
     pub(crate) replace_stale: bool,
+    /// The granting rules that have limits.
+    pub(crate) limited: Vec<RuleId>,
 }
 
 /// The deny rule that forbids what is asked, if there is one.
@@ -64,7 +66,16 @@ fn forbids(clause: &Clause, ask: &Ask<'_>) -> bool {
     if clause.uses_only {
         return denies_option(clause, ask);
     }
-    if !clause.ops.intersects(ask.denied_by) {
+    let denied = match ask.what {
+        // Any operation left can make use of the socket.
+        What::Create => clause.ops.contains(ask.denied_by),
+        _ => clause.ops.intersects(ask.denied_by),
+    };
+    if !denied {
+        return false;
+    }
+    // A socket is made for whatever is left: one operation less does not keep it from the others.
+    if matches!(ask.what, What::Create) && !clause.ops.contains(ask.denied_by) {
         return false;
     }
     match ask.kind {
@@ -110,9 +121,15 @@ fn denies_socket(clause: &Clause, kind: Kind) -> bool {
 /// Whether a deny rule touches what a membership would bring, under all of its keys.
 fn touches_membership(clause: &Clause, part: &Part) -> bool {
     let ends = [&clause.either, &clause.local, &clause.peer];
-    ends.into_iter()
-        .flatten()
-        .flat_map(AddressPattern::family_keys)
+    let ends = ends.into_iter().flatten();
+    // What names addresses of another family is about no such socket.
+    if !ends
+        .clone()
+        .all(|pattern| pattern.any || pattern.family.is_some())
+    {
+        return false;
+    }
+    ends.flat_map(AddressPattern::family_keys)
         .chain(&clause.messages)
         .all(|pattern| {
             part.value(pattern.key.name)
@@ -154,9 +171,13 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
         return false;
     }
     let explicit_local = !clause.every_op && OpSet::LOCAL_KIND.contains(clause.ops);
+    let touches_any = |pattern: &AddressPattern| {
+        let of_ip = !pattern.any && pattern.ip.is_some();
+        pattern.is_any() && (kind.has_ip_addresses() || !of_ip)
+    };
     let local_touched = clause.local.as_ref().is_none_or(|pattern| match local {
         Some(address) => pattern.touches(address, true),
-        None => pattern.is_any(),
+        None => touches_any(pattern),
     });
     let touches_peer = |pattern: &AddressPattern, address: &Address| {
         let content = ask.content.as_deref();
@@ -165,7 +186,7 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
     };
     let peer_touched = clause.peer.as_ref().is_none_or(|pattern| match peer {
         Some(address) => touches_peer(pattern, address),
-        None => pattern.is_any(),
+        None => touches_any(pattern),
     });
     let either_touched = clause.either.as_ref().is_none_or(|pattern| {
         let at_local = local.is_some_and(|address| {
@@ -174,7 +195,9 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
             let open = by_class || pattern.leaves_open(address);
             pattern.touches(address, explicit_local) && (explicit_local || !open)
         });
-        at_local || peer.is_some_and(|address| touches_peer(pattern, address)) || pattern.is_any()
+        at_local
+            || peer.is_some_and(|address| touches_peer(pattern, address))
+            || touches_any(pattern)
     });
     local_touched && peer_touched && either_touched
 }
@@ -221,7 +244,7 @@ fn lists_option(clause: &Clause, ask: &Ask<'_>, option: OptionName, value: Optio
 }
 
 /// Whether the rule says `header-include = true`, which carries the options that switch it on.
-fn includes_headers(clause: &Clause) -> bool {
+pub(crate) fn includes_headers(clause: &Clause) -> bool {
     let included = Value::Number(1);
     let mut patterns = clause.messages.iter();
     patterns.any(|pattern| {
@@ -264,6 +287,8 @@ pub(crate) enum Miss {
     Pin,
     What,
     Message,
+    /// A limit of the rule, which cannot be held to where the operation is done.
+    Limit(&'static str),
     Option(OptionName),
 }
 
@@ -284,6 +309,11 @@ pub(crate) fn examine(
     }
     if !is_about(clause, ask, false) {
         return Err(Miss::What);
+    }
+    if ask.uncounted
+        && let Some(key) = clause.limits.as_ref().and_then(Limits::key_of_sockets)
+    {
+        return Err(Miss::Limit(key));
     }
     match unlisted_option(clause, ask) {
         Some(option) => Err(Miss::Option(option)),
@@ -451,6 +481,7 @@ impl Grant {
             local_place: place(&ask.local, &clause.local),
             mode: clause.mode,
             replace_stale: clause.replace_stale,
+            limited: limited(clause).collect(),
         }
     }
 
@@ -463,6 +494,7 @@ impl Grant {
             local_place: None,
             mode: None,
             replace_stale: false,
+            limited: Vec::new(),
         }
     }
 
@@ -470,11 +502,16 @@ impl Grant {
     /// remains has to be judged anew.
     fn join(&mut self, clause: &Clause, expires: Option<Instant>) {
         load(&mut self.cargo, clause);
+        self.limited.extend(limited(clause));
         self.expires = match (self.expires, expires) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
     }
+}
+
+fn limited(clause: &Clause) -> impl Iterator<Item = RuleId> {
+    clause.limits.iter().map(|_| clause.id.clone())
 }
 
 fn load(cargo: &mut Cargo, clause: &Clause) {
@@ -552,4 +589,4 @@ pub(crate) fn take_denied_uses(policy: &Policy, ask: &Ask<'_>, cargo: &mut Cargo
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -236,6 +236,13 @@ impl Guest {
                 let file = File::open(path)?;
                 bytes(socket.send_file_piece(&file, number(offset)?, number(count)?)? as usize)
             }
+            ("subscribe", [count]) => subscribe(socket, number(count)?),
+            ("poll-list", [count]) => {
+                let list: Vec<_> = (0..number(count)?)
+                    .map(|_| (socket, Interest::READABLE))
+                    .collect();
+                poll(&list, Timeout::NonBlocking).map(|found| format!("ok {}", found.len()))
+            }
             ("time-out", []) => Ok(format!("ok {:?}", socket.timeout())),
             ("fill", []) => fill(socket),
             ("splice", [to]) => bytes(socket.splice(self.socket(to)?, 1 << 16)? as usize),
@@ -307,6 +314,21 @@ fn send_file(socket: &Socket, path: &str, offset: &str, count: &str) -> io::Resu
         Err(error) => named(&error),
     };
     Ok(format!("{outcome} at {}", file.position()))
+}
+
+/// Asks for so many pollables and keeps them all; how many there were, and what the next answered.
+fn subscribe(socket: &Socket, count: usize) -> io::Result<String> {
+    let mut kept = Vec::new();
+    let error = loop {
+        if kept.len() == count {
+            break "none".to_owned();
+        }
+        match socket.subscribe(Interest::READABLE) {
+            Ok(pollable) => kept.push(pollable),
+            Err(error) => break named(&error),
+        }
+    };
+    Ok(format!("{} kept, then {error}", kept.len()))
 }
 
 /// Sends until the socket takes nothing more.

@@ -31,6 +31,7 @@ mod message;
 mod model;
 mod option;
 pub mod permit;
+mod reach;
 
 pub use address::{Address, UnixAddress};
 pub use check::Warning;
@@ -53,3 +54,4 @@ pub use permit::{
     BindTarget, Carries, ConnectTarget, GroupRequest, HostName, IoctlName, Operation, Permit,
     RuleId, UnixPlace, op,
 };
+pub use reach::{Capabilities, KindReach, Ports, Protocols, Reach};

@@ -73,6 +73,15 @@ impl NamePattern {
         matches!(self.0.as_slice(), [Part::AnyParts])
     }
 
+    /// Whether every name that matches begins with the text, as far as the first part shows.
+    pub(crate) fn begins_with(&self, text: &str) -> bool {
+        match self.0.first() {
+            Some(Part::Literal(literal)) => literal.starts_with(text.as_bytes()),
+            Some(Part::Glob(glob)) => glob.glob().glob().starts_with(text),
+            Some(Part::AnyParts) | None => false,
+        }
+    }
+
     fn is_literal(part: &str) -> bool {
         !part.contains(['*', '?', '[', ']', '{', '}', '\\'])
     }
@@ -185,6 +194,11 @@ impl PathPattern {
             .count();
         let root = PathBuf::from(format!("/{}", parts[..literal].join("/")));
         PathPattern::new(&root, &parts[literal..].join("/"))
+    }
+
+    /// The directory that every path lies beneath.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     fn place_of(&self, path: &[u8]) -> Option<UnixPlace> {

@@ -4,6 +4,7 @@ mod check;
 mod doctor;
 mod explain;
 mod granted;
+mod harden;
 mod policy;
 mod run;
 

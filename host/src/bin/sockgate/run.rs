@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use sockgate::policy::Policy;
 use sockgate::{
     CancelHandle, JsonLines, SocketsCtx, SocketsCtxView, SocketsView, Stopped, TextLines, WaitMode,
 };
@@ -18,6 +19,7 @@ use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::granted::{self, BoundFiles};
+use super::harden::{HardenArgs, Places};
 use super::policy::{PolicyArgs, pair};
 
 /// Run a guest under a policy
@@ -56,6 +58,9 @@ pub struct Run {
     /// one name are taken one after the other
     #[arg(long = "socket", value_name = "NAME=SOCKET", value_parser = pair, verbatim_doc_comment)]
     sockets: Vec<(String, String)>,
+
+    #[command(flatten)]
+    harden: HardenArgs,
 
     /// An environment variable of the guest
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
@@ -115,27 +120,37 @@ impl Run {
         // Before this process opens anything: what LISTEN_FDS names must be what was handed over.
         let granted = granted::sockets(&self.sockets)?;
         let files = granted.files;
-        let sockets = self.sockets(granted.sockets)?;
+        let policy = self.policy.load()?;
+        let reach = policy.reach();
+        let sockets = self.sockets(policy, granted.sockets)?;
         let mut config = Config::new();
         // No component-model-async here: 80 ns less for each call.
         config.concurrency_support(false);
-        match wasmtime::Cache::from_file(None) {
-            Ok(cache) => drop(config.cache(Some(cache))),
-            Err(error) => tracing::debug!(%error, "guests are compiled without a cache"),
+        if self.harden.is_wanted() {
+            // No threads before the process is confined. And whoever can write to the cache writes the code
+            // of later guests.
+            config.parallel_compilation(false);
+        } else {
+            match wasmtime::Cache::from_file(None) {
+                Ok(cache) => drop(config.cache(Some(cache))),
+                Err(error) => tracing::debug!(%error, "guests are compiled without a cache"),
+            }
         }
         let engine = Engine::new(&config).map_err(told)?;
         let component = compile(&engine, &self.guest)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .context("the runtime could not be started")?;
-        let signal = runtime.spawn(first_signal(sockets.cancel_handle(), files.clone()));
         let state = State {
             table: ResourceTable::new(),
             wasi: self.wasi(&sockets)?,
             sockets,
         };
+        // Everything that takes rights is open, and no other thread runs yet.
+        self.harden.apply(&reach, self.places(&files))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .context("the runtime could not be started")?;
+        let signal = runtime.spawn(first_signal(state.sockets.cancel_handle(), files.clone()));
         let code = runtime.block_on(async {
             tokio::select! {
                 biased;
@@ -150,9 +165,9 @@ impl Run {
         Ok(code)
     }
 
-    fn sockets(&self, granted: Vec<(String, OwnedFd)>) -> Result<SocketsCtx> {
+    fn sockets(&self, policy: Policy, granted: Vec<(String, OwnedFd)>) -> Result<SocketsCtx> {
         let name = self.guest.file_stem().unwrap_or(self.guest.as_os_str());
-        let mut builder = SocketsCtx::builder(self.policy.load()?).name(name.to_string_lossy());
+        let mut builder = SocketsCtx::builder(policy).name(name.to_string_lossy());
         builder = builder.wait_mode(match self.wait {
             Wait::Park => WaitMode::Park,
             Wait::Ready => WaitMode::Ready,
@@ -175,6 +190,21 @@ impl Run {
         Ok(builder.build()?)
     }
 
+    /// Directories of --dir: on the host, and as the guest sees them.
+    fn directories(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.directories.iter();
+        pairs.map(|pair| pair.split_once("::").unwrap_or((pair, pair)))
+    }
+
+    /// What goes on being opened while the guest runs.
+    fn places(&self, bound: &BoundFiles) -> Places {
+        Places {
+            directories: self.directories().map(|(host, _)| host.into()).collect(),
+            removed_from: bound.directories(),
+            ..Places::default()
+        }
+    }
+
     fn wasi(&self, sockets: &SocketsCtx) -> Result<WasiCtx> {
         let mut wasi = WasiCtxBuilder::new();
         wasi.inherit_stdio();
@@ -183,11 +213,10 @@ impl Run {
         for (name, value) in &self.environment {
             wasi.env(name, value);
         }
-        for directory in &self.directories {
-            let (host, guest) = directory.split_once("::").unwrap_or((directory, directory));
+        for (host, guest) in self.directories() {
             wasi.preopened_dir(host, guest, FsPerms::ReadWrite)
                 .map_err(told)
-                .with_context(|| format!("--dir {directory}: {host} cannot be opened"))?;
+                .with_context(|| format!("--dir {host}::{guest}: {host} cannot be opened"))?;
         }
         sockets.govern_wasi_sockets(&mut wasi);
         Ok(wasi.build())

@@ -80,8 +80,17 @@ impl Policy {
             everything: self.mode() != Mode::Enforce,
             ..Reach::default()
         };
-        for clause in self.allow.all() {
-            reach.add(clause);
+        let clauses = self.allow.all();
+        // What arrives is compared with a new socket of its kind, and pairs can be passed too.
+        let receives = clauses
+            .iter()
+            .any(|clause| clause.ops.contains(OpSet::DESCRIPTOR_RECEIVE));
+        let making = match receives {
+            true => OpSet::CREATING | OpSet::SOCKETPAIR,
+            false => OpSet::CREATING,
+        };
+        for clause in clauses {
+            reach.add(clause, making);
         }
         reach
     }
@@ -148,7 +157,8 @@ fn ports(pattern: Option<&AddressPattern>) -> Ports {
 }
 
 impl Reach {
-    fn add(&mut self, clause: &Clause) {
+    /// Adds a rule, in which the operations of `making` make sockets.
+    fn add(&mut self, clause: &Clause, making: OpSet) {
         self.capabilities |= capability::of(clause);
         self.resolves |= clause
             .ops
@@ -156,7 +166,7 @@ impl Reach {
         self.interfaces |= clause.ops.intersects(OpSet::INTERFACES | OpSet::JOIN_GROUP);
         self.listens |= clause.ops.contains(OpSet::LISTEN);
         for family in families(clause) {
-            if clause.ops.intersects(OpSet::CREATING) {
+            if clause.ops.intersects(making) {
                 kinds(clause, *family).for_each(|kind| self.add_kind(kind));
             }
             match family {

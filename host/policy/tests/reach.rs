@@ -179,6 +179,15 @@ fn unix_names_are_reached_by_their_directories() {
 }
 
 #[test]
+fn a_pair_is_made_anew_only_where_it_may_arrive() {
+    let unix = kind(Family::Unix, SocketType::Stream, 0);
+    let pairs = "family = [\"unix\"]\nops = [\"socketpair\"";
+    assert!(!of_toml(&format!("{pairs}]")).makes(unix));
+    let passed = format!("{pairs}, \"descriptor-receive\"]\nkinds = [\"socket\"]");
+    assert!(of_toml(&passed).makes(unix));
+}
+
+#[test]
 fn modes_that_let_everything_through_reach_everything() {
     for mode in [Mode::Audit, Mode::Learn] {
         let reach = Policy::deny_all().with_mode(mode).reach();

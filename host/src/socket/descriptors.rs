@@ -154,8 +154,9 @@ impl Inner {
             tracing::debug!(kind = %facts.kind, "a socket of a kind without support arrived and was closed");
             return Err(errno.into());
         }
-        for (option, value) in present_options(fd.as_fd(), &facts)? {
-            facts.options.remember(option, &value);
+        let options = present_options(fd.as_fd(), &facts);
+        for (option, value) in options.iter().flatten() {
+            facts.options.remember(*option, value);
         }
         let event = || {
             let event = self.event("descriptor-receive").arguments(facts.kind);
@@ -167,6 +168,11 @@ impl Inner {
         let adopted = self.guest.gate().adopt(&facts, state);
         if let Err(denial) = &adopted {
             return Err(self.refuse_adoption(denial, event));
+        }
+        if let Err(errno) = options {
+            let why =
+                format_args!("no new socket can be made to compare its options with: {errno}");
+            return Err(self.guest.withhold(event, why));
         }
         self.guest.audit().note(event);
         if matches!(adopted, Ok(Adopted::Connected(_))) {

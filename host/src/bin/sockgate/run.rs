@@ -13,6 +13,8 @@ use sockgate::policy::Policy;
 use sockgate::{
     CancelHandle, JsonLines, SocketsCtx, SocketsCtxView, SocketsView, Stopped, TextLines, WaitMode,
 };
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::p2::bindings::Command;
@@ -150,7 +152,9 @@ impl Run {
             .enable_all()
             .build()
             .context("the runtime could not be started")?;
-        let signal = runtime.spawn(first_signal(state.sockets.cancel_handle(), files.clone()));
+        let ending = EndingSignals::listen(&runtime);
+        let cancel = state.sockets.cancel_handle();
+        let signal = runtime.spawn(first_signal(ending, cancel, files.clone()));
         let code = runtime.block_on(async {
             tokio::select! {
                 biased;
@@ -323,14 +327,24 @@ fn missing_import(
     }
 }
 
+/// The signals that end a guest.
+struct EndingSignals(Signal, Signal);
+
+impl EndingSignals {
+    /// From now on they do not end the process by themselves. None where they cannot be listened to.
+    fn listen(runtime: &Runtime) -> Option<EndingSignals> {
+        let _inside = runtime.enter();
+        Some(EndingSignals(
+            signal(SignalKind::interrupt()).ok()?,
+            signal(SignalKind::terminate()).ok()?,
+        ))
+    }
+}
+
 /// The first signal stops the guest where it waits, so that its sockets close in order; a guest that does
 /// not wait is ended a second later.
-async fn first_signal(cancel: CancelHandle, files: BoundFiles) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
+async fn first_signal(ending: Option<EndingSignals>, cancel: CancelHandle, files: BoundFiles) {
+    let Some(EndingSignals(mut interrupt, mut terminate)) = ending else {
         return std::future::pending().await;
     };
     tokio::select! {

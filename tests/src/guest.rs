@@ -28,6 +28,7 @@ pub struct GuestRun {
     arguments: Vec<OsString>,
     input: Option<Vec<u8>>,
     audited: bool,
+    learnt: Option<PathBuf>,
     strace: Option<PathBuf>,
     namespace: Option<String>,
 }
@@ -42,6 +43,7 @@ impl GuestRun {
             arguments: Vec::new(),
             input: None,
             audited: true,
+            learnt: None,
             strace: None,
             namespace: None,
         }
@@ -61,6 +63,12 @@ impl GuestRun {
     /// `--var NAME=VALUE`: what `${NAME}` in a policy becomes.
     pub fn variable(self, name: &str, value: impl std::fmt::Display) -> GuestRun {
         self.option("--var").option(format!("{name}={value}"))
+    }
+
+    /// Runs it with `sockgate learn`, which writes what it did to this file.
+    pub fn learn(mut self, out: &Path) -> GuestRun {
+        self.learnt = Some(out.to_path_buf());
+        self
     }
 
     /// `--allow RULE`
@@ -168,7 +176,11 @@ impl GuestRun {
             Some(strace) => syscalls::strace(strace, &syscall_file(place), &sockgate),
             None => Command::new(sockgate),
         };
-        command.arg("run").args(&self.options);
+        match &self.learnt {
+            Some(out) => command.arg("learn").arg("--out").arg(out),
+            None => command.arg("run"),
+        };
+        command.args(&self.options);
         if hardened() {
             command.arg("--harden");
         }

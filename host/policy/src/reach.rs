@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub use capability::Capabilities;
-pub use ports::Ports;
+pub use ports::PortSet;
 
 use crate::kind::{DCCP, Family, ICMP, ICMPV6, Kind, SCTP, SocketType};
 use crate::model::{AddressPattern, Clause, Mode, OpSet, Policy};
@@ -61,9 +61,9 @@ pub struct Reach {
     everything: bool,
     kinds: Vec<KindReach>,
     capabilities: Capabilities,
-    bound_ports: Ports,
-    tcp_connects: Ports,
-    tcp_binds: Ports,
+    bound_ports: PortSet,
+    tcp_connects: PortSet,
+    tcp_binds: PortSet,
     unix_binds: BTreeSet<PathBuf>,
     abstract_peers: bool,
     listens: bool,
@@ -149,10 +149,10 @@ fn kinds(clause: &Clause, family: Family) -> impl Iterator<Item = KindReach> {
 }
 
 /// The ports of an address; all of them where none is named.
-fn ports(pattern: Option<&AddressPattern>) -> Ports {
+fn ports(pattern: Option<&AddressPattern>) -> PortSet {
     match pattern.and_then(|pattern| pattern.ports.as_ref().filter(|_| !pattern.any)) {
-        Some(ranges) => Ports::of(ranges.iter().cloned()),
-        None => Ports::all(),
+        Some(ranges) => PortSet::of(ranges.iter().cloned()),
+        None => PortSet::all(),
     }
 }
 
@@ -195,7 +195,7 @@ impl Reach {
             let mut bound = ports(clause.local.as_ref());
             if bound.has_range() {
                 // Port 0 asks for one of the range.
-                bound.join(&Ports::of([0..=0]));
+                bound.join(&PortSet::of([0..=0]));
             }
             if stream {
                 self.tcp_binds.join(&bound);
@@ -205,7 +205,7 @@ impl Reach {
         if clause.ops.contains(OpSet::CONNECT) && stream {
             self.tcp_connects.join(&ports(clause.peer.as_ref()));
             // wasi:sockets binds port 0 before it connects.
-            self.tcp_binds.join(&Ports::of([0..=0]));
+            self.tcp_binds.join(&PortSet::of([0..=0]));
         }
     }
 
@@ -274,19 +274,19 @@ impl Reach {
 
     /// The ports that streams over IP connect to.
     #[must_use]
-    pub fn tcp_connects(&self) -> Ports {
+    pub fn tcp_connects(&self) -> PortSet {
         self.or_all(&self.tcp_connects)
     }
 
     /// The ports that streams over IP are bound to. 0 lets the kernel choose one.
     #[must_use]
-    pub fn tcp_binds(&self) -> Ports {
+    pub fn tcp_binds(&self) -> PortSet {
         self.or_all(&self.tcp_binds)
     }
 
-    fn or_all(&self, ports: &Ports) -> Ports {
+    fn or_all(&self, ports: &PortSet) -> PortSet {
         match self.everything {
-            true => Ports::all(),
+            true => PortSet::all(),
             false => ports.clone(),
         }
     }

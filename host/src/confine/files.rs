@@ -6,7 +6,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, Scope,
 };
-use sockgate_policy::{Family, Ports};
+use sockgate_policy::{Family, PortSet};
 
 use super::{ConfineError, Confinement, Gap};
 use crate::socket::{Errno, confine as process};
@@ -81,7 +81,7 @@ fn ruleset(confinement: &Confinement) -> Result<Ruleset, ConfineError> {
     Ok(set)
 }
 
-fn is_listed(ports: &Ports) -> bool {
+fn is_listed(ports: &PortSet) -> bool {
     ports.count() <= MOST_PORTS
 }
 
@@ -101,8 +101,12 @@ impl Builder<'_> {
         for file in &confinement.files {
             self.place(file, read)?;
         }
-        for directory in &confinement.removed_from {
-            self.place(directory, AccessFs::RemoveFile.into())?;
+        let write = AccessFs::WriteFile
+            | AccessFs::Truncate
+            | AccessFs::MakeReg
+            | AccessFs::RemoveFile;
+        for directory in &confinement.written {
+            self.place(directory, write)?;
         }
         for root in confinement.reach.unix_binds() {
             self.place(root, AccessFs::MakeSock | AccessFs::RemoveFile)?;

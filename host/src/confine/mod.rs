@@ -55,7 +55,7 @@ pub struct Confinement {
     reach: Reach,
     directories: Vec<PathBuf>,
     files: Vec<PathBuf>,
-    removed_from: Vec<PathBuf>,
+    written: Vec<PathBuf>,
     user: Option<User>,
     code: bool,
 }
@@ -107,7 +107,7 @@ impl Confinement {
             reach,
             directories: Vec::new(),
             files: Vec::new(),
-            removed_from: Vec::new(),
+            written: Vec::new(),
             user: None,
             code: false,
         }
@@ -127,10 +127,11 @@ impl Confinement {
         self
     }
 
-    /// A directory from which files go on being removed, such as those of granted Unix sockets.
+    /// A directory where files go on being made, written, renamed and removed, and not read: that of a log, or of
+    /// a granted Unix socket.
     #[must_use]
-    pub fn removes_from(mut self, path: impl Into<PathBuf>) -> Confinement {
-        self.removed_from.push(path.into());
+    pub fn writes_to(mut self, path: impl Into<PathBuf>) -> Confinement {
+        self.written.push(path.into());
         self
     }
 
@@ -196,7 +197,7 @@ impl Confinement {
 
     fn changes_files(&self) -> bool {
         !self.directories.is_empty()
-            || !self.removed_from.is_empty()
+            || !self.written.is_empty()
             || self.reach.unix_binds().next().is_some()
     }
 }

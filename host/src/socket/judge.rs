@@ -128,6 +128,7 @@ impl Inner {
             // The policy says that what is open stays open.
             Err(_) if state.converse.is_some() && gate.policy().on_reload() == OnReload::Keep => {
                 state.kept_by = Some(gate.generation());
+                state.converse = state.converse.take().map(|kept| gate.keep(kept));
             }
             Err(denial) => {
                 let lost = state.converse.take().is_some();
@@ -163,6 +164,7 @@ impl Inner {
     /// Judges an open socket under a policy that was just put in force: one that lost its grant ends now,
     /// whatever its guest is doing, unless the policy keeps it.
     pub(super) fn judge_anew(&self) {
+        self.renew_term();
         let state = self.state();
         if state.converse.is_some() {
             drop(state);
@@ -270,13 +272,11 @@ impl Inner {
         content: &Content,
     ) -> Outcome<Permit<op::SendTo>> {
         let gate = self.guest.gate();
-        let verdict = gate.send_to(&state.facts, to, content).or_else(|denial| {
-            if state.heard.contains(to, now()) {
-                gate.reply(&state.facts, to, content)
-            } else {
-                Err(denial)
-            }
-        });
+        let verdict = if state.heard.contains(to, now()) {
+            gate.answer(&state.facts, to, content)
+        } else {
+            gate.send_to(&state.facts, to, content)
+        };
         self.guest.decide(verdict, || {
             self.event("send-to").address(to.canonical_destination())
         })
@@ -290,7 +290,7 @@ impl Inner {
         operation: &'static str,
     ) -> Outcome<()> {
         let missing = flags.difference(permit.flags());
-        if missing.is_empty() {
+        if missing.is_empty() || permit.learns_flags(missing) {
             return Ok(());
         }
         Err(self.lacks_flags(permit.rule(), missing, operation))

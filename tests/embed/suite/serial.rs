@@ -6,6 +6,8 @@ mod cancelling;
 mod leftovers;
 #[path = "serial/passing.rs"]
 mod passing;
+#[path = "serial/reloads.rs"]
+mod reloads;
 #[path = "serial/sizes.rs"]
 mod sizes;
 #[path = "serial/timeouts.rs"]

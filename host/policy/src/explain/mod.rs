@@ -391,6 +391,9 @@ fn describe(clause: &Clause, ask: &Ask<'_>, miss: Miss) -> String {
             None => "says nothing of messages".to_owned(),
         },
         Miss::What => format!("does not name {}", ask.clone().into_query().subject()),
+        Miss::Limit(key) => {
+            format!("limits `{key}`, which cannot be counted on sockets of `wasi:sockets`")
+        }
         Miss::Option(option) => {
             format!("does not list the option `{option}`, which was set on the socket")
         }

@@ -5,19 +5,19 @@ use std::ops::RangeInclusive;
 
 /// A set of ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ports {
+pub struct PortSet {
     /// In order, apart from each other.
     ranges: Vec<RangeInclusive<u16>>,
 }
 
-impl Ports {
+impl PortSet {
     /// Every port.
     #[must_use]
-    pub fn all() -> Ports {
-        Ports::of([0..=u16::MAX])
+    pub fn all() -> PortSet {
+        PortSet::of([0..=u16::MAX])
     }
 
-    pub(super) fn of(ranges: impl IntoIterator<Item = RangeInclusive<u16>>) -> Ports {
+    pub(super) fn of(ranges: impl IntoIterator<Item = RangeInclusive<u16>>) -> PortSet {
         let mut given: Vec<_> = ranges.into_iter().collect();
         given.sort_by_key(|range| *range.start());
         let mut ranges: Vec<RangeInclusive<u16>> = Vec::new();
@@ -29,18 +29,18 @@ impl Ports {
                 _ => ranges.push(range),
             }
         }
-        Ports { ranges }
+        PortSet { ranges }
     }
 
-    pub(super) fn join(&mut self, other: &Ports) {
+    pub(super) fn join(&mut self, other: &PortSet) {
         let both = self.ranges.iter().chain(&other.ranges).cloned();
-        *self = Ports::of(both.collect::<Vec<_>>());
+        *self = PortSet::of(both.collect::<Vec<_>>());
     }
 
     /// Whether it is every port.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        *self == Ports::all()
+        *self == PortSet::all()
     }
 
     /// How many they are.
@@ -68,7 +68,7 @@ impl Ports {
     }
 }
 
-impl fmt::Display for Ports {
+impl fmt::Display for PortSet {
     /// `none`, `80, 8000-9000`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.ranges.is_empty() {
@@ -92,12 +92,12 @@ mod tests {
 
     #[test]
     fn ranges_grow_together() {
-        let ports = Ports::of([5..=7, 80..=80, 8..=9, 6..=6, 81..=90]);
+        let ports = PortSet::of([5..=7, 80..=80, 8..=9, 6..=6, 81..=90]);
         assert_eq!(ports.to_string(), "5-9, 80-90");
         assert_eq!(ports.count(), 16);
         assert!(ports.intersects(1..=5) && !ports.intersects(10..=79));
-        assert_eq!(Ports::default().to_string(), "none");
-        assert!(Ports::of([1..=u16::MAX, 0..=0]).is_all());
+        assert_eq!(PortSet::default().to_string(), "none");
+        assert!(PortSet::of([1..=u16::MAX, 0..=0]).is_all());
     }
 
     proptest! {
@@ -106,7 +106,7 @@ mod tests {
             ranges in proptest::collection::vec((0u16..300, 0u16..40), 0..12),
         ) {
             let ranges: Vec<_> = ranges.into_iter().map(|(first, more)| first..=first + more).collect();
-            let ports = Ports::of(ranges.clone());
+            let ports = PortSet::of(ranges.clone());
             for port in 0..400 {
                 let held = ranges.iter().any(|range| range.contains(&port));
                 prop_assert_eq!(ports.intersects(port..=port), held);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use sockgate::policy::Reach;
+use sockgate::policy::{Policy, Reach};
 use sockgate::{Confinement, User};
 
 /// How the command gives up what the policy cannot need.
@@ -40,14 +40,25 @@ enum Degree {
 }
 
 /// What the command goes on using of the file system.
-#[derive(Default)]
 pub struct Places {
-    /// Directories whose files the guest, or the command, may change.
-    pub directories: Vec<PathBuf>,
+    /// Directories whose files the guest uses.
+    pub used: Vec<PathBuf>,
+    /// Directories where the command writes, renames and removes files.
+    pub written: Vec<PathBuf>,
     /// Files that are read again.
-    pub files: Vec<PathBuf>,
-    /// Directories from which the command's own socket files are removed.
-    pub removed_from: Vec<PathBuf>,
+    pub read: Vec<PathBuf>,
+}
+
+/// What the walls let through: a policy that needs more cannot have it any more.
+pub struct Walls(Reach);
+
+impl Walls {
+    /// Tells the operator what a policy grants in vain.
+    pub fn compare(&self, policy: &Policy) {
+        for missing in self.0.missing(&policy.reach()) {
+            eprintln!("sockgate: the walls of --harden stay, and hold back: {missing}");
+        }
+    }
 }
 
 impl HardenArgs {
@@ -57,30 +68,30 @@ impl HardenArgs {
     }
 
     /// Confines this process, if that was asked for.
-    pub fn apply(&self, reach: &Reach, places: Places) -> Result<()> {
+    pub fn apply(&self, reach: &Reach, places: Places) -> Result<Option<Walls>> {
         let Some(degree) = self.harden else {
-            return Ok(());
+            return Ok(None);
         };
-        let mut walls = Confinement::new(reach.clone());
-        for directory in places.directories {
-            walls = walls.directory(directory);
+        let mut confinement = Confinement::new(reach.clone());
+        for directory in places.used {
+            confinement = confinement.directory(directory);
         }
-        for file in places.files {
-            walls = walls.file(file);
+        for directory in places.written {
+            confinement = confinement.writes_to(directory);
         }
-        for directory in places.removed_from {
-            walls = walls.removes_from(directory);
+        for file in places.read {
+            confinement = confinement.file(file);
         }
         if let Some(user) = &self.user {
-            walls = walls.user(user.clone());
+            confinement = confinement.user(user.clone());
         }
-        let gaps = walls.apply().context("--harden")?;
+        let gaps = confinement.apply().context("--harden")?;
         for gap in &gaps {
             eprintln!("sockgate: not hardened: {gap}");
         }
         if degree == Degree::Strict && !gaps.is_empty() {
             bail!("--harden=strict: the process is not confined in full");
         }
-        Ok(())
+        Ok(Some(Walls(reach.clone())))
     }
 }

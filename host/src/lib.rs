@@ -123,7 +123,7 @@ pub use bridge::{
     Stopped, add_to_linker_async,
 };
 pub use confine::{ConfineError, Confinement, Gap, User, UserError};
-pub use policy_file::{ReadPolicyError, read_policy};
+pub use policy_file::{ReadPolicyError, policy_files, read_policy};
 pub use socket::{
     CancelHandle, Errno, InheritedSocket, Probe, ProbeError, ProbeStatus, Timeout, WaitMode,
     inherited_sockets, probe, probe_families, raise_descriptor_limit,

@@ -308,6 +308,57 @@ fn socket_files_go_behind_the_walls() -> Result<()> {
     Ok(())
 }
 
+/// SIGHUP reads the policy and what it includes behind the walls, and tells what they hold back; the log turns over.
+#[test]
+fn a_policy_is_read_again_behind_the_walls() -> Result<()> {
+    let place = folder()?;
+    let at = |name: &str| place.path().join(name);
+    let rule = |id: &str, port: u16| {
+        format!(
+            "[[allow]]\nid = \"{id}\"\nfamily = [\"inet\"]\ntype = [\"stream\"]\nprotocol = [\"tcp\"]\n\
+             ops = [\"connect\"]\ncidr = [\"127.0.0.1\"]\nport = [\"{port}\"]\n"
+        )
+    };
+    let policy = "version = 1\ninclude = [\"more.toml\"]\n";
+    fs::write(at("policy.toml"), policy)?;
+    fs::write(
+        at("more.toml"),
+        format!("version = 1\n{}", rule("one", 7001)),
+    )?;
+    let log = at("logs");
+    fs::create_dir(&log)?;
+    let guest = steps(["p = pair stream", "sleep 100000"])
+        .policy(at("policy.toml"))
+        .without_audit()
+        .option("--harden")
+        .option("--audit")
+        .option(log.join("audit"))
+        .start()?;
+    guest.wait_for_line("p = pair stream", patience())?;
+    let hang_up = |told: &str| -> Result<()> {
+        let kill = Command::new("kill")
+            .args(["-HUP", &guest.pid().to_string()])
+            .status()?;
+        ensure!(kill.success());
+        let found = guest
+            .stderr
+            .wait_for(patience(), |line| line.contains(told));
+        found
+            .map(drop)
+            .with_context(|| format!("no `{told}` in:\n{}", guest.stderr.text()))
+    };
+    fs::rename(log.join("audit"), log.join("audit.old"))?;
+    hang_up("grants the same")?;
+    ensure!(
+        log.join("audit").exists(),
+        "the log was opened anew by its name"
+    );
+    // In place: another file by this name would be out of reach.
+    let more = format!("version = 1\n{}{}", rule("one", 7001), rule("two", 7002));
+    fs::write(at("more.toml"), more)?;
+    hang_up("the walls of --harden stay, and hold back: connect to ports of 7001-7002")
+}
+
 /// A guest on plain `std::net`: what no rule names is refused by the kernel before the policy hears of an
 /// address, and the operator is told all the same.
 #[test]

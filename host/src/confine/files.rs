@@ -101,10 +101,8 @@ impl Builder<'_> {
         for file in &confinement.files {
             self.place(file, read)?;
         }
-        let write = AccessFs::WriteFile
-            | AccessFs::Truncate
-            | AccessFs::MakeReg
-            | AccessFs::RemoveFile;
+        let write =
+            AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg | AccessFs::RemoveFile;
         for directory in &confinement.written {
             self.place(directory, write)?;
         }

@@ -157,7 +157,7 @@ impl Run {
             sockets,
         };
         // Everything that takes rights is open, and no other thread runs yet.
-        let walls = self.harden.apply(&reach, self.places(&files))?;
+        let walls = self.harden.apply(&reach, self.places(&files)?)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -227,13 +227,13 @@ impl Run {
     }
 
     /// What goes on being opened while the guest runs.
-    fn places(&self, bound: &BoundFiles) -> Places {
+    fn places(&self, bound: &BoundFiles) -> Result<Places> {
         let folders = bound.directories().into_iter();
-        Places {
+        Ok(Places {
             used: self.directories().map(|(host, _)| host.into()).collect(),
             written: folders.chain(self.report.folders()).collect(),
-            read: self.policy.files().to_vec(),
-        }
+            read: self.policy.read_files()?,
+        })
     }
 
     fn wasi(&self, sockets: &SocketsCtx) -> Result<WasiCtx> {

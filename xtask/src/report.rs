@@ -176,7 +176,7 @@ impl Report {
 }
 
 /// The commit that was tested, with `-dirty` where files differ from it; null outside git.
-fn commit(workspace: &Workspace) -> Value {
+pub fn commit(workspace: &Workspace) -> Value {
     output(Command::new("git").current_dir(&workspace.root).args([
         "describe",
         "--always",

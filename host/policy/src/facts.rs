@@ -98,3 +98,52 @@ pub enum AdoptedState {
     /// Nothing was done with it yet.
     Unbound,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::{TipcAddress, TipcEndpoint};
+    use crate::kind::{Family, SocketType};
+
+    fn tipc(instance: u32, scope: i8) -> Address {
+        Address::Tipc(TipcAddress {
+            endpoint: TipcEndpoint::Name {
+                service: 7,
+                instance,
+                domain: 0,
+            },
+            scope,
+        })
+    }
+
+    #[test]
+    fn a_tipc_socket_keeps_every_name_that_it_had() {
+        let mut facts = SocketFacts::new(Kind::new(Family::Tipc, SocketType::Rdm));
+        for address in [
+            tipc(1, 2),
+            tipc(1, 2),
+            tipc(2, 2),
+            tipc(2, 2),
+            // Node scope of none, cluster scope by another number: both give a name.
+            tipc(3, 0),
+            // Withdrawn: no name, and none less.
+            tipc(2, -2),
+            tipc(1, -2),
+        ] {
+            facts.note_bound(address);
+        }
+        assert_eq!(facts.local, Some(tipc(1, 2)));
+        assert_eq!(facts.further_locals, [tipc(2, 2), tipc(3, 0)]);
+    }
+
+    #[test]
+    fn another_socket_has_its_latest_name() {
+        let mut facts = SocketFacts::new(Kind::new(Family::Inet, SocketType::Stream));
+        assert!(!facts.local_chosen && !facts.granted && facts.v6only);
+        let at = |text: &str| Address::from(text.parse::<std::net::SocketAddr>().unwrap());
+        facts.note_bound(at("127.0.0.1:1"));
+        facts.note_bound(at("127.0.0.1:2"));
+        assert_eq!(facts.local, Some(at("127.0.0.1:2")));
+        assert!(facts.further_locals.is_empty());
+    }
+}

@@ -146,6 +146,14 @@ pub(crate) const PROTOCOLS: &[Protocol] = &[
     protocol(BLUETOOTH, "iso", 8),
 ];
 
+/// The name of a socket's protocol, where a policy has one for it.
+pub(crate) fn protocol_name(kind: Kind) -> Option<&'static str> {
+    let mut known = PROTOCOLS.iter();
+    known
+        .find(|known| known.number == kind.protocol && known.families.contains(&kind.family))
+        .map(|known| known.name)
+}
+
 impl Kind {
     /// A kind with the protocol that the kernel picks for protocol 0.
     #[must_use]
@@ -290,5 +298,83 @@ mod tests {
             Kind::new(Family::Unix, SocketType::SeqPacket).to_string(),
             "unix seqpacket"
         );
+    }
+
+    fn kind(family: Family, socket_type: SocketType, protocol: u32) -> Kind {
+        Kind {
+            family,
+            socket_type,
+            protocol,
+        }
+    }
+
+    #[test]
+    fn sctp_and_dccp_are_what_their_types_mean() {
+        for family in [Family::Inet, Family::Inet6] {
+            assert_eq!(Kind::new(family, SocketType::SeqPacket).protocol, SCTP);
+            assert_eq!(Kind::new(family, SocketType::Dccp).protocol, DCCP);
+        }
+        assert_eq!(Kind::new(Family::Unix, SocketType::Dccp).protocol, 0);
+    }
+
+    #[test]
+    fn a_protocol_has_its_usual_type() {
+        use Family::{Alg, Bluetooth, Can, Inet, Inet6, Kcm, Netlink, Packet, Qipcrtr, Rds, Unix};
+        for (family, protocol, socket_type) in [
+            (Can, 1, SocketType::Raw),
+            (Can, 2, SocketType::Datagram),
+            (Can, 7, SocketType::Datagram),
+            (Netlink, 0, SocketType::Raw),
+            (Netlink, 16, SocketType::Raw),
+            (Packet, 3, SocketType::Raw),
+            (Family::Xdp, 0, SocketType::Raw),
+            (Bluetooth, HCI, SocketType::Raw),
+            (Bluetooth, RFCOMM, SocketType::Stream),
+            (Bluetooth, 0, SocketType::SeqPacket),
+            (Alg, 0, SocketType::SeqPacket),
+            (Rds, 0, SocketType::SeqPacket),
+            (Qipcrtr, 0, SocketType::Datagram),
+            (Kcm, 0, SocketType::Datagram),
+            (Inet, UDP, SocketType::Datagram),
+            (Inet6, UDPLITE, SocketType::Datagram),
+            (Inet, ICMP, SocketType::Datagram),
+            (Inet6, ICMPV6, SocketType::Datagram),
+            (Inet, DCCP, SocketType::Dccp),
+            (Inet, TCP, SocketType::Stream),
+            (Unix, UDP, SocketType::Stream),
+            (Unix, DCCP, SocketType::Stream),
+        ] {
+            let usual = Kind::usual(family, protocol);
+            assert_eq!(
+                usual,
+                kind(family, socket_type, protocol),
+                "{family} {protocol}"
+            );
+        }
+    }
+
+    #[test]
+    fn datagrams_each_have_a_sender() {
+        for (of, expected) in [
+            (kind(Family::Inet, SocketType::Datagram, UDP), true),
+            (kind(Family::Inet, SocketType::Raw, ICMP), true),
+            (kind(Family::Tipc, SocketType::Rdm, 0), true),
+            (kind(Family::Inet, SocketType::Stream, TCP), false),
+            (kind(Family::Inet, SocketType::SeqPacket, SCTP), true),
+            (kind(Family::Inet6, SocketType::SeqPacket, SCTP), true),
+            (kind(Family::Inet6, SocketType::SeqPacket, 0), false),
+            (kind(Family::Unix, SocketType::SeqPacket, 0), false),
+            (kind(Family::Rds, SocketType::SeqPacket, 0), true),
+            (kind(Family::Kcm, SocketType::Datagram, 0), false),
+        ] {
+            assert_eq!(of.is_datagram(), expected, "{of}");
+        }
+    }
+
+    #[test]
+    fn only_a_broadcast_manager_works_by_itself() {
+        assert!(kind(Family::Can, SocketType::Datagram, 2).works_by_itself());
+        assert!(!kind(Family::Can, SocketType::Raw, 1).works_by_itself());
+        assert!(!kind(Family::Bluetooth, SocketType::SeqPacket, 2).works_by_itself());
     }
 }

@@ -19,23 +19,29 @@
 mod address;
 mod check;
 mod class;
+mod compare;
 mod denial;
+mod diff;
 mod explain;
 mod facts;
 mod family;
 mod gate;
 mod judge;
 mod kind;
+mod learn;
 mod load;
 mod message;
 mod model;
 mod option;
 pub mod permit;
+mod reach;
+mod schema;
 
 pub use address::{Address, UnixAddress};
 pub use check::Warning;
 pub use class::{ClassSet, classify};
 pub use denial::{Denial, Reason};
+pub use diff::{Change, Difference};
 pub use explain::{Candidate, Explanation, Question, QuestionError};
 pub use facts::{AdoptedState, Origin, SocketFacts};
 pub use family::{
@@ -48,6 +54,7 @@ pub use gate::{
     Short, SocketSlot, Toll, Way,
 };
 pub use kind::{Family, Kind, SocketType};
+pub use learn::{Generalise, Learner, Ports};
 pub use load::{LoadError, LoadErrors, PolicyBuilder, Rule, Source};
 pub use message::{AncillaryKind, AncillarySet, DescriptorKind, DescriptorKinds, MessageFlags};
 pub use model::{
@@ -58,3 +65,5 @@ pub use permit::{
     BindTarget, Carries, ConnectTarget, GroupRequest, HostName, IoctlName, Operation, Permit,
     RuleId, UnixPlace, op,
 };
+pub use reach::{Capabilities, KindReach, PortSet, Protocols, Reach};
+pub use schema::json_schema;

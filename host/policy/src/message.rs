@@ -4,6 +4,8 @@ use std::fmt;
 
 use bitflags::bitflags;
 
+use crate::learn::NotedAncillary;
+
 bitflags! {
     /// Flags of a send or receive call, see send(2) and recv(2). The values are this crate's own, since
     /// the kernels' differ.
@@ -269,7 +271,20 @@ pub struct AncillarySet {
     everything: bool,
     named: u32,
     raw: Vec<AncillaryKind>,
+    watcher: Watcher,
 }
+
+/// Where learn mode writes down which kinds were asked for. It is no part of what the set holds.
+#[derive(Clone, Debug, Default)]
+struct Watcher(Option<NotedAncillary>);
+
+impl PartialEq for Watcher {
+    fn eq(&self, _: &Watcher) -> bool {
+        true
+    }
+}
+
+impl Eq for Watcher {}
 
 impl AncillarySet {
     /// The set of nothing.
@@ -277,6 +292,7 @@ impl AncillarySet {
         everything: false,
         named: 0,
         raw: Vec::new(),
+        watcher: Watcher(None),
     };
 
     /// The set of all kinds but [`AncillaryKind::Rights`].
@@ -286,7 +302,13 @@ impl AncillarySet {
             everything: true,
             named: 0,
             raw: Vec::new(),
+            watcher: Watcher(None),
         }
+    }
+
+    /// Has each kind written down that is found in the set from now on.
+    pub(crate) fn watched_by(&mut self, noted: &NotedAncillary) {
+        self.watcher = Watcher(Some(noted.clone()));
     }
 
     /// Whether the kind is in the set; a raw kind that has a name counts as the named one.
@@ -302,7 +324,11 @@ impl AncillarySet {
             None => self.raw.contains(&kind),
         };
         // In "everything but", the list names what is taken out.
-        listed != self.everything
+        let contained = listed != self.everything;
+        if let Some(noted) = self.watcher.0.as_ref().filter(|_| contained) {
+            noted.note(kind);
+        }
+        contained
     }
 
     /// Whether no kind is in the set.
@@ -339,16 +365,32 @@ impl AncillarySet {
 
     /// Adds what `other` lists. Only lists are united, never an "everything but".
     pub(crate) fn extend(&mut self, other: &AncillarySet) {
-        for kind in other.kinds() {
-            self.insert(kind);
+        match self.everything {
+            true => self.named &= !other.named,
+            false => self.named |= other.named,
+        }
+        for kind in &other.raw {
+            self.insert(*kind);
+        }
+    }
+
+    /// Whether everything that this lists is in `other`.
+    pub(crate) fn is_within(&self, other: &AncillarySet) -> bool {
+        match self.everything {
+            true => other == self,
+            false => self.kinds().all(|kind| other.contains(kind)),
         }
     }
 
     /// Takes out what `other` lists.
     pub(crate) fn remove(&mut self, other: &AncillarySet) {
-        for kind in other.kinds() {
-            if self.contains(kind) {
-                self.toggle(kind);
+        match self.everything {
+            true => self.named |= other.named,
+            false => self.named &= !other.named,
+        }
+        for kind in &other.raw {
+            if self.contains(*kind) {
+                self.toggle(*kind);
             }
         }
     }
@@ -427,5 +469,56 @@ mod tests {
         );
         assert_eq!(MessageFlags::from_policy_name("OOB"), None);
         assert_eq!(MessageFlags::ALWAYS.policy_names().count(), 7);
+    }
+
+    #[test]
+    fn a_set_has_what_was_put_in_and_not_taken_out() {
+        let (first, other) = (
+            AncillaryKind::Raw { level: 9, kind: 1 },
+            AncillaryKind::Raw { level: 9, kind: 2 },
+        );
+        let mut set = AncillarySet::default();
+        assert!(set.is_empty() && AncillarySet::NONE.is_empty());
+        for kind in [first, other, AncillaryKind::Mark] {
+            set.insert(kind);
+            set.insert(kind);
+            assert!(set.contains(kind) && !set.is_empty(), "{kind}");
+        }
+        set.insert(AncillaryKind::Rights);
+        assert!(!set.contains(AncillaryKind::Rights));
+        let mut taken = AncillarySet::default();
+        taken.insert(other);
+        assert!(!taken.is_empty() && !taken.contains(first));
+        // Also what the set does not have.
+        taken.insert(AncillaryKind::TxTime);
+        set.remove(&taken);
+        assert!(set.contains(first) && !set.contains(other));
+        assert!(set.contains(AncillaryKind::Mark) && !set.contains(AncillaryKind::TxTime));
+        assert!(!AncillarySet::everything().is_empty());
+        let mut named = AncillarySet::default();
+        named.insert(AncillaryKind::Mark);
+        assert!(!named.is_empty());
+        let mut everything = AncillarySet::everything();
+        everything.remove(&named);
+        assert!(!everything.is_empty());
+    }
+
+    #[test]
+    fn only_lists_are_united() {
+        let mut set = AncillarySet::default();
+        set.insert(AncillaryKind::Mark);
+        let mut more = AncillarySet::default();
+        more.insert(AncillaryKind::Mark);
+        more.insert(AncillaryKind::HopLimit);
+        set.extend(&more);
+        assert!(set.contains(AncillaryKind::Mark) && set.contains(AncillaryKind::HopLimit));
+        assert!(!set.contains(AncillaryKind::TxTime));
+    }
+
+    #[test]
+    fn rights_have_a_name_that_no_rule_writes() {
+        assert!(AncillaryKind::policy_names().all(|name| name != "rights"));
+        assert_eq!(AncillaryKind::policy_names().count(), ANCILLARY.len() - 1);
+        assert_eq!(MessageFlags::from_policy_name("Oob"), None);
     }
 }

@@ -109,6 +109,7 @@ use std::time::Instant;
 use crate::address::Address;
 use crate::denial::Denial;
 use crate::gate::{Gate, Meters};
+use crate::learn::Entry;
 use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
 use crate::model::PeerUsers;
 
@@ -321,6 +322,8 @@ pub(crate) struct Cargo {
     pub(crate) descriptors_in: DescriptorKinds,
     /// Whom the peer may run as, one for each granting rule; nobody in particular where there is none.
     pub(crate) peer_users: Vec<PeerUsers>,
+    /// Flags that learn mode lets pass, and writes down.
+    pub(crate) learnt_flags: MessageFlags,
 }
 
 impl Cargo {
@@ -333,6 +336,7 @@ impl Cargo {
             descriptors_out: DescriptorKinds::empty(),
             descriptors_in: DescriptorKinds::empty(),
             peer_users: Vec::new(),
+            learnt_flags: MessageFlags::empty(),
         }
     }
 
@@ -345,7 +349,16 @@ impl Cargo {
             descriptors_out: DescriptorKinds::all(),
             descriptors_in: DescriptorKinds::all(),
             peer_users: Vec::new(),
+            learnt_flags: MessageFlags::empty(),
         }
+    }
+
+    /// Has what is carried written down.
+    pub(crate) fn watched_by(&mut self, entry: &Entry) {
+        self.learnt_flags = self.flags;
+        self.flags &= MessageFlags::ALWAYS;
+        self.ancillary_out.watched_by(&entry.sent);
+        self.ancillary_in.watched_by(&entry.received);
     }
 }
 
@@ -419,6 +432,12 @@ impl<O: Operation> Permit<O> {
         self.rule.as_str()
     }
 
+    /// The same, cheap to clone.
+    #[must_use]
+    pub fn rule_id(&self) -> &RuleId {
+        &self.rule
+    }
+
     /// The generation of the policy that granted it.
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -451,6 +470,22 @@ impl<O: Carries> Permit<O> {
         self.cargo
             .as_ref()
             .map_or(MessageFlags::ALWAYS, |cargo| cargo.flags)
+    }
+
+    /// Whether learn mode lets these flags pass, which the permit does not list. They are written down.
+    #[must_use]
+    pub fn learns_flags(&self, flags: MessageFlags) -> bool {
+        let learnt = self
+            .cargo
+            .as_ref()
+            .is_some_and(|cargo| (cargo.learnt_flags | cargo.flags).contains(flags));
+        match self.unguarded.as_ref().and_then(Denial::entry) {
+            Some(entry) if learnt => {
+                entry.note_flags(flags - MessageFlags::ALWAYS);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// The ancillary data that may be sent.

@@ -217,6 +217,14 @@ impl Reception<'_> {
         }
     }
 
+    /// Whether learn mode lets these flags pass, and writes them down.
+    pub(super) fn learns_flags(self, flags: MessageFlags) -> bool {
+        match self {
+            Reception::Peer(permit) => permit.learns_flags(flags),
+            Reception::Anyone(permit) => permit.learns_flags(flags),
+        }
+    }
+
     /// The ancillary data that may be delivered, as far as no sender has a say in it.
     pub(super) fn ancillary(self) -> AncillarySet {
         match self {

@@ -129,7 +129,14 @@ impl Inner {
             let event = self
                 .event("send-many")
                 .arguments(format_args!("{} messages", messages.len()))
-                .bytes(count);
+                .bytes(count)
+                .carrying(
+                    messages
+                        .iter()
+                        .take(count)
+                        .map(|message| message.data.len())
+                        .sum(),
+                );
             event.outcome::<()>(&error.map_or(Ok(()), |errno| Err(errno.into())))
         });
         Ok(Attempt::Done(BatchSent { count, error }))
@@ -323,6 +330,7 @@ impl Inner {
             self.event("recv-many")
                 .arguments(format_args!("{} messages", wanted.count))
                 .bytes(taken.messages.len())
+                .carrying(taken.slab.len())
         });
         Ok(Attempt::Done(taken))
     }

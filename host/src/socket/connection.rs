@@ -151,7 +151,6 @@ impl Inner {
 
     /// The first half of connect(2): whether the connection is made (or under way).
     fn begin_connect(&self, peer: &Address) -> Outcome<Begun> {
-        self.settle_dual_stack_towards(peer)?;
         let permit = self.may_connect(peer)?;
         self.count_for(&permit)?;
         let connection = match self.pay(permit.meters(), Toll::Connection, "connect")? {
@@ -159,6 +158,7 @@ impl Inner {
             Attempt::Done(connection) => connection,
             Attempt::WouldBlock | Attempt::Hidden => None,
         };
+        self.open_to_mapped(&permit.subject().address)?;
         if self.shared.load(Ordering::Relaxed) {
             // connect(2) has no flag against blocking; who shares the descriptor sees this.
             life::set_nonblocking(self.fd(), true)?;
@@ -194,13 +194,6 @@ impl Inner {
             Err(Failure::Errno(Errno::INPROGRESS)) => Ok(Begun::UnderWay),
             Err(failure) => Err(failure),
         }
-    }
-
-    fn settle_dual_stack_towards(&self, peer: &Address) -> Outcome<()> {
-        if attempt::is_mapped(self.kind, peer) || attempt::is_mapped(self.kind, &peer.canonical()) {
-            self.settle_dual_stack(&Address::canonical(peer))?;
-        }
-        Ok(())
     }
 
     /// The second half: what came of a connection that was under way.

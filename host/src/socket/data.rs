@@ -606,7 +606,7 @@ impl Inner {
         };
         let hearing = self.hearing(&state)?;
         let missing = flags.difference(hearing.flags());
-        if !missing.is_empty() {
+        if !missing.is_empty() && !hearing.learns_flags(missing) {
             return Err(self.lacks_flags(hearing.rule(), missing, operation));
         }
         Ok(state)

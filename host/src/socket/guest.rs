@@ -112,16 +112,19 @@ impl Guest {
     /// A socket is there from now on.
     pub(super) fn opened(&self, inner: &Arc<Inner>) {
         self.open().insert(inner.number, Arc::downgrade(inner));
+        self.audit.opened();
     }
 
     /// It is gone.
     pub(super) fn closed(&self, number: u64) {
         self.open().remove(&number);
+        self.audit.closed();
     }
 
     /// Puts another policy in force: open sockets are judged by it at once, and waits are woken to ask it.
     pub(crate) fn replace_policy(&self, policy: Policy) {
         self.gate.replace(policy);
+        self.audit.reloaded();
         for inner in self.open_sockets() {
             inner.judge_anew();
         }
@@ -184,7 +187,7 @@ impl Guest {
 
     /// What a refusal answers, with its record.
     #[cold]
-    pub(super) fn refuse(&self, denial: &Denial, event: impl FnOnce() -> Event) -> Failure {
+    pub(crate) fn refuse(&self, denial: &Denial, event: impl FnOnce() -> Event) -> Failure {
         self.audit.note(|| event().denied(denial));
         if self.gate.reveals_denials() {
             *self

@@ -188,6 +188,7 @@ impl Inner {
         self.check_names()?;
         let permit = self.may_bind(address)?;
         self.count_for(&permit)?;
+        self.open_to_mapped(&permit.subject().address)?;
         let bound = attempt::bind(&permit, &self.guest, self.kind, self.fd());
         let outcome = bound.as_ref().map(|_| ()).map_err(|failure| *failure);
         self.guest.audit().note(|| {
@@ -258,7 +259,7 @@ impl Inner {
 
     /// IPV6_V6ONLY is on from creation; it goes off just before the socket gets its name, when the guest
     /// did not ask for it and the policy covers the IPv4 form as well.
-    pub(super) fn settle_dual_stack(&self, local: &Address) -> Outcome<()> {
+    fn settle_dual_stack(&self, local: &Address) -> Outcome<()> {
         if self.kind.family != Family::Inet6 {
             return Ok(());
         }
@@ -266,11 +267,18 @@ impl Inner {
         if state.facts.local.is_some() || !state.facts.v6only || state.wants_v6only {
             return Ok(());
         }
-        if attempt::is_mapped(self.kind, local) || self.guest.gate().dual_stack(&state.facts, local)
-        {
+        if self.guest.gate().dual_stack(&state.facts, local) {
             self.open_dual_stack(&mut state)?;
         }
         Ok(())
+    }
+
+    /// The same for an IPv4 address that an IPv6 socket was granted, in its canonical form.
+    pub(super) fn open_to_mapped(&self, granted: &Address) -> Outcome<()> {
+        match attempt::is_mapped(self.kind, granted) {
+            true => self.open_dual_stack(&mut self.state()),
+            false => Ok(()),
+        }
     }
 
     /// Lets an IPv6 socket speak IPv4 as well, unless the guest asked for IPv6 alone or it has its name.

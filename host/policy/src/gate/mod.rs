@@ -5,6 +5,8 @@ mod limits;
 mod names;
 mod options;
 mod pins;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,6 +22,7 @@ pub(crate) use pins::{NoPins, Pins};
 
 use crate::denial::{Denial, Reason};
 use crate::judge::{self, Ask, Grant};
+use crate::learn::{Learner, Notebook};
 use crate::model::{Limits, Mode, Policy};
 use crate::permit::{Cargo, Operation, Permit, Terms};
 
@@ -32,6 +35,7 @@ struct Shared {
     generation: AtomicU64,
     in_force: RwLock<Arc<InForce>>,
     pins: Pins,
+    notebook: Notebook,
 }
 
 /// A policy, and what was used of its limits.
@@ -111,6 +115,7 @@ impl Gate {
                 metering,
             })),
             pins: Pins::default(),
+            notebook: Notebook::default(),
         }))
     }
 
@@ -166,6 +171,20 @@ impl Gate {
     #[must_use]
     pub fn reveals_denials(&self) -> bool {
         self.policy().reveals_denials()
+    }
+
+    /// What this guest was seen doing in learn mode.
+    #[must_use]
+    pub fn learner(&self) -> Learner {
+        Learner::new(self.clone())
+    }
+
+    pub(crate) fn notebook(&self) -> &Notebook {
+        &self.0.notebook
+    }
+
+    pub(crate) fn pins(&self) -> &Pins {
+        &self.0.pins
     }
 
     /// One more socket.
@@ -225,6 +244,22 @@ impl Gate {
 
     /// Judges one question in the policy's mode.
     fn judge(&self, operation: &'static str, ask: Ask<'_>) -> Result<Verdict, Denial> {
+        self.consider(operation, ask)
+            .map(|verdict| self.noted(verdict))
+    }
+
+    /// Writes down what learn mode let through.
+    fn noted(&self, mut verdict: Verdict) -> Verdict {
+        if let Some(denial) = &verdict.unguarded
+            && let Some(entry) = denial.note(&self.0.notebook, &self.0.pins)
+        {
+            verdict.grant.cargo.watched_by(&entry);
+        }
+        verdict
+    }
+
+    /// Judges one question of several, of which one answer will count: that is then [`Gate::noted`].
+    fn consider(&self, operation: &'static str, ask: Ask<'_>) -> Result<Verdict, Denial> {
         self.judge_by(operation, ask, |policy, ask, pins| {
             judge::judge(policy, ask, pins, Instant::now())
         })

@@ -87,6 +87,12 @@ impl Gate {
                 continue;
             }
             self.0.pins.add(name, ip, now);
+            if permit
+                .unguarded()
+                .is_some_and(|denial| denial.entry().is_some())
+            {
+                self.0.notebook.answered(name, ip);
+            }
             seen.push(ip);
         }
         seen

@@ -188,6 +188,7 @@ impl Gate {
             (ask.local, ask.peer) = (End::Open, End::Open);
         }
         self.judge_by(operation, ask, verdict_on_descriptor)
+            .map(|verdict| self.noted(verdict))
     }
 
     /// connect(2) with AF_UNSPEC, which drops the peer.

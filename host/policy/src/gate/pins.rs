@@ -9,7 +9,7 @@ use crate::judge::Pinned;
 use crate::model::HostPattern;
 
 /// Most (name, address) pairs kept for a guest; the oldest give way.
-const MOST_PINS: usize = 4096;
+pub(super) const MOST_PINS: usize = 4096;
 
 /// Pins of one guest: for each address, the names that resolved to it and when they last did. They are
 /// kept past their end (and not counted then), since an established connection outlives its pin and is
@@ -57,6 +57,19 @@ impl Pins {
         }
         book.names.retain(|_, pins| !pins.is_empty());
         book.count = book.names.values().map(Vec::len).sum();
+    }
+}
+
+#[cfg(test)]
+impl Pins {
+    /// How many pins there are.
+    pub(super) fn len(&self) -> usize {
+        self.book().count
+    }
+
+    /// How many addresses have some.
+    pub(super) fn addresses(&self) -> usize {
+        self.book().names.len()
     }
 }
 

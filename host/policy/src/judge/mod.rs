@@ -66,7 +66,16 @@ fn forbids(clause: &Clause, ask: &Ask<'_>) -> bool {
     if clause.uses_only {
         return denies_option(clause, ask);
     }
-    if !clause.ops.intersects(ask.denied_by) {
+    let denied = match ask.what {
+        // Any operation left can make use of the socket.
+        What::Create => clause.ops.contains(ask.denied_by),
+        _ => clause.ops.intersects(ask.denied_by),
+    };
+    if !denied {
+        return false;
+    }
+    // A socket is made for whatever is left: one operation less does not keep it from the others.
+    if matches!(ask.what, What::Create) && !clause.ops.contains(ask.denied_by) {
         return false;
     }
     match ask.kind {
@@ -112,9 +121,15 @@ fn denies_socket(clause: &Clause, kind: Kind) -> bool {
 /// Whether a deny rule touches what a membership would bring, under all of its keys.
 fn touches_membership(clause: &Clause, part: &Part) -> bool {
     let ends = [&clause.either, &clause.local, &clause.peer];
-    ends.into_iter()
-        .flatten()
-        .flat_map(AddressPattern::family_keys)
+    let ends = ends.into_iter().flatten();
+    // What names addresses of another family is about no such socket.
+    if !ends
+        .clone()
+        .all(|pattern| pattern.any || pattern.family.is_some())
+    {
+        return false;
+    }
+    ends.flat_map(AddressPattern::family_keys)
         .chain(&clause.messages)
         .all(|pattern| {
             part.value(pattern.key.name)
@@ -156,9 +171,13 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
         return false;
     }
     let explicit_local = !clause.every_op && OpSet::LOCAL_KIND.contains(clause.ops);
+    let touches_any = |pattern: &AddressPattern| {
+        let of_ip = !pattern.any && pattern.ip.is_some();
+        pattern.is_any() && (kind.has_ip_addresses() || !of_ip)
+    };
     let local_touched = clause.local.as_ref().is_none_or(|pattern| match local {
         Some(address) => pattern.touches(address, true),
-        None => pattern.is_any(),
+        None => touches_any(pattern),
     });
     let touches_peer = |pattern: &AddressPattern, address: &Address| {
         let content = ask.content.as_deref();
@@ -167,7 +186,7 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
     };
     let peer_touched = clause.peer.as_ref().is_none_or(|pattern| match peer {
         Some(address) => touches_peer(pattern, address),
-        None => pattern.is_any(),
+        None => touches_any(pattern),
     });
     let either_touched = clause.either.as_ref().is_none_or(|pattern| {
         let at_local = local.is_some_and(|address| {
@@ -176,7 +195,9 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
             let open = by_class || pattern.leaves_open(address);
             pattern.touches(address, explicit_local) && (explicit_local || !open)
         });
-        at_local || peer.is_some_and(|address| touches_peer(pattern, address)) || pattern.is_any()
+        at_local
+            || peer.is_some_and(|address| touches_peer(pattern, address))
+            || touches_any(pattern)
     });
     local_touched && peer_touched && either_touched
 }
@@ -223,7 +244,7 @@ fn lists_option(clause: &Clause, ask: &Ask<'_>, option: OptionName, value: Optio
 }
 
 /// Whether the rule says `header-include = true`, which carries the options that switch it on.
-fn includes_headers(clause: &Clause) -> bool {
+pub(crate) fn includes_headers(clause: &Clause) -> bool {
     let included = Value::Number(1);
     let mut patterns = clause.messages.iter();
     patterns.any(|pattern| {
@@ -568,4 +589,4 @@ pub(crate) fn take_denied_uses(policy: &Policy, ask: &Ask<'_>, cargo: &mut Cargo
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

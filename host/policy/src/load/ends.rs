@@ -130,28 +130,27 @@ pub(crate) fn multicast_groups(list: &Listing, rule: &Rule, faults: &mut Vec<Fau
     if list.has("*") {
         return IpPattern::Any;
     }
-    let mut nets = Vec::new();
+    let mut nets: Vec<IpNet> = Vec::new();
     for item in &list.items {
-        match rule.groups.get(&item.value) {
-            Some(members) => nets.extend(members),
-            None => nets.extend(each(
-                &Listing {
-                    items: vec![item.clone()],
-                    at: None,
-                },
-                faults,
-                network,
-            )),
-        }
-    }
-    for net in &nets {
-        if !net.addr().is_multicast() {
+        let members = match rule.groups.get(&item.value) {
+            Some(members) => members.to_vec(),
+            None => match network(&item.value) {
+                Ok(net) => vec![net],
+                Err((message, help)) => {
+                    faults.push(Fault::new(item.at.clone(), message, help));
+                    continue;
+                }
+            },
+        };
+        if let Some(net) = members.iter().find(|net| !net.addr().is_multicast()) {
+            let net = crate::compare::shown(net);
             faults.push(Fault::new(
-                list.at.clone(),
+                item.at.clone(),
                 format!("`{net}` is no multicast group"),
                 "groups lie in 224.0.0.0/4 and ff00::/8",
             ));
         }
+        nets.extend(members);
     }
     IpPattern::Nets(nets)
 }
@@ -161,6 +160,9 @@ pub(crate) fn hosts(list: &Listing, faults: &mut Vec<Fault>) -> Vec<HostPattern>
         HostPattern::parse(word).map_err(|problem| {
             let help = if word.parse::<IpAddr>().is_ok() {
                 format!("addresses are named by `cidr`: `cidr = [\"{word}\"]`")
+            } else if word.contains('/') || word.contains(':') {
+                "write the name alone, without a scheme, a path or a port: `db.example.com`"
+                    .to_owned()
             } else {
                 "write a name (`db.example.com`), `*.example.com`, or `*`".to_owned()
             };
@@ -239,6 +241,13 @@ fn paths(
             None => PathPattern::absolute(word),
         };
         let help = match root {
+            _ if word.contains("**") || word.contains(['[', '{']) => {
+                "`*` is any name, `**` alone between slashes any number of folders; `\\[` is the character itself"
+                    .to_owned()
+            }
+            _ if word.split('/').any(|part| matches!(part, "." | "..")) => {
+                "write the path without `.` and `..`".to_owned()
+            }
             Some(root) => format!("write the path beneath `{}`, like `app/*.sock`", root.value),
             None => "write an absolute path like `/run/app/*.sock`, or give the rule a `root`"
                 .to_owned(),

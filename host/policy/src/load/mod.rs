@@ -8,11 +8,13 @@ mod error;
 mod family;
 mod files;
 mod groups;
+pub(crate) mod keys;
 mod limits;
 mod line;
 mod reader;
 mod rule;
 mod vocabulary;
+mod written;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -24,12 +26,14 @@ pub use rule::Rule;
 
 use files::Files;
 
-pub(crate) use error::{Fault, Origin};
+pub(crate) use error::{Fault, Origin, nearest};
+pub(crate) use limits::keys as limit_keys;
 pub(crate) use line::{Words, kind_of, transport, transport_word};
 pub(crate) use rule::Listing;
+pub(crate) use written::{EndWords, Terms, Written, terms_line};
 
 use crate::check::Warning;
-use crate::model::{AllowTable, Clause, DenyTable, Limits, Mode, OnReload, Policy};
+use crate::model::{AllowTable, Clause, DenyTable, KindPattern, Limits, Mode, OnReload, Policy};
 
 /// The text of a policy file, which the host has read.
 #[derive(Clone, Debug, Default)]
@@ -138,7 +142,7 @@ impl Policy {
     ///
     /// let source = Source::new("web.toml", "version = 1\ninclude = ['lan.toml']").with_base("/etc/sockgate");
     /// let policy = Policy::from_files(&source, |path| {
-    ///     assert_eq!(path, Path::new("/etc/sockgate/lan.toml"));
+    ///     assert_eq!(path, std::path::Path::new("/etc/sockgate/lan.toml"));
     ///     Ok("version = 1\n[[deny]]\nid = 'no-lan'\nclass = ['private']".to_owned())
     /// })?;
     /// assert_eq!(policy.rule_ids().collect::<Vec<_>>(), ["no-lan"]);
@@ -251,6 +255,7 @@ fn assemble(
 ) -> Policy {
     let mut allow = Vec::new();
     let mut deny = Vec::new();
+    let mut kinds: Vec<Arc<KindPattern>> = Vec::new();
     let mut places: HashMap<String, String> = HashMap::new();
     for rule in rules {
         let place = origin.place(&rule.at);
@@ -264,7 +269,11 @@ fn assemble(
             ));
         }
         let denies = rule.deny;
-        if let Some(clause) = compile::compile(rule, base, place, faults) {
+        if let Some(mut clause) = compile::compile(rule, base, place, faults) {
+            match kinds.iter().find(|kind| **kind == clause.kind) {
+                Some(known) => clause.kind = known.clone(),
+                None => kinds.push(clause.kind.clone()),
+            }
             if denies { &mut deny } else { &mut allow }.push(Arc::new(clause));
         }
     }

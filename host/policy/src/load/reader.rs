@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::Settings;
 use super::error::{Fault, suggest};
 use super::groups::Groups;
+use super::keys;
 use super::rule::{Ends, Flag, Listing, Rule, Text, Word};
 use crate::family::{self, Shape};
 use crate::model::{Mode, OnReload};
@@ -32,44 +33,6 @@ pub(super) struct Read {
     pub(super) rules: Vec<Rule>,
     pub(super) includes: Option<Listing>,
 }
-
-const TOP_KEYS: &[&str] = &[
-    "version",
-    "include",
-    "mode",
-    "on-reload",
-    "reveal",
-    "limits",
-    "groups",
-    "allow",
-    "deny",
-];
-const RULE_KEYS: &[&str] = &[
-    "id",
-    "family",
-    "type",
-    "protocol",
-    "ops",
-    "local",
-    "peer",
-    "host-may-be",
-    "pin",
-    "options",
-    "ancillary",
-    "flags",
-    "kinds",
-    "source",
-    "interface",
-    "ioctl",
-    "mode",
-    "replace-stale",
-    "limits",
-    "peer-uid",
-    "peer-gid",
-];
-const ADDRESS_KEYS: &[&str] = &[
-    "cidr", "host", "class", "group", "port", "path", "abstract", "unnamed", "root",
-];
 
 impl<'s> Reader<'s> {
     pub(super) fn new(variables: &'s HashMap<String, String>) -> Reader<'s> {
@@ -116,7 +79,10 @@ impl Reader<'_> {
             Fault::new(
                 at.map(|at| at.start + start..at.end + start),
                 error.message(),
-                "this is no TOML; see https://toml.io/en/v1.0.0",
+                match error.message() {
+                    "duplicate key" => "it stands above already: put the two together",
+                    _ => "this is no TOML; see https://toml.io/en/v1.0.0",
+                },
             )
         }));
         Read::default()
@@ -144,7 +110,7 @@ impl Reader<'_> {
                 other => self.fault(
                     self.at(key),
                     format!("unknown key `{other}`"),
-                    suggest(other, TOP_KEYS.iter().copied()),
+                    suggest(other, keys::names(keys::TOP)),
                 ),
             }
         }
@@ -167,42 +133,35 @@ impl Reader<'_> {
             self.fault(
                 self.at(value),
                 "this version of policies is not known",
-                "write `version = 1`",
+                "write `version = 1`, the only one that this sockgate knows",
             );
         }
     }
 
     fn mode(&mut self, value: &Value<'_>) -> Option<Mode> {
         let text = self.text("mode", value)?;
-        match text.value.as_str() {
-            "enforce" => Some(Mode::Enforce),
-            "audit" => Some(Mode::Audit),
-            "learn" => Some(Mode::Learn),
-            other => {
-                self.fault(
-                    self.at(value),
-                    format!("`{other}` is no mode"),
-                    suggest(other, ["enforce", "audit", "learn"]),
-                );
-                None
-            }
+        let mode = Mode::from_name(&text.value);
+        if mode.is_none() {
+            self.fault(
+                self.at(value),
+                format!("`{}` is no mode", text.value),
+                suggest(&text.value, Mode::ALL.map(Mode::name)),
+            );
         }
+        mode
     }
 
     fn on_reload(&mut self, value: &Value<'_>) -> Option<OnReload> {
         let text = self.text("on-reload", value)?;
-        match text.value.as_str() {
-            "close" => Some(OnReload::Close),
-            "keep" => Some(OnReload::Keep),
-            other => {
-                self.fault(
-                    self.at(value),
-                    format!("`on-reload` cannot be `{other}`"),
-                    suggest(other, ["close", "keep"]),
-                );
-                None
-            }
+        let on_reload = OnReload::from_name(&text.value);
+        if on_reload.is_none() {
+            self.fault(
+                self.at(value),
+                format!("`on-reload` cannot be `{}`", text.value),
+                suggest(&text.value, OnReload::ALL.map(OnReload::name)),
+            );
         }
+        on_reload
     }
 
     /// `office = ["10.1.0.0/16"]`, or a table with `cidr`.
@@ -286,6 +245,12 @@ impl Reader<'_> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             match name {
+                _ if !keys::is_one_of(keys::RULE, name) => {
+                    if !self.address_key(name, value, &mut rule.top) {
+                        let known = keys::names(keys::RULE).chain(keys::names(keys::ADDRESS));
+                        self.unknown_key(name, self.at(key), known);
+                    }
+                }
                 "id" => rule.id = self.text(name, value),
                 "family" => rule.family = self.list(name, value),
                 "type" => rule.socket_type = self.list(name, value),
@@ -314,22 +279,18 @@ impl Reader<'_> {
                 }
                 "peer-uid" => rule.peer_uid = self.list(name, value),
                 "peer-gid" => rule.peer_gid = self.list(name, value),
-                _ if self.address_key(name, value, &mut rule.top) => {}
-                _ => self.unknown_key(name, self.at(key), RULE_KEYS.iter().chain(ADDRESS_KEYS)),
+                _ => self.unknown_key(name, self.at(key), keys::names(keys::RULE)),
             }
         }
     }
 
-    fn unknown_key<'k>(
+    fn unknown_key(
         &mut self,
         name: &str,
         at: Range<usize>,
-        known: impl Iterator<Item = &'k &'k str> + Clone,
+        known: impl Iterator<Item = &'static str>,
     ) {
-        let known: Vec<&str> = known
-            .copied()
-            .chain(family::keys().map(|key| key.name))
-            .collect();
+        let known: Vec<&str> = known.chain(family::keys().map(|key| key.name)).collect();
         self.fault(at, format!("unknown key `{name}`"), suggest(name, known));
     }
 
@@ -343,7 +304,8 @@ impl Reader<'_> {
             DeValue::Table(table) => {
                 for (key, value) in table {
                     if !self.address_key(key.get_ref(), value, &mut ends) {
-                        self.unknown_key(key.get_ref(), self.at(key), ADDRESS_KEYS.iter());
+                        let known = keys::names(keys::ADDRESS);
+                        self.unknown_key(key.get_ref(), self.at(key), known);
                     }
                 }
                 if ends.is_empty() && table.is_empty() {
@@ -373,6 +335,9 @@ impl Reader<'_> {
     /// Reads an address key; false if the key is none.
     fn address_key(&mut self, name: &str, value: &Value<'_>, ends: &mut Ends) -> bool {
         let list = match name {
+            _ if !keys::is_one_of(keys::ADDRESS, name) => {
+                return self.family_key(name, value, ends);
+            }
             "cidr" => &mut ends.cidr,
             "host" => &mut ends.host,
             "class" => &mut ends.class,
@@ -388,7 +353,7 @@ impl Reader<'_> {
                 ends.root = self.text(name, value);
                 return true;
             }
-            _ => return self.family_key(name, value, ends),
+            _ => return false,
         };
         *list = self.list(name, value);
         if ends.at.is_none() {
@@ -522,7 +487,7 @@ impl Reader<'_> {
         if array.is_empty() {
             self.fault(
                 self.at(value),
-                format!("`{name}` is empty, so that the rule never matches"),
+                format!("`{name}` is an empty list"),
                 format!("name something, or take `{name}` out"),
             );
             return None;
@@ -539,7 +504,7 @@ impl Reader<'_> {
                 }
                 _ => self.fault(
                     self.at(entry),
-                    format!("`{name}` holds words"),
+                    format!("a member of `{name}` is neither a text nor a whole number"),
                     "put it in quotes",
                 ),
             }
@@ -569,10 +534,14 @@ impl Reader<'_> {
 
     pub(super) fn text(&mut self, name: &str, value: &Value<'_>) -> Option<Text> {
         let DeValue::String(text) = value.get_ref() else {
+            let shown = match value.get_ref() {
+                DeValue::Integer(number) => number.to_string(),
+                _ => "...".to_owned(),
+            };
             self.fault(
                 self.at(value),
                 format!("`{name}` is no text"),
-                format!("write `{name} = \"...\"`"),
+                format!("write `{name} = \"{shown}\"`"),
             );
             return None;
         };

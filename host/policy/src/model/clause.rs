@@ -14,6 +14,7 @@ use super::place::NamePattern;
 use crate::class::ClassSet;
 use crate::family::KeyPattern;
 use crate::kind::{DCCP, Family, ICMP, ICMPV6, Kind, Protocol, SCTP, SocketType};
+use crate::load::Written;
 use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
 use crate::permit::RuleId;
 
@@ -113,7 +114,7 @@ impl OpSet {
 }
 
 /// Which sockets a clause is about. `None` is any.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KindPattern {
     pub(crate) families: Option<Vec<Family>>,
     pub(crate) types: Option<Vec<SocketType>>,
@@ -274,7 +275,8 @@ pub(crate) struct Clause {
     pub(crate) place: String,
     /// Written with `--allow`.
     pub(crate) from_line: bool,
-    pub(crate) kind: KindPattern,
+    /// Shared with the other rules about such sockets: a policy of many rules has few of them.
+    pub(crate) kind: Arc<KindPattern>,
     pub(crate) ops: OpSet,
     /// A deny rule without `ops`.
     pub(crate) every_op: bool,
@@ -301,6 +303,8 @@ pub(crate) struct Clause {
     pub(crate) limits: Option<Limits>,
     /// A deny rule that only takes away options, flags or ancillary data.
     pub(crate) uses_only: bool,
+    /// The rule's words, to show it.
+    pub(crate) written: Arc<Written>,
 }
 
 impl Clause {

@@ -35,6 +35,25 @@ pub enum Mode {
     Learn,
 }
 
+impl Mode {
+    /// All of them.
+    pub(crate) const ALL: [Mode; 3] = [Mode::Enforce, Mode::Audit, Mode::Learn];
+
+    /// The word for it in a policy.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mode::Enforce => "enforce",
+            Mode::Audit => "audit",
+            Mode::Learn => "learn",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Mode> {
+        Mode::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
 /// What happens on a reload to sockets that lose their grant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnReload {
@@ -43,6 +62,24 @@ pub enum OnReload {
     Close,
     /// They live on; new operations are judged by the new policy.
     Keep,
+}
+
+impl OnReload {
+    /// All of them.
+    pub(crate) const ALL: [OnReload; 2] = [OnReload::Close, OnReload::Keep];
+
+    /// The word for it in a policy.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            OnReload::Close => "close",
+            OnReload::Keep => "keep",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<OnReload> {
+        OnReload::ALL.into_iter().find(|known| known.name() == name)
+    }
 }
 
 /// How long a resolved address stays granted, unless a rule's `pin` says otherwise.

@@ -134,3 +134,30 @@ fn the_policy_s_page_names_all_that_is_delicate() {
     let difference: Vec<_> = delicate.symmetric_difference(&written).collect();
     assert!(difference.is_empty(), "{difference:?}");
 }
+
+#[test]
+fn a_value_is_kept_up_to_its_longest() {
+    let option = OptionName::new(1, 2);
+    let mut set = OptionsSet::new();
+    assert!(set.is_empty());
+    set.remember(option, &[7; LONGEST_VALUE]);
+    assert!(!set.is_empty());
+    let kept = |set: &OptionsSet| {
+        set.iter()
+            .map(|(_, value)| value.map(<[u8]>::len))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kept(&set), [Some(LONGEST_VALUE)]);
+    set.remember(option, &[7; LONGEST_VALUE + 1]);
+    assert_eq!(kept(&set), [None]);
+    set.remember(OptionName::new(1, 3), &[]);
+    assert_eq!(kept(&set), [None, Some(0)]);
+}
+
+#[test]
+fn a_level_is_the_whole_word_before_the_dot() {
+    assert_eq!(OptionName::level_named("so"), Some(1));
+    assert_eq!(OptionName::level_named("ip"), Some(0));
+    assert_eq!(OptionName::level_named("s"), None);
+    assert_eq!(OptionName::level_named(""), None);
+}

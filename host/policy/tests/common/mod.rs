@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses some of these")]
 
 pub mod families;
+pub mod questions;
 
 use sockgate_policy::{
     Address, Content, Family, Gate, Kind, OptionName, Policy, SocketFacts, SocketType, Source,

@@ -1,11 +1,12 @@
 //! Reading the policy that the command line names.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::Args;
 use sockgate::policy::Policy;
-use sockgate::{ReadPolicyError, read_policy};
+use sockgate::{ReadPolicyError, policy_files, read_policy};
 
 /// What grants: files, rules in one line, variables.
 #[derive(Args)]
@@ -31,6 +32,17 @@ pub struct Variables {
     variables: Vec<(String, String)>,
 }
 
+impl Variables {
+    fn all(&self) -> HashMap<String, String> {
+        self.variables.iter().cloned().collect()
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(|(name, _)| name.as_str())
+    }
+}
+
 /// `NAME=VALUE`.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -43,6 +55,20 @@ impl PolicyArgs {
     /// Whether nothing was given: then everything is refused.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && self.rules.is_empty()
+    }
+
+    /// Whether some of it stands in files, which may change.
+    pub fn has_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// Those files, and what they include.
+    pub fn read_files(&self) -> Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        for file in &self.files {
+            all.extend(policy_files(file, self.variables.all())?);
+        }
+        Ok(all)
     }
 
     /// The policy of all files and rules together.
@@ -68,5 +94,5 @@ fn merge(policy: Policy, more: Policy) -> Result<Policy> {
 
 /// One policy file, with what it includes.
 pub fn load_file(file: &Path, variables: &Variables) -> Result<Policy, ReadPolicyError> {
-    read_policy(file, variables.variables.iter().cloned().collect())
+    read_policy(file, variables.all())
 }

@@ -131,6 +131,7 @@ impl Guest {
             }
             ("recv-msg", [name, max, room]) => self.recv_msg(name, number(max)?, number(room)?),
             ("lookup", [host]) => {
+                let host: &str = &host.replace("%00", "\0");
                 let found = names::look_up(Some(host), None, &names::Hints::default())?;
                 let found: Vec<_> = found.iter().map(|info| info.address.to_string()).collect();
                 Ok(format!("ok {}", found.join(" ")))
@@ -390,13 +391,15 @@ fn socket_type(word: &str) -> io::Result<SocketType> {
     })
 }
 
-/// `127.0.0.1:80`, `[::1%lo]:80`, `path:/run/x`, `abstract:name`, `unnamed`, `unspecified`.
+/// `127.0.0.1:80`, `[::1%lo]:80`, `path:/run/x`, `abstract:name`, `unnamed`, `unspecified`. `%00` in a name is a
+/// NUL, which no argument can hold.
 fn address(word: &str) -> io::Result<SocketAddress> {
+    let bytes = |text: &str| text.replace("%00", "\0").into_bytes();
     if let Some(path) = word.strip_prefix("path:") {
-        return Ok(UnixAddress::Pathname(path.as_bytes().to_vec()).into());
+        return Ok(UnixAddress::Pathname(bytes(path)).into());
     }
     if let Some(name) = word.strip_prefix("abstract:") {
-        return Ok(UnixAddress::Abstract(name.as_bytes().to_vec()).into());
+        return Ok(UnixAddress::Abstract(bytes(name)).into());
     }
     match word {
         "unnamed" => return Ok(UnixAddress::Unnamed.into()),

@@ -1,0 +1,569 @@
+//! `cargo xtask mutants`: shows that the tests bite.
+//!
+//! Every place where the policy decides is changed, one at a time ([`find`] says what is changed into what;
+//! none is chosen by hand), and some test has to fail. One build holds all mutants, and a variable of the
+//! environment turns one on ([`write`]). First the policy's own tests are tried on each; what survives them,
+//! and what the host does with verdicts, is tried with the attacks on a command that is built from the same
+//! copy. A mutant that nothing catches is a missing test, unless it stands in `tests/mutants/equivalents.toml`
+//! with the reason why no input can tell it from the original.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+mod equivalents;
+mod find;
+mod trial;
+mod write;
+
+use equivalents::Equivalents;
+use find::{Asks, Change, Names, Point};
+use trial::{Bench, Outcome, Suite, Tell};
+use write::{Numbered, Written};
+
+use crate::workspace::{Workspace, shown};
+
+/// Where the policy decides: its modules that read, match and judge. What writes text for people, and what
+/// asks on behalf of `explain`, decides nothing.
+const POLICY: [&str; 11] = [
+    "address", "class", "facts", "family", "gate", "judge", "kind", "message", "model", "option",
+    "permit",
+];
+const LEFT_OUT: [&str; 1] = ["family/given.rs"];
+
+/// Where the host asks the policy and acts on what it answers.
+const HOST: &str = "host/src/socket";
+/// What is below holds no permits: the system calls, and waiting for them.
+const HOST_LEFT_OUT: [&str; 2] = ["host/src/socket/sys", "host/src/socket/wait"];
+
+/// The suites of the command that mutants are tried on which the policy's own tests let live.
+const SUITES: [&str; 2] = ["attack_*", "denial_*"];
+
+#[derive(Args)]
+pub struct Options {
+    /// List the mutants, and try none.
+    #[arg(long)]
+    list: bool,
+
+    /// Try those alone of which the file or the function contains this.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+
+    /// Try those alone that survived the last time.
+    #[arg(long)]
+    again: bool,
+
+    /// Try the policy's own tests alone.
+    #[arg(long)]
+    policy: bool,
+}
+
+impl Options {
+    /// Everything: what the report is written of.
+    pub const ALL: Options = Options {
+        list: false,
+        only: None,
+        again: false,
+        policy: false,
+    };
+
+    fn is_partial(&self) -> bool {
+        self.only.is_some() || self.again || self.policy
+    }
+}
+
+/// One mutant.
+struct Mutant {
+    /// The file, from the root of the tree.
+    file: PathBuf,
+    point: Point,
+    outcome: Fate,
+}
+
+/// What became of a mutant.
+#[derive(Clone, Debug, PartialEq)]
+enum Fate {
+    Untried,
+    /// The compiler refuses it.
+    Unbuildable,
+    Caught(String),
+    /// The number of tests that come by it.
+    Survived(usize),
+    /// With the reason.
+    Equivalent(String),
+}
+
+/// Finds, tries and reports; an error where a mutant survives.
+pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let start = Instant::now();
+    let mut forest = Forest::find(workspace)?;
+    println!("{} mutants", forest.mutants.len());
+    if let Some(only) = &options.only {
+        forest.leave(only);
+    }
+    if options.list {
+        for mutant in &forest.mutants {
+            println!("{}", mutant.line());
+        }
+        return Ok(());
+    }
+    if options.again {
+        forest.leave_survivors(workspace)?;
+    }
+    let folder = workspace.target.join("mutants");
+    forest.try_policy(workspace, &folder)?;
+    forest.print("the policy's tests");
+    if !options.policy {
+        forest.try_command(workspace, &folder)?;
+    }
+    let mut list = Equivalents::read(&workspace.root.join("tests/mutants/equivalents.toml"))?;
+    forest.excuse(&mut list);
+    if !options.is_partial() {
+        forest.write_report(workspace, start)?;
+    }
+    let survivors: Vec<String> = forest.survivors().map(Mutant::line).collect();
+    for line in &survivors {
+        println!("{line}");
+    }
+    forest.print("all tests");
+    println!("{:.0} s", start.elapsed().as_secs_f64());
+    if !options.is_partial() {
+        list.check()?;
+    }
+    if !survivors.is_empty() {
+        bail!("{} mutants survived", survivors.len());
+    }
+    Ok(())
+}
+
+impl Mutant {
+    fn line(&self) -> String {
+        let survived = match self.outcome {
+            Fate::Survived(tests) => format!(" ({tests} tests)"),
+            _ => String::new(),
+        };
+        format!(
+            "{}:{} {}: {}{survived}",
+            self.file.display(),
+            self.point.line,
+            self.point.function,
+            self.point.text
+        )
+    }
+}
+
+/// All mutants of the tree.
+struct Forest {
+    /// Every file that is mutated, with its text.
+    sources: BTreeMap<PathBuf, String>,
+    mutants: Vec<Mutant>,
+}
+
+impl Forest {
+    fn find(workspace: &Workspace) -> Result<Forest> {
+        let mut sources = BTreeMap::new();
+        let policy = workspace.root.join("host/policy/src");
+        for module in POLICY {
+            for path in [policy.join(module), policy.join(format!("{module}.rs"))] {
+                collect(&path, &workspace.root, &mut sources)?;
+            }
+        }
+        for file in LEFT_OUT {
+            sources.remove(&Path::new("host/policy/src").join(file));
+        }
+        let mut names = Names::default();
+        for text in sources.values() {
+            names.learn(text)?;
+        }
+        let mut host = BTreeMap::new();
+        collect(&workspace.root.join(HOST), &workspace.root, &mut host)?;
+        host.retain(|file, _| !HOST_LEFT_OUT.iter().any(|out| file.starts_with(out)));
+        let mut mutants = Vec::new();
+        for (files, asks) in [(&sources, Asks::Itself), (&host, Asks::Gate)] {
+            for (file, text) in files {
+                let points =
+                    find::points(text, &names, asks).with_context(|| file.display().to_string())?;
+                mutants.extend(points.into_iter().map(|point| Mutant {
+                    file: file.clone(),
+                    point,
+                    outcome: Fate::Untried,
+                }));
+            }
+        }
+        sources.append(&mut host);
+        Ok(Forest { sources, mutants })
+    }
+
+    /// Leaves those alone of which the file or the function contains the text.
+    fn leave(&mut self, only: &str) {
+        self.mutants.retain(|mutant| {
+            mutant.file.to_string_lossy().contains(only) || mutant.point.function.contains(only)
+        });
+    }
+
+    /// Leaves those alone that the report says survived.
+    fn leave_survivors(&mut self, workspace: &Workspace) -> Result<()> {
+        let path = report_path(workspace);
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}: nothing was tried yet", path.display()))?;
+        let report: Value = serde_json::from_str(&text)?;
+        let known: BTreeSet<(&str, &str, &str)> = report["mutants"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|mutant| mutant["outcome"] == "survived")
+            .filter_map(|mutant| {
+                let word = |key: &str| mutant[key].as_str();
+                Some((word("file")?, word("function")?, word("text")?))
+            })
+            .collect();
+        self.mutants.retain(|mutant| {
+            let file = mutant.file.to_string_lossy();
+            known.contains(&(&*file, &*mutant.point.function, &*mutant.point.text))
+        });
+        Ok(())
+    }
+
+    fn survivors(&self) -> impl Iterator<Item = &Mutant> {
+        self.mutants
+            .iter()
+            .filter(|mutant| matches!(mutant.outcome, Fate::Survived(_)))
+    }
+
+    /// The mutated text of every file.
+    fn written(&self) -> Result<BTreeMap<PathBuf, Written>> {
+        let mut written = BTreeMap::new();
+        for (file, text) in &self.sources {
+            let numbered: Vec<Numbered<'_>> = self
+                .mutants
+                .iter()
+                .enumerate()
+                .filter(|(_, mutant)| mutant.file == *file && mutant.outcome != Fate::Unbuildable)
+                .map(|(number, mutant)| Numbered {
+                    number,
+                    point: &mutant.point,
+                })
+                .collect();
+            let mutated = match file.starts_with(HOST) {
+                true => write::mutated(text, &numbered, &[], "::sockgate_policy::mutants"),
+                false => {
+                    let passages = find::passages(text)?;
+                    write::mutated(text, &numbered, &passages, "crate::mutants")
+                }
+            };
+            written.insert(file.clone(), mutated);
+        }
+        Ok(written)
+    }
+
+    /// Writes the copy of the tree with all mutants that can be built.
+    fn plant(&self, workspace: &Workspace, tree: &Path) -> Result<BTreeMap<PathBuf, Written>> {
+        let written = self.written()?;
+        let mut texts: BTreeMap<PathBuf, String> = written
+            .iter()
+            .map(|(file, written)| (workspace.root.join(file), written.text.clone()))
+            .collect();
+        let library = workspace.root.join("host/policy/src/lib.rs");
+        let text = fs::read_to_string(&library)?;
+        texts.insert(
+            library,
+            format!("#![allow(warnings)]\n{text}\n#[doc(hidden)]\npub mod mutants;\n"),
+        );
+        // Cargo tells packages apart by their versions: what it builds here is not taken for the tree's own.
+        let manifest = workspace.root.join("Cargo.toml");
+        let text = fs::read_to_string(&manifest)?;
+        let version = format!("version = \"{}\"", env!("CARGO_PKG_VERSION"));
+        let other = format!("version = \"{}-mutants\"", env!("CARGO_PKG_VERSION"));
+        texts.insert(manifest, text.replacen(&version, &other, 1));
+        write::copy_tree(&workspace.root, tree, &texts)?;
+        let count = self.mutants.len().to_string();
+        let switch = write::SWITCH.replace("{COUNT}", &count);
+        write::write(&tree.join("host/policy/src/mutants.rs"), switch.as_bytes())?;
+        Ok(written)
+    }
+
+    /// Builds the policy's tests with all mutants, and tries each on them.
+    fn try_policy(&mut self, workspace: &Workspace, folder: &Path) -> Result<()> {
+        let tree = folder.join("tree");
+        let suites = loop {
+            let written = self.plant(workspace, &tree)?;
+            let mut command =
+                workspace.cargo(&["test", "--no-run", "--package", "sockgate-policy"]);
+            command
+                .current_dir(&tree)
+                .args(["--message-format", "json"])
+                .env("CARGO_TARGET_DIR", folder.join("policy"))
+                // Quick to build is worth more here than quick to run.
+                .env("CARGO_PROFILE_DEV_OPT_LEVEL", "0")
+                .env("CARGO_PROFILE_DEV_DEBUG", "0");
+            match build(&mut command, &written)? {
+                Built::Suites(suites) => break suites,
+                Built::Refused(numbers) => self.refuse(&numbers),
+            }
+        };
+        let tell = |command: &mut Command| {
+            command
+                .env("PROPTEST_CASES", "64")
+                .env("PROPTEST_RNG_SEED", "1")
+                .env("PROPTEST_MAX_SHRINK_ITERS", "0")
+                .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1");
+        };
+        self.try_on(suites, &tell, folder)
+    }
+
+    /// Builds the command with all mutants, and tries what the policy's tests let live on its suites.
+    fn try_command(&mut self, workspace: &Workspace, folder: &Path) -> Result<()> {
+        let tree = folder.join("tree");
+        let out = folder.join("command");
+        loop {
+            let written = self.plant(workspace, &tree)?;
+            let mut command = workspace.cargo_host(&["build", "--bin", "sockgate"]);
+            command
+                .current_dir(&tree)
+                .args(["--message-format", "json"])
+                .env("CARGO_TARGET_DIR", &out)
+                // What is no part of this tree is built already.
+                .env("CARGO_BUILD_BUILD_DIR", &workspace.target);
+            match build(&mut command, &written)? {
+                Built::Suites(_) => break,
+                Built::Refused(numbers) => self.refuse(&numbers),
+            }
+        }
+        let command = out.join("debug/sockgate");
+        let guests = crate::guests::build(workspace)?;
+        let mut suites = Vec::new();
+        for pattern in SUITES {
+            for binary in crate::test::test_binaries(workspace, pattern)? {
+                suites.push(Suite {
+                    name: binary.name,
+                    executable: binary.executable,
+                    folder: binary.folder,
+                });
+            }
+        }
+        let tell = |run: &mut Command| {
+            run.env("SOCKGATE_BIN", &command)
+                .env("SOCKGATE_GUESTS", &guests)
+                .env("SOCKGATE_ORACLES", workspace.oracles());
+        };
+        self.try_on(suites, &tell, folder)
+    }
+
+    /// Takes out what the compiler refuses.
+    fn refuse(&mut self, numbers: &BTreeSet<usize>) {
+        for number in numbers {
+            println!("not built: {}", self.mutants[*number].line());
+            self.mutants[*number].outcome = Fate::Unbuildable;
+        }
+    }
+
+    /// Tries what is not caught yet.
+    fn try_on(&mut self, suites: Vec<Suite>, tell: Tell<'_>, folder: &Path) -> Result<()> {
+        let start = Instant::now();
+        let bench = Bench::survey(suites, tell, &folder.join("reached"))?;
+        for name in &bench.unfit {
+            println!("says nothing, since it fails or skips unmutated: {name}");
+        }
+        println!(
+            "{} tests, {:.0} s",
+            bench.len(),
+            start.elapsed().as_secs_f64()
+        );
+        let open: Vec<usize> = (0..self.mutants.len())
+            .filter(|number| {
+                matches!(
+                    self.mutants[*number].outcome,
+                    Fate::Untried | Fate::Survived(_)
+                )
+            })
+            .collect();
+        for (number, outcome) in open.iter().zip(bench.judge(&open)?) {
+            let mutant = &mut self.mutants[*number];
+            mutant.outcome = match (outcome, &mutant.outcome) {
+                (Outcome::Caught(test), _) => Fate::Caught(test),
+                (Outcome::Survived(tests), Fate::Survived(more)) => Fate::Survived(tests + more),
+                (Outcome::Survived(tests), _) => Fate::Survived(tests),
+            };
+        }
+        Ok(())
+    }
+
+    /// Takes the survivors out that the list says are equivalent.
+    fn excuse(&mut self, list: &mut Equivalents) {
+        for mutant in &mut self.mutants {
+            if !matches!(mutant.outcome, Fate::Survived(_)) {
+                continue;
+            }
+            let file = mutant.file.to_string_lossy();
+            if let Some(reason) = list.reason(&file, &mutant.point.function, &mutant.point.text) {
+                mutant.outcome = Fate::Equivalent(reason.to_owned());
+            }
+        }
+    }
+
+    fn count(&self, which: fn(&Fate) -> bool) -> usize {
+        let mutants = self.mutants.iter();
+        mutants.filter(|mutant| which(&mutant.outcome)).count()
+    }
+
+    fn print(&self, tests: &str) {
+        println!(
+            "{tests}: {} caught, {} equivalent, {} survived, {} that the compiler refuses",
+            self.count(|fate| matches!(fate, Fate::Caught(_))),
+            self.count(|fate| matches!(fate, Fate::Equivalent(_))),
+            self.count(|fate| matches!(fate, Fate::Survived(_))),
+            self.count(|fate| matches!(fate, Fate::Unbuildable)),
+        );
+    }
+
+    /// Writes target/reports/mutants.json.
+    fn write_report(&self, workspace: &Workspace, start: Instant) -> Result<()> {
+        let mutants: Vec<Value> = self
+            .mutants
+            .iter()
+            .enumerate()
+            .map(|(id, mutant)| {
+                let (outcome, by) = match &mutant.outcome {
+                    Fate::Untried => ("untried", Value::Null),
+                    Fate::Unbuildable => ("unbuildable", Value::Null),
+                    Fate::Caught(by) => ("caught", json!(by)),
+                    Fate::Survived(_) => ("survived", Value::Null),
+                    Fate::Equivalent(reason) => ("equivalent", json!(reason)),
+                };
+                json!({
+                    "id": id,
+                    "file": mutant.file,
+                    "line": mutant.point.line,
+                    "function": mutant.point.function,
+                    "operator": operator(&mutant.point.change),
+                    "text": mutant.point.text,
+                    "outcome": outcome,
+                    "by": by,
+                })
+            })
+            .collect();
+        let report = json!({
+            "commit": crate::report::commit(workspace),
+            "total": mutants.len(),
+            "caught": self.count(|fate| matches!(fate, Fate::Caught(_))),
+            "equivalent": self.count(|fate| matches!(fate, Fate::Equivalent(_))),
+            "survived": self.count(|fate| matches!(fate, Fate::Survived(_))),
+            "unbuildable": self.count(|fate| matches!(fate, Fate::Unbuildable)),
+            "seconds": start.elapsed().as_secs(),
+            "mutants": mutants,
+        });
+        let path = report_path(workspace);
+        fs::create_dir_all(workspace.target.join("reports"))?;
+        fs::write(&path, format!("{report:#}\n"))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+fn report_path(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("reports/mutants.json")
+}
+
+/// The kind of a change, for the report.
+fn operator(change: &Change) -> &'static str {
+    match change {
+        Change::True | Change::Answers(true) => "always true",
+        Change::False | Change::NeverLet | Change::Answers(false) => "always false",
+        Change::Inverted => "inverted",
+        Change::Instead { .. } => "replaced",
+        Change::LeftOut => "statement left out",
+        Change::ArmLeftOut => "arm left out",
+        Change::Granted => "granted though denied",
+    }
+}
+
+/// Reads a file, or every file beneath a folder, but for tests.
+fn collect(path: &Path, root: &Path, sources: &mut BTreeMap<PathBuf, String>) -> Result<()> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            collect(&entry?.path(), root, sources)?;
+        }
+    } else if path.extension().is_some_and(|extension| extension == "rs")
+        && path.file_name().is_none_or(|name| name != "tests.rs")
+        && path.is_file()
+    {
+        let name = path.strip_prefix(root)?.to_owned();
+        sources.insert(name, fs::read_to_string(path)?);
+    }
+    Ok(())
+}
+
+/// What came of a build.
+enum Built {
+    Suites(Vec<Suite>),
+    /// The mutants for which the compiler refuses the text.
+    Refused(BTreeSet<usize>),
+}
+
+/// Builds, and tells what test binaries that made, or which mutants stand where the compiler found errors.
+fn build(command: &mut Command, written: &BTreeMap<PathBuf, Written>) -> Result<Built> {
+    let answer = command
+        .stderr(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {}", shown(command)))?;
+    let mut suites = Vec::new();
+    let mut refused = BTreeSet::new();
+    let mut errors = Vec::new();
+    for line in String::from_utf8_lossy(&answer.stdout).lines() {
+        let message: Value = serde_json::from_str(line)?;
+        if let Some(suite) = suite(&message) {
+            suites.push(suite);
+        }
+        let error = &message["message"];
+        if error["level"] != "error" {
+            continue;
+        }
+        errors.extend(error["rendered"].as_str().map(str::to_owned));
+        for span in error["spans"].as_array().into_iter().flatten() {
+            refused.extend(mutant_at(span, written));
+        }
+    }
+    if answer.status.success() {
+        return Ok(Built::Suites(suites));
+    }
+    if refused.is_empty() {
+        bail!(
+            "{} ended with {}, and not for a mutant:\n{}",
+            shown(command),
+            answer.status,
+            errors.join("\n")
+        );
+    }
+    Ok(Built::Refused(refused))
+}
+
+/// The smallest mutant around a place that the compiler names.
+fn mutant_at(span: &Value, written: &BTreeMap<PathBuf, Written>) -> Option<usize> {
+    let name = Path::new(span["file_name"].as_str()?);
+    let (_, written) = written.iter().find(|(file, _)| name.ends_with(file))?;
+    let start = usize::try_from(span["byte_start"].as_u64()?).ok()?;
+    written
+        .places
+        .iter()
+        .filter(|(_, place)| place.contains(&start))
+        .min_by_key(|(_, place)| place.len())
+        .map(|(number, _)| *number)
+}
+
+/// The test binary that a message of cargo's announces.
+fn suite(message: &Value) -> Option<Suite> {
+    if message["profile"]["test"] != true {
+        return None;
+    }
+    let manifest = Path::new(message["manifest_path"].as_str()?);
+    Some(Suite {
+        name: message["target"]["name"].as_str()?.to_owned(),
+        executable: message["executable"].as_str()?.into(),
+        folder: manifest.parent()?.to_owned(),
+    })
+}

@@ -1,0 +1,276 @@
+//! Tests against mutants: which test comes by which mutation, and which of them fails with it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::workspace::output;
+
+/// An executable of libtest.
+pub struct Suite {
+    pub name: String,
+    pub executable: PathBuf,
+    pub folder: PathBuf,
+}
+
+/// One test, and what it comes by without any mutation.
+struct Test {
+    suite: usize,
+    name: String,
+    seconds: f64,
+    reached: BTreeSet<usize>,
+}
+
+/// What a test run is told besides its arguments.
+pub type Tell<'a> = &'a (dyn Fn(&mut Command) + Sync);
+
+/// Tests that mutants are tried on.
+pub struct Bench<'a> {
+    suites: Vec<Suite>,
+    tests: Vec<Test>,
+    tell: Tell<'a>,
+    /// Tests that fail, or cannot run, without a mutation: they say nothing.
+    pub unfit: Vec<String>,
+}
+
+/// What became of a mutant.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The test that failed.
+    Caught(String),
+    /// No test fails; so many come by it.
+    Survived(usize),
+}
+
+/// A test that takes this long is run by itself.
+const SLOW: f64 = 0.2;
+/// What every run may take besides ten times what it took unmutated.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl<'a> Bench<'a> {
+    /// Runs every test of the suites once, each by itself.
+    pub fn survey(suites: Vec<Suite>, tell: Tell<'a>, scratch: &Path) -> Result<Bench<'a>> {
+        let mut names = Vec::new();
+        for (place, suite) in suites.iter().enumerate() {
+            let mut command = Command::new(&suite.executable);
+            command.args(["--list", "--format", "terse"]);
+            let lines = output(&mut command)?;
+            let tests = lines.lines().filter_map(|line| line.strip_suffix(": test"));
+            names.extend(tests.map(|name| (place, name.to_owned())));
+        }
+        let mut bench = Bench {
+            suites,
+            tests: Vec::new(),
+            tell,
+            unfit: Vec::new(),
+        };
+        let surveyed = in_parallel(&names, |(suite, name)| -> Result<_> {
+            let folder = scratch.join(format!("{suite}-{}", name.replace("::", "-")));
+            let _ = fs::remove_dir_all(&folder);
+            fs::create_dir_all(&folder)?;
+            let mut command = bench.command(*suite, &[name]);
+            command.env("SOCKGATE_MUTANTS_REACHED", &folder);
+            let start = Instant::now();
+            let ended = run(&mut command, Duration::from_secs(180))?;
+            let reached = reached(&folder)?;
+            fs::remove_dir_all(&folder)?;
+            Ok((ended, start.elapsed().as_secs_f64(), reached))
+        });
+        for ((suite, name), survey) in names.into_iter().zip(surveyed) {
+            let (ended, seconds, reached) = survey?;
+            if ended.status.is_some_and(|status| status.success()) && !ended.skipped() {
+                bench.tests.push(Test {
+                    suite,
+                    name,
+                    seconds,
+                    reached,
+                });
+            } else {
+                bench.unfit.push(bench.full_name(suite, &name));
+            }
+        }
+        Ok(bench)
+    }
+
+    /// How many tests there are.
+    pub fn len(&self) -> usize {
+        self.tests.len()
+    }
+
+    /// Tries every mutant, two or more at a time.
+    pub fn judge(&self, mutants: &[usize]) -> Result<Vec<Outcome>> {
+        in_parallel(mutants, |mutant| self.judge_one(*mutant))
+            .into_iter()
+            .collect()
+    }
+
+    /// Runs the tests that come by the mutant, quick ones first, until one fails.
+    fn judge_one(&self, mutant: usize) -> Result<Outcome> {
+        let mut tests: Vec<&Test> = self
+            .tests
+            .iter()
+            .filter(|test| test.reached.contains(&mutant))
+            .collect();
+        tests.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        let mut groups: Vec<Vec<&Test>> = Vec::new();
+        for test in &tests {
+            let known = groups.iter_mut().find(|group| {
+                group[0].suite == test.suite && test.seconds < SLOW && group[0].seconds < SLOW
+            });
+            match known {
+                Some(group) => group.push(test),
+                None => groups.push(vec![test]),
+            }
+        }
+        let seconds = |group: &[&Test]| group.iter().map(|test| test.seconds).sum::<f64>();
+        groups.sort_by(|a, b| seconds(a).total_cmp(&seconds(b)));
+        for group in groups {
+            let names: Vec<&str> = group.iter().map(|test| &*test.name).collect();
+            let suite = group[0].suite;
+            let mut command = self.command(suite, &names);
+            command.env("SOCKGATE_MUTANT", mutant.to_string());
+            let patience = PATIENCE + Duration::from_secs_f64(10.0 * seconds(&group));
+            let ended = run(&mut command, patience)?;
+            if ended.status.is_none_or(|status| !status.success()) {
+                let name = ended.failed().unwrap_or(names[0]);
+                let how = match ended.status {
+                    None => " (hangs)",
+                    Some(_) if ended.failed().is_none() => " (ends the process)",
+                    Some(_) => "",
+                };
+                return Ok(Outcome::Caught(self.full_name(suite, name) + how));
+            }
+        }
+        Ok(Outcome::Survived(tests.len()))
+    }
+
+    fn full_name(&self, suite: usize, test: &str) -> String {
+        format!("{}::{test}", self.suites[suite].name)
+    }
+
+    fn command(&self, suite: usize, tests: &[&str]) -> Command {
+        let suite = &self.suites[suite];
+        // What a mutant may take of memory is bounded.
+        let mut command = Command::new(&suite.executable);
+        command
+            .current_dir(&suite.folder)
+            .env("CARGO_MANIFEST_DIR", &suite.folder)
+            .env("RUST_BACKTRACE", "0")
+            .args(["--test-threads", "1", "--show-output", "--exact"])
+            .args(tests);
+        (self.tell)(&mut command);
+        command
+    }
+}
+
+/// The end of a run.
+struct Ended {
+    /// None where it took too long.
+    status: Option<ExitStatus>,
+    output: String,
+}
+
+impl Ended {
+    /// The first test that failed.
+    fn failed(&self) -> Option<&str> {
+        self.output.lines().find_map(|line| {
+            let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
+            Some(name.trim_end_matches(" - should panic"))
+        })
+    }
+
+    /// Whether a test said that it cannot run here.
+    fn skipped(&self) -> bool {
+        self.output.lines().any(|line| line.starts_with("@skip "))
+    }
+}
+
+/// Runs a command in a process group of its own, which ends with it.
+fn run(command: &mut Command, patience: Duration) -> Result<Ended> {
+    let start = Instant::now();
+    let mut child = command
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    let mut stdout = child.stdout.take().context("the child has no stdout")?;
+    let reading = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = stdout.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    let mut pause = Duration::from_millis(1);
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break Some(status);
+        }
+        if start.elapsed() > patience {
+            break None;
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    };
+    if status.is_none_or(|status| !status.success()) {
+        end_group(&mut child)?;
+    }
+    let output = reading.join().unwrap_or_default();
+    Ok(Ended { status, output })
+}
+
+/// Ends what is left of a process group.
+fn end_group(child: &mut Child) -> Result<()> {
+    let group = format!("-{}", child.id());
+    Command::new("kill")
+        .args(["-KILL", "--", &group])
+        .stderr(Stdio::null())
+        .status()
+        .context("cannot start kill")?;
+    child.wait()?;
+    Ok(())
+}
+
+/// What processes noted in the folder.
+fn reached(folder: &Path) -> Result<BTreeSet<usize>> {
+    let mut numbers = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let text = fs::read_to_string(entry?.path())?;
+        numbers.extend(text.lines().filter_map(|line| line.parse::<usize>().ok()));
+    }
+    Ok(numbers)
+}
+
+/// Does something with each item, as many at a time as the machine has processors; answers in their order.
+fn in_parallel<T: Sync, R: Send>(items: &[T], act: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let mut answers: Vec<(usize, R)> = thread::scope(|scope| {
+        let work = || {
+            let mut mine = Vec::new();
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some(item) = items.get(place) else {
+                    return mine;
+                };
+                if place > 0 && place.is_multiple_of(200) {
+                    println!("{place} of {}", items.len());
+                }
+                mine.push((place, act(item)));
+            }
+        };
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let joined = workers.into_iter().map(|worker| worker.join());
+        joined.flat_map(|mine| mine.unwrap_or_default()).collect()
+    });
+    answers.sort_by_key(|(place, _)| *place);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}

@@ -47,11 +47,11 @@ pub mod run_a_guest {}
 /// A policy may be made in Rust instead. It is checked like a file, and means the same:
 ///
 /// ```
-/// use sockgate::policy::{Policy, Question, Rule, Source};
+/// use sockgate::policy::{Count, Limits, Policy, Question, Rule, Source};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let built = Policy::builder()
-///     .sockets(64)
+///     .limits(Limits::none().with(Count::Sockets, 64))
 ///     .allow(Rule::new("db").tcp().connect("10.0.0.0/8:5432")?)
 ///     .deny(Rule::new("no-metadata").class(&["metadata"]))
 ///     .build()?;
@@ -158,7 +158,7 @@ pub mod interrupt_and_stop {}
 /// it. What happens to a connection that lost its grant is the new policy's `on-reload`. `close` (the
 /// default) shuts it down: the operation that finds out answers `acces`, those after it `badf`. `keep` lets
 /// it go on, and judges what is begun from then on. Names that no rule of the new policy resolves are
-/// forgotten with what they stood for. Limits hold for what is made from then on.
+/// forgotten with what they stood for. Its limits hold at once, and what was used of them stays used.
 pub mod replace_a_policy {}
 
 /// # Read the audit log
@@ -201,7 +201,79 @@ pub mod replace_a_policy {}
 /// The fields of a line are those of [`Event`](crate::Event), and [the policy's
 /// page](crate::guide::write_a_policy) describes them as the operator sees them. The guest sees
 /// none of it: a refusal is `acces`, whatever its reason, unless the policy says `reveal = true`.
+///
+/// The log as a file of its own is [`AuditFile`](crate::AuditFile): it writes whole lines, can be
+/// [rotated](crate::AuditFile::rotated), and can be [opened anew](crate::AuditFile::reopen) when another program
+/// has moved it away.
+///
+/// ```
+/// use sockgate::policy::Policy;
+/// use sockgate::{AuditFile, Rotation, SocketsCtx};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = std::env::temp_dir();
+/// # let path = folder.join(format!("sockgate-guide-{}.jsonl", std::process::id()));
+/// let log = AuditFile::open(&path)?.rotated(Rotation { size: 10 << 20, keep: 4 });
+/// let sockets = SocketsCtx::builder(Policy::deny_all()).audit(log.clone()).build()?;
+///
+/// log.reopen()?; // after somebody moved the file away
+/// # drop(sockets);
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
 pub mod read_the_audit_log {}
+
+/// # Count what guests do
+///
+/// [`Metrics`](crate::Metrics) counts operations by verdict and rule, bytes and messages, open sockets, limits
+/// that were reached, waits and reloads. Give it to the contexts of as many guests as you like, and read it at any
+/// time: as numbers, or as the text that Prometheus reads. Guests of one name are counted together.
+///
+/// ```
+/// use sockgate::policy::Policy;
+/// use sockgate::{Metrics, SocketsCtx};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let metrics = Metrics::new();
+/// let sockets = SocketsCtx::builder(Policy::deny_all()).name("plugin").metrics(&metrics).build()?;
+///
+/// for guest in metrics.guests() {
+///     println!("{} has {} sockets open", guest.guest, guest.sockets);
+/// }
+/// let scraped: String = metrics.to_string(); // what your own /metrics answers
+/// # drop((sockets, scraped));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A guest that is counted and has no sink costs a look-up and an addition for each operation, and no text; one that
+/// is not counted costs nothing.
+pub mod count_what_guests_do {}
+
+/// # Learn a policy
+///
+/// Under a policy in [`Mode::Learn`](crate::policy::Mode::Learn) a guest may do whatever no deny rule forbids, and what
+/// it did without a grant is kept. [`SocketsCtx::learner`](crate::SocketsCtx::learner) gives a handle that outlives the
+/// guest and writes it as a policy file, which grants that and nothing else.
+///
+/// ```
+/// use sockgate::SocketsCtx;
+/// use sockgate::policy::{Generalise, Mode, Policy};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let policy = Policy::deny_all().with_mode(Mode::Learn);
+/// let sockets = SocketsCtx::builder(policy).name("plugin").build()?;
+/// let learner = sockets.learner(); // before the context goes into its store
+///
+/// // ... run the guest ...
+///
+/// let text = learner.policy("plugin", &Generalise::default());
+/// # assert!(text.contains("version = 1"));
+/// # Ok(())
+/// # }
+/// ```
+pub mod learn_a_policy {}
 
 /// # Hand a guest a ready socket
 ///

@@ -62,6 +62,8 @@
 //! * [Interrupt and stop a guest](guide::interrupt_and_stop)
 //! * [Replace a policy while a guest runs](guide::replace_a_policy)
 //! * [Read the audit log](guide::read_the_audit_log)
+//! * [Count what guests do](guide::count_what_guests_do)
+//! * [Learn a policy](guide::learn_a_policy)
 //! * [Hand a guest a ready socket](guide::grant_a_socket)
 //! * [What a guest can cost its host](guide::limits)
 //! * [Which sockets this kernel has](probe)
@@ -104,12 +106,18 @@ mod audit;
 
 pub mod guide;
 
-pub use audit::{Event, JsonLines, Sink, TextLines, TracingSink, Verdict};
+mod policy_file;
+
+pub use audit::{
+    AuditFile, Event, GuestMetrics, JsonLines, Metrics, OperationMetrics, Rotation, Sink,
+    TextLines, TracingSink, Verdict,
+};
 pub use bridge::wasi::add_wasi_name_lookup;
 pub use bridge::{
     BuildError, PolicyHandle, Sockets, SocketsCtx, SocketsCtxBuilder, SocketsCtxView, SocketsView,
     Stopped, add_to_linker_async,
 };
+pub use policy_file::{ReadPolicyError, read_policy};
 pub use socket::{
     CancelHandle, Errno, InheritedSocket, Probe, ProbeError, ProbeStatus, Timeout, WaitMode,
     inherited_sockets, probe, probe_families, raise_descriptor_limit,

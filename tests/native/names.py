@@ -19,7 +19,8 @@ FAILURES = {"FORMERR": FORMERR, "SERVFAIL": SERVFAIL, "NOTIMP": NOTIMP, "REFUSED
 
 
 def read_zone(path):
-    """Lines of NAME TYPE VALUE; instead of a type a failure, or MUTE for no answer at all."""
+    """Lines of NAME TYPE VALUE; instead of a type a failure, or MUTE for no answer at all. A name with TURNS has
+    one of its A records at a time."""
     zone = {}
     with open(path, encoding="utf-8") as lines:
         for line in lines:
@@ -51,7 +52,13 @@ def records(zone, name, wanted):
         rows = zone.get(name.lower())
         if rows is None:
             return found or None
-        found += [(name, kind, value) for kind, value in rows if TYPES.get(kind) == wanted]
+        turns = rows[0] == ["TURNS"]
+        rows = rows[1:] if turns else rows
+        of_type = [row for row in rows if TYPES.get(row[0]) == wanted]
+        if turns and of_type:
+            zone[name.lower()] = [["TURNS"], *rows[1:], rows[0]]
+            of_type = of_type[:1]
+        found += [(name, kind, value) for kind, value in of_type]
         alias = [value for kind, value in rows if kind == "CNAME"]
         if not alias or wanted == TYPES["CNAME"]:
             return found

@@ -28,7 +28,10 @@ pub struct GuestRun {
     arguments: Vec<OsString>,
     input: Option<Vec<u8>>,
     audited: bool,
+    learnt: Option<PathBuf>,
     strace: Option<PathBuf>,
+    every_call: bool,
+    injected: Vec<String>,
     namespace: Option<String>,
 }
 
@@ -42,7 +45,10 @@ impl GuestRun {
             arguments: Vec::new(),
             input: None,
             audited: true,
+            learnt: None,
             strace: None,
+            every_call: false,
+            injected: Vec::new(),
             namespace: None,
         }
     }
@@ -61,6 +67,12 @@ impl GuestRun {
     /// `--var NAME=VALUE`: what `${NAME}` in a policy becomes.
     pub fn variable(self, name: &str, value: impl std::fmt::Display) -> GuestRun {
         self.option("--var").option(format!("{name}={value}"))
+    }
+
+    /// Runs it with `sockgate learn`, which writes what it did to this file.
+    pub fn learn(mut self, out: &Path) -> GuestRun {
+        self.learnt = Some(out.to_path_buf());
+        self
     }
 
     /// `--allow RULE`
@@ -121,6 +133,19 @@ impl GuestRun {
         self
     }
 
+    /// Logs every system call with this strace, not only those on sockets.
+    pub fn strace_all(mut self, strace: &Path) -> GuestRun {
+        self.every_call = true;
+        self.strace(strace)
+    }
+
+    /// What the kernel is to answer in place of itself, as strace(1) takes it behind `inject=`:
+    /// `sendto:error=ENOBUFS:when=1`. Needs [`strace`](GuestRun::strace).
+    pub fn inject(mut self, fault: &str) -> GuestRun {
+        self.injected.push(fault.to_owned());
+        self
+    }
+
     /// Runs the command in this network namespace, which has to outlive the guest.
     pub fn net(mut self, net: &Net) -> GuestRun {
         self.namespace = Some(net.name().to_owned());
@@ -165,10 +190,17 @@ impl GuestRun {
     fn command(&self, place: &Path) -> Result<Command> {
         let sockgate = command_path()?;
         let mut command = match &self.strace {
-            Some(strace) => syscalls::strace(strace, &syscall_file(place), &sockgate),
+            Some(strace) => {
+                let log = syscall_file(place);
+                syscalls::strace(strace, &log, self.every_call, &self.injected, &sockgate)
+            }
             None => Command::new(sockgate),
         };
-        command.arg("run").args(&self.options);
+        match &self.learnt {
+            Some(out) => command.arg("learn").arg("--out").arg(out),
+            None => command.arg("run"),
+        };
+        command.args(&self.options);
         if self.audited {
             command.arg("--audit").arg(audit_file(place));
         }
@@ -229,6 +261,16 @@ impl Guest {
     /// The process id of the command.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory that the command had in use until now, in bytes: VmHWM, proc_pid_status(5).
+    pub fn peak_memory(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.with_context(|| format!("{path} has no VmHWM"))?;
+        let kibibytes: u64 = kibibytes.trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes * 1024)
     }
 
     /// How many descriptors the command holds open now.

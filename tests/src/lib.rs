@@ -20,12 +20,14 @@
 //!
 //! Tests return `anyhow::Result<()>`. One that cannot run here says so with [`skip`] and returns.
 
+pub mod attack;
 mod audit;
 mod bytes;
 mod events;
 mod guest;
 mod isolated;
 pub mod kernel;
+mod lesson;
 mod limit;
 mod names;
 mod native;
@@ -43,14 +45,16 @@ mod steps;
 mod syscalls;
 mod witness;
 
+pub use attack::Attack;
 pub use audit::{Audit, Record};
 pub use bytes::{from_hex, hex, pattern, sha256};
 pub use events::{Busy, native_events};
 pub use guest::{Ended, Guest, GuestRun};
 pub use isolated::{instead_of, isolated};
 pub use kernel::{Frames, Kernel, Need, Net};
+pub use lesson::{guest_with, lesson, listening};
 pub use limit::descriptors;
-pub use names::name_server;
+pub use names::{asked_names, name_server, with_names};
 pub use native::{Native, agree, told};
 pub use options::{
     Difference, OptionRow, OptionTable, OptionValue, TypedOption, compare_options, options_rule,

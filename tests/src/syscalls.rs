@@ -17,6 +17,8 @@ pub struct SyscallLog {
 /// One system call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Syscall {
+    /// The thread that made it.
+    pub thread: u32,
     /// Its name, such as `connect`.
     pub name: String,
     /// The line as strace prints it, without the thread's id: name, arguments, result.
@@ -26,16 +28,32 @@ pub struct Syscall {
 /// The line that a guest prints first where a log is to be cut at its start.
 const GUEST_BEGINS: &str = "@guest";
 
-/// A command that runs `program` under strace, which writes to `log`.
+/// How much of a string strace shows.
+const STRING: usize = 256;
+
+/// A command that runs `program` under strace, which writes to `log` and injects these faults.
 ///
 /// `-D` makes strace the grandchild: the child that is killed and waited for is the program itself.
-pub(crate) fn strace(strace: &Path, log: &Path, program: &Path) -> Command {
+pub(crate) fn strace(
+    strace: &Path,
+    log: &Path,
+    every_call: bool,
+    injected: &[String],
+    program: &Path,
+) -> Command {
     let mut command = Command::new(strace);
-    command
-        .args(["-f", "-D", "-s", "256", "-e", "signal=none"])
-        .args(["-e", "trace=%network,write", "-o"])
-        .arg(log)
-        .arg(program);
+    command.args(["-f", "-D", "-s", &STRING.to_string(), "-e", "signal=none"]);
+    // Calls that faults are injected into stand in the log as well.
+    let faulty = injected.iter().filter_map(|fault| fault.split(':').next());
+    let traced: Vec<&str> = match every_call {
+        true => vec!["all"],
+        false => ["%network", "write"].into_iter().chain(faulty).collect(),
+    };
+    command.arg("-e").arg(format!("trace={}", traced.join(",")));
+    for fault in injected {
+        command.arg("-e").arg(format!("inject={fault}"));
+    }
+    command.arg("-o").arg(log).arg(program);
     command
 }
 
@@ -64,18 +82,26 @@ impl SyscallLog {
         let calls = text
             .lines()
             .filter_map(|line| {
-                let line = line.split_once(' ')?.1.trim_start();
+                let (thread, line) = line.split_once(' ')?;
+                let line = line.trim_start();
                 // A call that another thread interrupts takes two lines: the first has its arguments.
                 let (name, _) = line.split_once('(')?;
                 let known = !name.is_empty()
                     && name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric());
+                let thread = thread.parse().ok()?;
                 known.then(|| Syscall {
+                    thread,
                     name: name.to_owned(),
                     line: line.to_owned(),
                 })
             })
             .collect();
         SyscallLog { calls }
+    }
+
+    /// Every call that was logged.
+    pub fn all(&self) -> &[Syscall] {
+        &self.calls
     }
 
     /// Every socket call, the command's own included.
@@ -94,6 +120,28 @@ impl SyscallLog {
             .position(|call| call.name == "write" && call.line.contains(GUEST_BEGINS))
             .with_context(|| format!("the guest did not print `{GUEST_BEGINS}`"))?;
         Ok(self.calls[begin..]
+            .iter()
+            .filter(|call| call.name != "write")
+            .collect())
+    }
+
+    /// Socket calls between the line that the guest printed before `STEP -> OUTCOME` and that one.
+    ///
+    /// # Errors
+    /// The guest printed no such line.
+    pub fn of_step(&self, step: &str) -> Result<Vec<&Syscall>> {
+        // strace shows no more than its `-s` of a line, and escapes quotes.
+        let shown = step.replace('\\', "\\\\").replace('"', "\\\"");
+        let shown: String = shown.chars().take(STRING - 8).collect();
+        let printed = |call: &Syscall| call.name == "write" && call.line.starts_with("write(1, ");
+        let begins = format!("write(1, \"{shown}");
+        let end = self
+            .calls
+            .iter()
+            .position(|call| call.line.starts_with(&begins))
+            .with_context(|| format!("the guest did not print `{step}`"))?;
+        let before = self.calls[..end].iter().rposition(printed).unwrap_or(0);
+        Ok(self.calls[before..end]
             .iter()
             .filter(|call| call.name != "write")
             .collect())
@@ -119,7 +167,7 @@ mod tests {
         let place = folder()?;
         let log = place.path().join("log");
         let script = format!("echo @guest; exec 3<>/dev/tcp/127.0.0.1/{}", peer.port());
-        let mut child = strace(&tool, &log, Path::new("bash"))
+        let mut child = strace(&tool, &log, false, &[], Path::new("bash"))
             .args(["-c", &script])
             .stdout(std::process::Stdio::null())
             .spawn()?;
@@ -152,7 +200,27 @@ mod tests {
             .collect();
         assert_eq!(names, ["socket", "connect"]);
         assert_eq!(log.sockets().count(), 3);
+        assert!(log.of_step("connect s 127.0.0.1:1").is_err());
         assert_eq!(log.of("connect").count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn each_step_has_its_calls() -> Result<()> {
+        let log = SyscallLog::parse(
+            "1 write(1, \"@guest\\n\", 7) = 7\n\
+             1 socket(AF_UNIX, SOCK_STREAM, 0) = 3\n\
+             1 write(1, \"s = socket unix stream -> ok\\n\", 29) = 29\n\
+             1 connect(3, {sa_family=AF_UNIX}, 110) = 0\n\
+             2 write(9, \"elsewhere\", 9) = 9\n\
+             1 write(1, \"connect s path:\\\"x\\\" -> ok\\n\", 26) = 26\n",
+        );
+        let names = |step| -> Result<Vec<&str>> {
+            let calls = log.of_step(step)?;
+            Ok(calls.iter().map(|call| call.name.as_str()).collect())
+        };
+        assert_eq!(names("s = socket unix stream")?, ["socket"]);
+        assert_eq!(names("connect s path:\"x\"")?, ["connect"]);
         Ok(())
     }
 

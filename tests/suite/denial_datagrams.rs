@@ -5,7 +5,9 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, UdpSocket};
 
 use anyhow::{Result, ensure};
-use sockgate_tests::{Ended, ear, folder, free_port, heard, made_none, patience, steps, watched};
+use sockgate_tests::{
+    Attack, Ended, ear, folder, free_port, heard, made_none, patience, steps, watched,
+};
 
 /// connect(AF_UNSPEC) would drop the granted peer, so that another can be picked.
 #[test]
@@ -142,7 +144,19 @@ fn hidden_datagrams(wait: &str) -> Result<()> {
         .of("receive")
         .filter(|record| record.is_denied() && record.address().starts_with("127.0.0.3:"));
     assert_eq!(hidden.count(), 5);
-    Ok(())
+    Attack::new(
+        format!("datagrams-of-others-{wait}"),
+        "Beyond",
+        "datagrams of senders outside the rule",
+    )
+    .tried("looks for datagrams of others with poll, a poller, recv and recv with MSG_PEEK")
+    .got(ended.step("recv s 100 dont-wait")?)
+    .saw(
+        "what the guest was given",
+        ended.stdout.contains("\"strange\""),
+        ended.stdout.contains("\"known\""),
+    )
+    .state()
 }
 
 /// What others queued before the connect is still there after it: each such datagram is judged.
@@ -196,9 +210,22 @@ fn datagrams_that_were_queued_before_connect_are_judged() -> Result<()> {
         strict[1].clone(),
         format!("udp bind,receive 127.0.0.1:{port} peer *"),
     ];
-    let ended = run(&open)?;
-    assert_eq!(ended.step("recv s 100 dont-wait")?, "\"queued\"");
-    Ok(())
+    let twin = run(&open)?;
+    assert_eq!(twin.step("recv s 100 dont-wait")?, "\"queued\"");
+    Attack::new(
+        "queued-before-connect",
+        "Beyond",
+        "datagrams of senders outside the rule",
+    )
+    .tried("connects to its peer when a stranger's datagram is queued already")
+    .got(ended.step("recv s 100 dont-wait")?)
+    .checked("the granted peer's datagram came, the stranger's was dropped")
+    .saw(
+        "what the guest was given",
+        ended.stdout.contains("queued\""),
+        twin.stdout.contains("queued\""),
+    )
+    .state()
 }
 
 /// IP_PKTINFO names a source address of its own: only one that the rule would bind may be named.
@@ -285,13 +312,21 @@ fn an_implicit_bind_is_no_way_round_a_rule_on_the_local_address() -> Result<()> 
     )?;
     assert_eq!(ended.step(&send)?, "acces");
     made_none(&ended, &["sendto", "sendmsg"])?;
-    assert_eq!(heard(&peer)?, None);
-    let twin = steps(["s = socket inet datagram", &bind, &send])
-        .allow(&rule)
-        .finish(patience())?;
+    let reached = heard(&peer)?;
+    let twin = watched(
+        steps(["s = socket inet datagram", &bind, &send]).allow(&rule),
+        name,
+    )?;
     assert_eq!(twin.step(&send)?, "ok 5");
-    assert_eq!(heard(&peer)?.as_deref(), Some("hello"));
-    Ok(())
+    Attack::new(
+        "implicit-bind",
+        "Addresses",
+        "a source port below the rule's range through an implicit bind",
+    )
+    .tried("sends from a socket that it did not bind, under a rule for one local port")
+    .step((&ended, &send), (&twin, &send), &["sendto", "sendmsg"])?
+    .saw("the peer", reached, heard(&peer)?)
+    .state()
 }
 
 /// Broadcasts are a class of their own: a grant for everything global, private or loopback is none for

@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, TcpStream};
 
 use anyhow::{Result, ensure};
 use sockgate_tests::{
-    Ended, door, folder, free_port, has_ipv6, knocked, made_none, patience, skip, steps, watched,
+    Attack, Ended, door, folder, free_port, has_ipv6, knocked, made_none, patience, skip, steps,
+    watched,
 };
 
 /// Every spelling of 127.0.0.1 is judged as 127.0.0.1: a grant for another address opens none of them.
@@ -283,6 +284,7 @@ fn outsider_is_reset(wait: &str) -> Result<()> {
         "poller s 200",
         "c = accept s",
         "recv c 100",
+        "send c welcome",
     ])
     .allow(&format!("tcp listen 127.0.0.1:{port} peer 127.0.0.2"))
     .wait_kind(wait)
@@ -292,13 +294,14 @@ fn outsider_is_reset(wait: &str) -> Result<()> {
     let mut outsider = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     outsider.set_read_timeout(Some(patience()))?;
     std::fs::write(place.path().join("outsider"), "")?;
-    let reset = outsider.read(&mut [0; 16]);
+    let mut welcome = [0; 16];
+    let reset = outsider.read(&mut welcome);
     assert_eq!(
         reset.map_err(|error| error.kind()),
         Err(ErrorKind::ConnectionReset)
     );
     guest.wait_for_line("poller s 200 -> nothing", patience())?;
-    connect_from(Ipv4Addr::new(127, 0, 0, 2), port, b"from within")?;
+    let granted = connect_from(Ipv4Addr::new(127, 0, 0, 2), port, b"from within")?;
     let ended = guest.wait(patience())?.success()?;
     assert_eq!(ended.step("poll s 200")?, "nothing");
     ensure!(
@@ -309,16 +312,34 @@ fn outsider_is_reset(wait: &str) -> Result<()> {
     assert_eq!(ended.step("recv c 100")?, "\"from within\"");
     let refused = ended.audit.denied("accept")?;
     ensure!(refused.address().starts_with("127.0.0.1:"));
-    Ok(())
+    Attack::new(
+        format!("accept-outsider-{wait}"),
+        "Connection",
+        "accept from a peer outside the rule",
+    )
+    .tried("accepts a connection whose peer its listener's rule does not name")
+    .got(ended.step("poller s 200")?)
+    .checked(
+        "the outsider was reset and read nothing; poll and accept showed the granted peer alone",
+    )
+    .saw(
+        "what the client read",
+        welcome[0] != 0,
+        granted == "welcome",
+    )
+    .state()
 }
 
-fn connect_from(source: Ipv4Addr, port: u16, data: &[u8]) -> Result<()> {
+/// Connects, sends, and reads to the end.
+fn connect_from(source: Ipv4Addr, port: u16, data: &[u8]) -> Result<String> {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&std::net::SocketAddr::from((source, 0)).into())?;
     socket.connect(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
     socket.send(data)?;
-    Ok(())
+    let mut answer = String::new();
+    TcpStream::from(socket).read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 /// IPV6_V6ONLY off would serve IPv4 on a rule that names IPv6 alone: the host keeps it on.

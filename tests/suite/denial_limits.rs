@@ -59,3 +59,47 @@ fn a_detached_socket_counts() -> Result<()> {
     assert_eq!(ended.step("e = dup p'")?, "mfile");
     Ok(())
 }
+
+/// Pollables of wasi:io are no sockets, and have an end of their own; dropping them gives it back.
+#[test]
+fn pollables_have_an_end() -> Result<()> {
+    let script = ["p = pair stream", "subscribe p 5000", "subscribe p 4096"];
+    let ended = pairs(3, &script).finish(patience())?.success()?;
+    assert_eq!(ended.step("subscribe p 5000")?, "4096 kept, then mfile");
+    assert_eq!(ended.step("subscribe p 4096")?, "4096 kept, then none");
+    Ok(())
+}
+
+/// A list that is longer than a poll may be is refused as a whole; one of a million entries ends its guest alone.
+#[test]
+fn a_poll_has_an_end() -> Result<()> {
+    let script = [
+        "p = pair stream",
+        "poll-list p 4096",
+        "poll-list p 4097",
+        "poll-list p 1000000",
+    ];
+    let ended = pairs(3, &script).finish(patience())?;
+    assert_eq!(ended.step("poll-list p 4096")?, "ok 0");
+    assert_eq!(ended.step("poll-list p 4097")?, "inval");
+    assert!(ended.step("poll-list p 1000000").is_err());
+    assert_eq!(ended.status.code(), Some(134), "it trapped");
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    Ok(())
+}
+
+/// What a guest names is told to the operator up to a point.
+#[test]
+fn an_event_does_not_grow_with_what_a_guest_names() -> Result<()> {
+    let name = "n".repeat(100_000);
+    let script = format!("g = granted {name}");
+    let ended = pairs(3, &[&script]).finish(patience())?.success()?;
+    assert_eq!(ended.step(&script)?, "noent");
+    let event = ended.audit.of("granted").next().expect("it is on record");
+    let told = event.field("arguments").as_str().unwrap_or_default().len();
+    assert!(
+        (1000..1100).contains(&told),
+        "{told} bytes were written down"
+    );
+    Ok(())
+}

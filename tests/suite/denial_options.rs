@@ -2,7 +2,7 @@
 //! setsockopt(2) made, also where the rule lists every option with a wildcard.
 
 use anyhow::{Result, ensure};
-use sockgate_tests::{Tool, free_port, oracle, patience, steps};
+use sockgate_tests::{Attack, Tool, free_port, oracle, patience, steps};
 
 /// A rule with every option by wildcard, on one kind of socket.
 fn generous(family: &str, style: &str) -> String {
@@ -12,6 +12,69 @@ fn generous(family: &str, style: &str) -> String {
          options = {{ set = [\"*\"], get = [\"*\"] }}\n"
     )
 }
+
+/// The same with each of these options by its name, and memberships by their operation.
+fn naming(family: &str, style: &str, options: &[Dangerous]) -> String {
+    let names: Vec<&str> = options.iter().map(|(option, ..)| *option).collect();
+    let all = format!(
+        "set = [\"*\", {}]",
+        format!("{names:?}").trim_matches(['[', ']'])
+    );
+    let rule = generous(family, style).replacen("set = [\"*\"]", &all, 1);
+    match (family, style) {
+        ("unix", _) | (_, "stream") => rule,
+        _ => format!(
+            "{rule}[[allow]]\nid = \"groups\"\nfamily = [\"{family}\"]\nops = [\"join-group\"]\n\
+             group = [\"*\"]\noptions = {{ {all} }}\n"
+        ),
+    }
+}
+
+/// The phrase of tests/attacks/phrases.tsv that a dangerous option belongs to.
+fn phrase(option: &str) -> (&'static str, &'static str) {
+    let phrase = match option {
+        "so.bindtodevice" => "SO_BINDTODEVICE",
+        "so.bindtoifindex" => "SO_BINDTOIFINDEX",
+        "so.reuseport" => "SO_REUSEPORT to share another program's port",
+        "so.reuseaddr" => "SO_REUSEADDR to share another program's port",
+        "so.mark" => "SO_MARK",
+        "so.priority" => "SO_PRIORITY above 6",
+        "so.rcvbufforce" | "so.sndbufforce" => "SO_RCVBUFFORCE",
+        "so.attach-filter" | "so.attach-reuseport-cbpf" => "SO_ATTACH_FILTER",
+        "so.attach-bpf" => "SO_ATTACH_BPF",
+        "so.attach-reuseport-ebpf" => "SO_ATTACH_REUSEPORT_EBPF",
+        "so.lock-filter" => "SO_LOCK_FILTER",
+        "so.txtime" => "SCM_TXTIME",
+        "ip.transparent" | "ipv6.transparent" => "IP_TRANSPARENT",
+        "ip.freebind" | "ipv6.freebind" => "IP_FREEBIND",
+        "ip.hdrincl" => "IP_HDRINCL",
+        "ip.options" => "IP_OPTIONS source routing",
+        "tcp.ulp" => "TCP_ULP",
+        "tcp.md5sig" => "TCP_MD5SIG",
+        "ipv6.pktinfo" => "IPV6_PKTINFO source",
+        "ipv6.rthdr" => "IPV6_RTHDR",
+        "ipv6.hopopts" | "ipv6.dstopts" | "ipv6.rthdrdstopts" => "IPv6 destination options",
+        "tcp.fastopen" | "tcp.fastopen-connect" => return ("Connection", "TCP_FASTOPEN_CONNECT"),
+        "so.broadcast" => return ("Addresses", "broadcast"),
+        "so.passcred" => return ("Unix", "SO_PASSCRED autobind"),
+        "so.passpidfd" => return ("Descriptors", "SCM_PIDFD"),
+        "so.passrights" => return ("Descriptors", "SO_PASSRIGHTS"),
+        repair if repair.starts_with("tcp.") => "TCP_REPAIR",
+        group
+            if group.contains("member")
+                || group.contains("join")
+                || group.contains("multicast") =>
+        {
+            "multicast membership"
+        }
+        "ip.msfilter" => "multicast membership",
+        _ => "raw level/name numbers for an option denied by its name",
+    };
+    ("Options", phrase)
+}
+
+/// SO_KEEPALIVE, which a wildcard lists and which reaches nobody.
+const KEEPALIVE: &str = "set s 1 9 01000000";
 
 /// An option's name, level and number, and a plausible value.
 type Dangerous = (&'static str, i32, i32, &'static str);
@@ -168,6 +231,8 @@ fn dangerous_options_are_refused_by_number_whatever_a_wildcard_says() -> Result<
         for (_, level, number, value) in *options {
             script.push(set(*level, *number, value));
         }
+        // One that a wildcard covers, to compare with.
+        script.push(KEEPALIVE.to_owned());
         let run = steps(&script).policy_text(&generous(family, style));
         let run = match &strace {
             Some(strace) => run.strace(strace),
@@ -191,11 +256,34 @@ fn dangerous_options_are_refused_by_number_whatever_a_wildcard_says() -> Result<
             ensure!(recorded, "no record of {option}");
             tried += 1;
         }
-        if strace.is_some() {
+        if let Some(strace) = &strace {
+            let control = steps(&script)
+                .policy_text(&naming(family, style, options))
+                .strace(strace)
+                .finish(patience())?
+                .success()?;
+            for (option, level, number, value) in *options {
+                let step = set(*level, *number, value);
+                let (section, phrase) = phrase(option);
+                let made = control.syscalls()?.of_step(&step)?;
+                // Some are never set, whoever names them.
+                let granted = match made.iter().any(|call| call.name == "setsockopt") {
+                    true => &step,
+                    false => KEEPALIVE,
+                };
+                let id = option.replace('.', "-");
+                Attack::new(format!("set-{id}-{family}-{style}"), section, phrase)
+                    .tried(format!(
+                        "sets {option} by number, where a wildcard lists every option"
+                    ))
+                    .step((&ended, &step), (&control, granted), &["setsockopt"])?
+                    .state()?;
+            }
             for line in ended.made("setsockopt")? {
                 // The host's own: no groups of others, IPv6 alone.
                 ensure!(
-                    line.contains("MULTICAST_ALL")
+                    line.contains("KEEPALIVE")
+                        || line.contains("MULTICAST_ALL")
                         || line.contains("V6ONLY")
                         || line.contains("0x1d"),
                     "{line}"

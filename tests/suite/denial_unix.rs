@@ -7,7 +7,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use sockgate_tests::{folder, patience, steps, watched};
+use sockgate_tests::{Attack, folder, hex, patience, steps, watched};
 
 /// A rule for everything beneath `root`: connect, listen, send and receive.
 fn beneath(root: &Path) -> String {
@@ -50,21 +50,30 @@ fn no_spelling_leads_out_of_the_granted_directory() -> Result<()> {
     let inside = UnixListener::bind(root.join("deep/plain"))?;
     symlink("deep/plain", root.join("inside"))?;
     let at = |path: &str| format!("path:{}/{path}", root.display());
+    let (last, middle, parent) = (
+        "symlink in the last component",
+        "symlink in a middle component",
+        "`..`",
+    );
     let spellings = [
-        at("last"),
-        at("last-relative"),
-        at("middle/secret"),
-        at("middle-relative/secret"),
-        at("../out/secret"),
-        at("deep/../../out/secret"),
-        at("inside"),
-        format!("path:{}", outside.join("secret").display()),
+        ("link-last", last, at("last")),
+        ("link-last-relative", last, at("last-relative")),
+        ("link-middle", middle, at("middle/secret")),
+        ("link-middle-relative", middle, at("middle-relative/secret")),
+        ("parent", parent, at("../out/secret")),
+        ("parent-deep", parent, at("deep/../../out/secret")),
+        ("link-inside", last, at("inside")),
+        (
+            "path-outside",
+            parent,
+            format!("path:{}", outside.join("secret").display()),
+        ),
         // Relative to the command's own directory.
-        "path:in/deep/plain".to_owned(),
-        "path:".to_owned(),
+        ("path-relative", parent, "path:in/deep/plain".to_owned()),
+        ("path-empty", parent, "path:".to_owned()),
     ];
     let mut script = Vec::new();
-    for (number, spelling) in spellings.iter().enumerate() {
+    for (number, (_, _, spelling)) in spellings.iter().enumerate() {
         script.push(format!("s{number} = socket unix stream"));
         script.push(format!("connect s{number} {spelling}"));
     }
@@ -75,10 +84,14 @@ fn no_spelling_leads_out_of_the_granted_directory() -> Result<()> {
         format!("bind d {}", at("../out/new")),
         format!("bind d {}", at("middle-relative/new")),
     ];
+    let (send_outside, bind_outside) = (
+        format!("send-to d hello path:{}/datagrams", outside.display()),
+        format!("bind d path:{}/new", outside.display()),
+    );
     script.push("d = socket unix datagram".to_owned());
     script.extend(datagrams.iter().cloned());
     let ended = watched(steps(&script).policy_text(&beneath(&root)), name)?;
-    for (number, spelling) in spellings.iter().enumerate() {
+    for (number, (_, _, spelling)) in spellings.iter().enumerate() {
         let outcome = ended.step(&format!("connect s{number} {spelling}"))?;
         ensure!(outcome != "ok", "{spelling}: {outcome}");
         println!("connect {spelling}: {outcome}");
@@ -89,8 +102,9 @@ fn no_spelling_leads_out_of_the_granted_directory() -> Result<()> {
         println!("{step}: {outcome}");
     }
     // The witnesses: nobody came, nothing was made, and no call was for a place outside.
-    ensure!(!knocked(&secret)? && !knocked(&inside)?);
-    ensure!(secret_datagrams.recv(&mut [0; 16]).is_err());
+    let reached = knocked(&secret)?;
+    ensure!(!reached && !knocked(&inside)?);
+    let heard = secret_datagrams.recv(&mut [0; 16]).is_ok();
     ensure!(!outside.join("new").exists());
     if ended.syscalls.is_some() {
         for call in ["connect", "bind", "sendto", "sendmsg"] {
@@ -107,6 +121,46 @@ fn no_spelling_leads_out_of_the_granted_directory() -> Result<()> {
         .finish(patience())?;
     assert_eq!(twin.step(&plain)?, "ok");
     ensure!(knocked(&inside)?);
+
+    // The control: where the directory above is granted, the place outside is reached by its plain name.
+    let connect_outside = format!("connect s path:{}", outside.join("secret").display());
+    let control = watched(
+        steps([
+            "s = socket unix stream",
+            &connect_outside,
+            "d = socket unix datagram",
+            &send_outside,
+            &bind_outside,
+        ])
+        .policy_text(&beneath(place.path())),
+        name,
+    )?;
+    let reached_then = knocked(&secret)?;
+    let heard_then = secret_datagrams.recv(&mut [0; 16]).is_ok();
+    for (number, (id, phrase, spelling)) in spellings.iter().enumerate() {
+        let step = format!("connect s{number} {spelling}");
+        Attack::new(*id, "Unix", phrase)
+            .tried(format!(
+                "`{step}`, under a grant for everything beneath another directory"
+            ))
+            .step((&ended, &step), (&control, &connect_outside), &["connect"])?
+            .saw("the listener outside", reached, reached_then)
+            .state()?;
+    }
+    for (number, step) in datagrams.iter().enumerate() {
+        let (granted, call) = match step.starts_with("bind") {
+            true => (&bind_outside, "bind"),
+            false => (&send_outside, "sendto"),
+        };
+        let phrase = if step.contains("..") { parent } else { middle };
+        Attack::new(format!("datagram-path-{number}"), "Unix", phrase)
+            .tried(format!(
+                "`{step}`, under a grant for everything beneath another directory"
+            ))
+            .step((&ended, step), (&control, granted), &[call, "sendmsg"])?
+            .saw("the socket outside", heard, heard_then)
+            .state()?;
+    }
     Ok(())
 }
 
@@ -127,6 +181,11 @@ fn bind_takes_no_name_that_is_taken() -> Result<()> {
         ));
     }
     let policy = format!("{}replace-stale = true\n", beneath(place.path()));
+    let inodes = ["file", "live", "dangling", "folder"]
+        .map(|taken| inode(&place.path().join(taken)))
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
+    let mut outcomes = Vec::new();
     for policy in [beneath(place.path()), policy] {
         let ended = steps(&script).policy_text(&policy).finish(patience())?;
         for step in script.iter().filter(|step| step.starts_with("bind")) {
@@ -135,6 +194,7 @@ fn bind_takes_no_name_that_is_taken() -> Result<()> {
                 matches!(outcome, "addrinuse" | "acces" | "exist" | "loop"),
                 "{step}: {outcome}"
             );
+            outcomes.push(outcome.to_owned());
         }
     }
     assert_eq!(
@@ -151,50 +211,48 @@ fn bind_takes_no_name_that_is_taken() -> Result<()> {
     );
     std::os::unix::net::UnixStream::connect(place.path().join("live"))?;
     ensure!(knocked(&live)?);
+
+    // The control: a socket's file that nobody serves is replaced where the policy says so.
+    drop(UnixListener::bind(place.path().join("stale"))?);
+    let stale = inode(&place.path().join("stale"))?;
+    let bind = format!("bind s path:{}/stale", place.path().display());
+    let steps_then = [
+        "s = socket unix stream",
+        &bind,
+        "say bound",
+        "until /steps/seen",
+    ];
+    let guest = steps(steps_then)
+        .policy_text(&format!("{}replace-stale = true\n", beneath(place.path())))
+        .directory(place.path(), "/steps")
+        .start()?;
+    guest.wait_for_line("say bound", patience())?;
+    let replaced = inode(&place.path().join("stale"))? != stale;
+    std::fs::write(place.path().join("seen"), "")?;
+    guest.wait(patience())?.success()?;
+    for (place_at, taken) in ["file", "live", "dangling", "folder"]
+        .into_iter()
+        .enumerate()
+    {
+        let changed = inode(&place.path().join(taken))? != inodes[place_at];
+        Attack::new(
+            format!("bind-on-{taken}"),
+            "Unix",
+            "bind on an existing name",
+        )
+        .tried("binds a name that is taken, with and without `replace-stale`")
+        .got(&outcomes[place_at])
+        .saw("the inode at that name", changed, replaced)
+        .state()?;
+    }
     Ok(())
 }
 
-/// sun_path holds 108 bytes: a longer path is refused whole, never cut to another one.
-#[test]
-fn a_long_path_is_never_cut() -> Result<()> {
-    let name = "a_long_path_is_never_cut";
-    let place = folder()?;
-    let root = place.path().display().to_string();
-    let long = |length: usize| {
-        let rest = length - root.len() - 1;
-        format!("{root}/{}", "x".repeat(rest))
-    };
-    let lengths = [107, 108, 109, 200, 4096];
-    let mut script = Vec::new();
-    for length in lengths {
-        script.push(format!("s{length} = socket unix datagram"));
-        script.push(format!("bind s{length} path:{}", long(length)));
-        script.push(format!("connect s{length} path:{}", long(length)));
-        script.push(format!("local s{length}"));
-    }
-    let ended = watched(steps(&script).policy_text(&beneath(place.path())), name)?;
-    // Linux takes 108 bytes without a final NUL, unix(7).
-    for length in &lengths[..2] {
-        let bind = format!("bind s{length} path:{}", long(*length));
-        assert_eq!(ended.step(&bind)?, "ok", "{}", ended.stdout);
-        assert_eq!(
-            ended.step(&format!("local s{length}"))?,
-            format!("ok {}", long(*length))
-        );
-    }
-    for length in &lengths[2..] {
-        let outcome = ended.step(&format!("bind s{length} path:{}", long(*length)))?;
-        ensure!(
-            matches!(outcome, "nametoolong" | "inval" | "acces"),
-            "{length}: {outcome}"
-        );
-    }
-    // What these two made is gone at close; nothing else was ever there.
-    assert_eq!(std::fs::read_dir(place.path())?.count(), 0);
-    if ended.syscalls.is_some() {
-        assert_eq!(ended.made("bind")?.len(), 2);
-    }
-    Ok(())
+/// What lies at a path itself: its inode and when that came to be, since numbers are used again.
+fn inode(path: &Path) -> Result<(u64, i64, i64)> {
+    use std::os::unix::fs::MetadataExt;
+    let found = path.symlink_metadata()?;
+    Ok((found.ino(), found.ctime(), found.ctime_nsec()))
 }
 
 /// A NUL within a path would name another file to the kernel than to the policy.
@@ -216,23 +274,46 @@ fn an_abstract_name_is_no_path_and_a_path_no_abstract_name() -> Result<()> {
     assert_eq!(ended.step(&by_name)?, "acces");
     let record = ended.audit.denied("connect")?;
     ensure!(record.address().starts_with('@'), "{}", record.address());
-    ensure!(!knocked(&spelled)? && !knocked(&listener)?);
+    let (name_reached, path_reached) = (knocked(&spelled)?, knocked(&listener)?);
+    ensure!(!name_reached && !path_reached);
 
     // And the other way round.
     let by_path = format!("connect s path:{}", path.display());
     let rule = format!("unix connect @{}", path.display());
-    let ended = watched(
+    let other = watched(
         steps(["s = socket unix stream", &by_path]).allow(&rule),
         name,
     )?;
-    assert_eq!(ended.step(&by_path)?, "acces");
+    assert_eq!(other.step(&by_path)?, "acces");
     ensure!(!knocked(&listener)?);
-    let twin = steps(["s = socket unix stream", &by_name])
-        .allow(&rule)
-        .finish(patience())?;
+    let twin = watched(
+        steps(["s = socket unix stream", &by_name]).allow(&rule),
+        name,
+    )?;
     assert_eq!(twin.step(&by_name)?, "ok");
-    ensure!(knocked(&spelled)?);
-    Ok(())
+    let phrase = "abstract name that spells a path";
+    Attack::new("abstract-spells-path", "Unix", phrase)
+        .tried("connects to the abstract name that spells the path it may connect to")
+        .step((&ended, &by_name), (&twin, &by_name), &["connect"])?
+        .saw(
+            "the listener on the abstract name",
+            name_reached,
+            knocked(&spelled)?,
+        )
+        .state()?;
+    let twin = watched(
+        steps(["s = socket unix stream", &by_path]).policy_text(&beneath(place.path())),
+        name,
+    )?;
+    Attack::new("path-spells-abstract", "Unix", phrase)
+        .tried("connects to the path that spells the abstract name it may connect to")
+        .step((&other, &by_path), (&twin, &by_path), &["connect"])?
+        .saw(
+            "the listener at the path",
+            path_reached,
+            knocked(&listener)?,
+        )
+        .state()
 }
 
 /// bind without a name takes an abstract one that the kernel chooses; so does SO_PASSCRED at the first
@@ -250,10 +331,13 @@ fn autobind_needs_its_own_word() -> Result<()> {
     }
     let policy = "version = 1\n[[allow]]\nid = \"auto\"\nfamily = [\"unix\"]\ntype = [\"datagram\"]\n\
                   ops = [\"bind\"]\nlocal = { abstract = [\"auto\"] }\n";
-    let twin = steps(script).policy_text(policy).finish(patience())?;
+    let twin = watched(steps(script).policy_text(policy), name)?;
     assert_eq!(twin.step("bind s unnamed")?, "ok", "{}", twin.stderr);
     ensure!(twin.step("local s")?.starts_with("ok @"), "{}", twin.stdout);
-    Ok(())
+    Attack::new("autobind", "Unix", "autobind")
+        .tried("binds without a name, under a grant for every path of a directory")
+        .step((&ended, script[1]), (&twin, script[1]), &["bind"])?
+        .state()
 }
 
 /// SO_PASSCRED makes the kernel give a client's socket a name of its own when it connects, as an IP client
@@ -294,6 +378,15 @@ fn the_name_that_passcred_brings_lets_nobody_in() -> Result<()> {
     assert_eq!(ended.step("poll s 100")?, "nothing");
     assert_eq!(ended.step("recv s 100 dont-wait")?, "again");
     assert_eq!(ended.step("recv s 100")?, "\"known\"");
+    Attack::new("passcred-autobind", "Unix", "SO_PASSCRED autobind")
+        .tried("gets itself a name by SO_PASSCRED at its connect, where a stranger writes to it")
+        .got(ended.step("recv s 100 dont-wait")?)
+        .saw(
+            "what the guest was given",
+            ended.stdout.contains("\"strange\""),
+            ended.stdout.contains("\"known\""),
+        )
+        .state()?;
 
     // The option has a word of its own in the policy: without it there is no name.
     let twin = steps([
@@ -306,7 +399,15 @@ fn the_name_that_passcred_brings_lets_nobody_in() -> Result<()> {
     .finish(patience())?;
     assert_eq!(twin.step("typed s pass-credentials 1")?, "acces");
     assert_eq!(twin.step("local s")?, "ok (unnamed)");
-    Ok(())
+    Attack::new("passcred-ungranted", "Unix", "SO_PASSCRED autobind")
+        .tried("sets SO_PASSCRED before its connect, where no rule lists it")
+        .got(twin.step("typed s pass-credentials 1")?)
+        .saw(
+            "getsockname",
+            twin.step("local s")?.contains('@'),
+            ended.step("local s")?.contains('@'),
+        )
+        .state()
 }
 
 /// SO_PEERCRED and SCM_CREDENTIALS would tell the guest its host's process id: it is shown as 0. Another
@@ -329,8 +430,9 @@ fn credentials_do_not_show_the_host_s_process_id() -> Result<()> {
         "recv-msg p' 101 64",
     ])
     .policy_text(policy)
-    .finish(patience())?
-    .success()?;
+    .start()?;
+    let pid = ended.pid();
+    let ended = ended.wait(patience())?.success()?;
     assert_eq!(
         ended.step("peercred p")?,
         format!("ok pid 0 uid {uid} gid {gid}")
@@ -360,7 +462,28 @@ fn credentials_do_not_show_the_host_s_process_id() -> Result<()> {
         granted.step("peercred s")?,
         format!("ok pid {} uid {uid} gid {gid}", std::process::id())
     );
-    Ok(())
+    let phrase = "SO_PEERCRED showing the host's pid";
+    let shows = |text: &str, pid: u32| text.contains(&format!("pid {pid} "));
+    let by_number = |text: &str| text.contains(&hex(&pid.to_ne_bytes()));
+    Attack::new("peercred-of-host", "Unix", phrase)
+        .tried("asks both ends of its socketpair for SO_PEERCRED, typed and by number, and takes SCM_CREDENTIALS")
+        .got(ended.step("peercred p")?)
+        .checked("the host's process id is shown as 0")
+        .saw(
+            "what the guest was told",
+            shows(&ended.stdout, pid) || by_number(ended.step("get p 1 17 12")?),
+            shows(granted.step("peercred s")?, std::process::id()),
+        )
+        .state()?;
+    Attack::new("peercred-ungranted", "Unix", phrase)
+        .tried("asks for SO_PEERCRED of its granted peer, where no rule lists it")
+        .got(refused.step("peercred s")?)
+        .saw(
+            "what the guest was told",
+            shows(&refused.stdout, std::process::id()),
+            shows(&granted.stdout, std::process::id()),
+        )
+        .state()
 }
 
 /// SCM_CREDENTIALS are a claim that a privileged host could make true: the guest may claim nothing.
@@ -392,11 +515,29 @@ fn credentials_cannot_be_forged() -> Result<()> {
     // Even where the kind is granted, only the host's own: never another's.
     let listed = format!("{plain} send-ancillary=credentials");
     let ended = watched(steps(script).allow(&listed), name)?;
-    for step in &script[2..] {
+    let reached = service.recv(&mut [0; 16]).is_ok();
+    // The control: a message of the same socket arrives, beside credentials that are the host's own.
+    let (uid, gid) = owner()?;
+    let own = match gid {
+        0 => format!("send-credentials s 0 {uid}"),
+        _ => "send s hello".to_owned(),
+    };
+    let control = watched(steps([script[0], &connect, &own]).allow(&listed), name)?;
+    let reached_then = service.recv(&mut [0; 16]).is_ok();
+    for (id, step) in [
+        ("credentials", script[2]),
+        ("credentials-by-number", script[3]),
+    ] {
         let outcome = ended.step(step)?;
         ensure!(outcome == "acces", "{step}: {outcome}");
+        Attack::new(format!("forged-{id}"), "Unix", "forged SCM_CREDENTIALS")
+            .tried(format!(
+                "`{step}`: claims to be process 1 and user 4242, where the kind is granted"
+            ))
+            .step((&ended, step), (&control, &own), &["sendmsg", "sendto"])?
+            .saw("the service", reached, reached_then)
+            .state()?;
     }
-    ensure!(service.recv(&mut [0; 16]).is_err());
     Ok(())
 }
 
@@ -448,7 +589,17 @@ fn datagrams_of_other_senders_are_hidden() -> Result<()> {
         .filter(|record| record.is_denied())
         .count();
     assert_eq!(hidden, 2);
-    Ok(())
+    Attack::new("unix-datagrams-of-others", "Unix", "datagram peers")
+        .tried("looks for datagrams of a stranger and of a nameless sender")
+        .got(ended.step("recv s 100 dont-wait")?)
+        .saw(
+            "what the guest was given",
+            ["\"strange\"", "\"nameless\""]
+                .iter()
+                .any(|text| ended.stdout.contains(text)),
+            ended.stdout.contains("\"known\""),
+        )
+        .state()
 }
 
 /// A listener may name the users that it serves; others are turned away before the guest sees them.

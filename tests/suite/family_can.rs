@@ -10,8 +10,6 @@ use sockgate_tests::{
     policy_path,
 };
 
-const EFF: u32 = 1 << 31;
-const RTR: u32 = 1 << 30;
 const ERR: u32 = 1 << 29;
 
 /// Every frame on vcan0.
@@ -293,11 +291,6 @@ fn classic(id: u32) -> String {
     hex(&bytes)
 }
 
-/// struct canfd_frame with one byte of data.
-fn fd(id: u32) -> String {
-    format!("{}{}", classic(id), "00".repeat(56))
-}
-
 /// A guest that takes these steps, described in `tests/guests/src/bin/family_can.rs`.
 fn guest<S: AsRef<str>>(net: &Net, policy: &str, steps: &[S]) -> GuestRun {
     let run = GuestRun::new("family_can").net(net).policy_text(policy);
@@ -320,139 +313,6 @@ fn outcomes(ended: &Ended, verb: &str) -> Vec<String> {
     lines
         .filter_map(|line| Some(line.split_once(" -> ")?.1.to_owned()))
         .collect()
-}
-
-#[test]
-fn only_granted_frames_are_sent() -> Result<()> {
-    let name = "only_granted_frames_are_sent";
-    let Some(net) = buses(name)? else {
-        return Ok(());
-    };
-    let Some(candump) = tools(name) else {
-        return Ok(());
-    };
-    let refused_ids = [
-        0xff,
-        0x110,
-        0x7ff,
-        0x100 | EFF,
-        0x100 | RTR,
-        0x100 | ERR,
-        0x900,
-        0x1000,
-        0xfff | EFF,
-        0x1001 | EFF,
-        0x1000 | EFF | RTR,
-        0x1000 | EFF | ERR,
-    ];
-    let mut refused: Vec<String> = refused_ids
-        .iter()
-        .map(|id| format!("send s {}", classic(*id)))
-        .collect();
-    refused.push(format!("send s {}", fd(0x100)));
-    refused.push(format!("send s {}", &classic(0x100)[..30]));
-    refused.push(format!("send-to s {} vcan1", classic(0x100)));
-    refused.push(format!("send-to s {} *", classic(0x100)));
-    let sends = refused.len();
-    refused.push("bind q vcan1".to_owned());
-    refused.push("bind q *".to_owned());
-    let granted = [
-        format!("send s {}", classic(0x100)),
-        format!("send-to s {} vcan0", classic(0x10f)),
-        format!("send s {}", classic(0x1000 | EFF)),
-    ];
-    let mut script = ["s = can", "bind s vcan0", "fd s 1", "q = can"]
-        .map(str::to_owned)
-        .to_vec();
-    script.extend(refused.iter().chain(&granted).cloned());
-    let keys = "ops = [\"bind\", \"send-to\"]\ncan-id = [\"0x100-0x10F\", \"ext:0x1000\"]";
-    let witness = hear(&net, &candump, "any", granted.len() + 1, "3000")?;
-    let strace = oracle(Tool::Strace, name);
-    let run = guest(&net, &policy(keys), &script);
-    let run = match &strace {
-        Some(strace) => run.strace(strace),
-        None => run,
-    };
-    let ended = run.finish(patience())?.success()?;
-    for step in &refused {
-        assert_eq!(ended.step(step)?, "acces", "{step}");
-    }
-    for step in &granted {
-        assert_eq!(ended.step(step)?, "ok 16", "{step}");
-    }
-    let heard = frames_of(&witness.finish(patience())?)?;
-    assert_eq!(heard, ["100#AB", "10F#AB", "00001000#AB"]);
-    let denied = ended.audit.of("send-to");
-    assert_eq!(denied.filter(|record| record.is_denied()).count(), sends);
-    if strace.is_some() {
-        let mut made = [ended.made("sendto")?, ended.made("sendmsg")?].concat();
-        // The host asks the kernel for the interfaces' names.
-        made.retain(|line| !line.contains("AF_NETLINK"));
-        assert_eq!(made.len(), granted.len(), "{made:#?}");
-    }
-
-    // Nothing at all without a grant, and receiving is none for sending.
-    let ended = guest(&net, "version = 1\n", &["s = can"]).finish(patience())?;
-    assert_eq!(ended.step("s = can")?, "acces");
-    assert_eq!(ended.audit.denied("socket")?.errno(), "acces");
-    let keys = "ops = [\"bind\", \"receive\"]\ncan-id = [\"*\"]";
-    let script = ["s = can", "bind s vcan0", &granted[0]];
-    let ended = guest(&net, &policy(keys), &script).finish(patience())?;
-    assert_eq!(ended.step(&granted[0])?, "acces");
-    assert_eq!(ended.audit.denied("send-to")?.errno(), "acces");
-    Ok(())
-}
-
-#[test]
-fn filters_show_no_more_than_the_policy() -> Result<()> {
-    let name = "filters_show_no_more_than_the_policy";
-    let Some(net) = buses(name)? else {
-        return Ok(());
-    };
-    if tools(name).is_none() {
-        return Ok(());
-    }
-    let keys = "ops = [\"bind\", \"receive\"]\ncan-id = [\"0x100-0x10F\"]";
-    // No filter, one for everything, everything twice and joined; all with FD and errors asked for.
-    for filters in [
-        &[][..],
-        &["filters s 0:0"],
-        &["filters s 0:0 0:0", "join s 1"],
-    ] {
-        let mut script = vec!["s = can", "fd s 1", "errors s 1fffffff", "timeout s 30000"];
-        script.extend(filters);
-        script.extend(["bind s vcan0", "recv s", "recv s 15", "recv s 72"]);
-        let run = guest(&net, &policy(keys), &script).start()?;
-        run.wait_for_line("bind s vcan0 -> ok", patience())?;
-        let frames = [
-            "0FF#01",
-            "110#02",
-            "00000100#03",
-            "100#R",
-            "100##104",
-            "100#05",
-            "20000100#0000000000000000",
-            "7FF#06",
-            "108#07",
-            "110#08",
-            "10F#09",
-        ];
-        play(&net, "vcan0", &frames.map(str::to_owned))?;
-        play(&net, "vcan1", &["100#0A".to_owned()])?;
-        let ended = run.wait(patience())?.success()?;
-        let [first, second, third] = &outcomes(&ended, "recv")[..] else {
-            anyhow::bail!("{ended:?}");
-        };
-        assert_eq!(first, "100#05 on vcan0 local", "{filters:?}");
-        assert_eq!(second, &format!("x{}", &received(0x108, 7)[..30]));
-        assert_eq!(third, &format!("x{}", received(0x10f, 9)));
-        ended.audit.denied("receive")?;
-    }
-    Ok(())
-}
-
-fn received(id: u32, byte: u8) -> String {
-    classic(id).replacen("ab", &format!("{byte:02x}"), 1)
 }
 
 #[test]

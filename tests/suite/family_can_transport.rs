@@ -189,57 +189,6 @@ fn a_watch_tells_changes_and_silence_alone() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_job_outside_of_its_grant_sends_nothing() -> Result<()> {
-    let name = "a_job_outside_of_its_grant_sends_nothing";
-    let Some((net, python)) = bench(Need::CanBcm, name)? else {
-        return Ok(());
-    };
-    let words = [
-        "b = bcm vcan0",
-        // A frame's own id, the job's, and a format that was not granted.
-        "cycle b 100 20 100#01 110#02",
-        "cycle b 110 20 100#03",
-        "once b 100##004",
-        "watch b 110 0 0",
-        "c = bcm vcan1",
-        "d = bcm any",
-        "sleep 100",
-        "once b 10f#05",
-    ];
-    let hearer = native(&net, &python, &["hear", "vcan0"])?;
-    let ended = guest(&net, &policy("bcm", &[MANAGER]), &words)
-        .finish(patience())?
-        .success()?;
-    for step in &words[1..7] {
-        assert_eq!(ended.step(step)?, "acces", "{step}");
-    }
-    assert_eq!(ended.step("once b 10f#05")?, "ok");
-    hearer.wait_for_line("frame 10F#05", patience())?;
-    let heard: Vec<_> = frames(&hearer.stop()?)?;
-    assert_eq!(heard.len(), 1, "{heard:?}");
-    ended.audit.denied("send-to")?;
-    ended.audit.denied("connect")?;
-
-    // Another operation than the one that was granted, and the format with its word.
-    let hearer = native(&net, &python, &["hear", "vcan0"])?;
-    let keys = format!("{MANAGER}\nfd = true\nbcm-ops = [\"tx-send\"]");
-    let words = [
-        "b = bcm vcan0",
-        "cycle b 100 20 100#01",
-        "once b 100##002",
-        "once b 100#03",
-    ];
-    let ended = guest(&net, &policy("bcm", &[&keys]), &words)
-        .finish(patience())?
-        .success()?;
-    assert_eq!(ended.step(words[1])?, "acces");
-    ended.audit.denied("send-to")?;
-    hearer.wait_for_line("frame 100#03", patience())?;
-    assert_eq!(frames(&hearer.stop()?)?.len(), 1);
-    Ok(())
-}
-
 const CHANNEL: &str = "ops = [\"bind\", \"send-to\", \"receive\"]\ninterface = [\"vcan0\"]\n\
                        isotp = [{ rx = \"0x7E8\", tx = \"0x7E0\" }]\n\
                        options = { set = [\"can-isotp.opts\", \"can-isotp.recv-fc\"] }";
@@ -313,35 +262,6 @@ fn a_channel_s_options_shape_its_frames() -> Result<()> {
     assert_eq!(consecutive.len(), 6, "{frames:?}");
     let time = consecutive[5] - consecutive[0];
     ensure!(time >= 50.0, "six frames within {time} ms");
-    Ok(())
-}
-
-#[test]
-fn a_channel_outside_of_its_grant_is_not_bound() -> Result<()> {
-    let name = "a_channel_outside_of_its_grant_is_not_bound";
-    let Some((net, python)) = bench(Need::CanIsotp, name)? else {
-        return Ok(());
-    };
-    let words = [
-        "a = isotp vcan0 7e8 7e1",
-        "a = isotp vcan0 7e9 7e0",
-        "a = isotp vcan0 7e0 7e8",
-        "a = isotp vcan0 000007e8 000007e0",
-        "a = isotp vcan1 7e8 7e0",
-        "a = isotp vcan0 7e8 7e0",
-        "push a 1 3",
-    ];
-    let hearer = native(&net, &python, &["hear", "vcan0"])?;
-    let ended = guest(&net, &policy("isotp", &[CHANNEL]), &words)
-        .finish(patience())?
-        .success()?;
-    for step in &words[..5] {
-        assert_eq!(ended.step(step)?, "acces", "{step}");
-    }
-    assert_eq!(ended.step(words[6])?, "ok 3");
-    ended.audit.denied("bind")?;
-    hearer.wait_for_line("frame 7E0#03", patience())?;
-    assert_eq!(frames(&hearer.stop()?)?.len(), 1);
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sockgate_tests::{
-    Ended, GuestRun, Need, Net, Tool, from_hex, hex, kernel, net_steps, oracle, patience,
-    policy_path,
+    Attack, Ended, GuestRun, Need, Net, Tool, from_hex, hex, kernel, net_steps, oracle, patience,
+    policy_path, watched,
 };
 
 /// One message in hexadecimal digits: struct nlmsghdr, netlink(7), and what follows it.
@@ -210,8 +210,14 @@ fn a_monitor_hears_the_events_of_its_groups() -> Result<()> {
 const READ_ONLY: &str = "version = 1\n[[allow]]\nid = \"read\"\nfamily = [\"netlink\"]\nprotocol = [\"route\"]\n\
     ops = [\"bind\", \"send-to\", \"receive\"]\nmessages = [\"get*\"]\ndump-only = true\ngroups = [\"link\"]\n";
 
-/// Everything that may not go out under [`READ_ONLY`].
-fn forbidden_datagrams() -> Vec<(&'static str, Vec<u8>)> {
+const SECTION: &str = "Netlink, packet, raw";
+
+/// Every call that brings the kernel a message.
+const SENDS: &[&str] = &["sendto", "sendmsg", "sendmmsg"];
+
+/// Everything that may not go out under [`READ_ONLY`]: an attack's id, its phrase, and the bytes. The first four are
+/// messages that another rule grants; the rest is refused under every rule.
+fn forbidden_datagrams() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let dump = message(GET_LINK, DUMP, &link(0, 0, 0));
     let down = message(SET_LINK, ACKNOWLEDGED, &link(1, 0, 1));
     let lying = |length: u32| {
@@ -225,25 +231,57 @@ fn forbidden_datagrams() -> Vec<(&'static str, Vec<u8>)> {
         new_cable(),
         message(17, REQUEST, &[0; 4]),
     ];
+    let no_dump = message(GET_LINK, ACKNOWLEDGED, &link(1, 0, 0));
+    let (new, delete, set) = (
+        "RTM_NEW* on a read-only grant",
+        "RTM_DEL* on a read-only grant",
+        "RTM_SET* on a read-only grant",
+    );
+    let several = "several messages in one datagram (the second one forbidden)";
+    let lies = "message length fields that lie";
+    // An address of the loopback: struct ifaddrmsg, and IFA_LOCAL.
+    let address = [
+        &[2, 8, 0, 0, 1, 0, 0, 0],
+        &attribute(2, &[127, 0, 0, 1])[..],
+    ]
+    .concat();
     vec![
-        ("newlink", new_cable()),
-        ("setlink", down.clone()),
+        ("netlink-new-link", new, new_cable()),
+        ("netlink-set-link", set, down.clone()),
         (
-            "dellink",
+            "netlink-delete-link",
+            delete,
             message(DELETE_LINK, ACKNOWLEDGED, &link(2, 0, 0)),
         ),
         (
-            "deladdr",
-            message(DELETE_ADDRESS, ACKNOWLEDGED, &[2, 8, 0, 0, 1, 0, 0, 0]),
+            "netlink-delete-address",
+            delete,
+            message(DELETE_ADDRESS, ACKNOWLEDGED, &address),
         ),
-        ("a second message", [dump.clone(), down].concat()),
-        ("messages in a batch", batch.concat()),
-        ("a length of nothing", lying(0)),
-        ("a length beyond the end", lying(33)),
-        ("a length before the end", lying(20)),
-        ("a rest", [dump.clone(), vec![0; 8]].concat()),
-        ("no dump", message(GET_LINK, ACKNOWLEDGED, &link(1, 0, 0))),
-        ("nothing", Vec::new()),
+        (
+            "netlink-second-message",
+            several,
+            [dump.clone(), down].concat(),
+        ),
+        (
+            "netlink-set-behind-get",
+            set,
+            [no_dump.clone(), message(SET_LINK, 0, &link(1, 0, 1))].concat(),
+        ),
+        ("netlink-batch", "nested batches", batch.concat()),
+        ("netlink-length-zero", lies, lying(0)),
+        ("netlink-length-beyond-the-end", lies, lying(33)),
+        ("netlink-length-before-the-end", lies, lying(20)),
+        ("netlink-length-huge", lies, lying(u32::MAX)),
+        // The header says 20 bytes and the rest of the first message is a second one's header.
+        (
+            "netlink-hidden-in-payload",
+            lies,
+            [lying(20), new_cable()].concat(),
+        ),
+        ("netlink-rest", lies, [dump.clone(), vec![0; 8]].concat()),
+        ("netlink-no-dump", several, no_dump),
+        ("netlink-nothing", lies, Vec::new()),
     ]
 }
 
@@ -256,27 +294,49 @@ fn a_read_only_grant_changes_nothing() -> Result<()> {
     let Some(net) = furnished(name)? else {
         return Ok(());
     };
-    let before = listing_of_ip(&net)?;
     let mut script = vec!["s = netlink route".to_owned(), "bind s nl:0:0".to_owned()];
     let forbidden = forbidden_datagrams();
     let send = |bytes: &[u8]| format!("send-to s x{} nl:0:0", hex(bytes));
-    script.extend(forbidden.iter().map(|(_, bytes)| send(bytes)));
+    script.extend(forbidden.iter().map(|(.., bytes)| send(bytes)));
     // Without a name it goes the same way.
     let nameless = format!("send s x{}", hex(&new_cable()));
     script.push(nameless.clone());
     let granted = send(&message(GET_LINK, DUMP, &link(0, 0, 0)));
     script.extend([granted.clone(), "recv s 65536".to_owned()]);
-    let run = net_steps(&net, READ_ONLY, &script);
-    let strace = oracle(Tool::Strace, name);
-    let run = match &strace {
-        Some(strace) => run.strace(strace),
-        None => run,
+    let before = listing_of_ip(&net)?;
+    let ended = watched(net_steps(&net, READ_ONLY, &script), name)?;
+    let changed = |before: &BTreeSet<String>| -> Result<Vec<String>> {
+        let now = listing_of_ip(&net)?;
+        Ok(before.symmetric_difference(&now).cloned().collect())
     };
-    let ended = run.finish(patience())?.success()?;
-    for (what, bytes) in &forbidden {
-        assert_eq!(ended.step(&send(bytes))?, "acces", "{what}");
+    let by_attack = changed(&before)?;
+    let everything = READ_ONLY
+        .replace("\"get*\"", "\"*\"")
+        .replace("dump-only = true\n", "");
+    let control = watched(net_steps(&net, &everything, &script), name)?;
+    let by_control = changed(&before)?;
+    for (id, phrase, bytes) in &forbidden {
+        let step = send(bytes);
+        assert_eq!(ended.step(&step)?, "acces", "{id}");
+        // What no rule grants would be seen as the granted dump is.
+        let seen = match control.step(&step)? {
+            "acces" => &granted,
+            _ => &step,
+        };
+        Attack::new(*id, SECTION, phrase)
+            .tried("asks the kernel for more than dumps")
+            .step((&ended, &step), (&control, seen), SENDS)?
+            .saw(
+                "ip(8), before and behind",
+                by_attack.clone(),
+                by_control.clone(),
+            )
+            .state()?;
     }
-    assert_eq!(ended.step(&nameless)?, "acces");
+    Attack::new("netlink-nameless", SECTION, "RTM_NEW* on a read-only grant")
+        .tried("asks for a new link in a send without a name")
+        .step((&ended, &nameless), (&control, &nameless), SENDS)?
+        .state()?;
     assert_eq!(ended.step(&granted)?, "ok 32");
     let answer = from_hex(ended.step("recv s 65536")?)?;
     assert_eq!(answer[4..6], NEW_LINK.to_ne_bytes(), "the answer is heard");
@@ -285,26 +345,6 @@ fn a_read_only_grant_changes_nothing() -> Result<()> {
         .of("send-to")
         .filter(|record| record.is_denied());
     assert_eq!(denied.count(), forbidden.len() + 1);
-    assert_eq!(listing_of_ip(&net)?, before);
-    if strace.is_some() {
-        let sent = [ended.made("sendto")?, ended.made("sendmsg")?].concat();
-        assert_eq!(sent.len(), 1, "{sent:#?}");
-        ensure!(sent[0].contains("RTM_GETLINK"), "{sent:?}");
-    }
-
-    // The twin: the same message, granted.
-    let policy = READ_ONLY
-        .replace("\"get*\"", "\"newlink\"")
-        .replace("dump-only = true\n", "");
-    let create = send(&new_cable());
-    let script = ["s = netlink route", "bind s nl:0:0", &create, "recv s 4096"];
-    let ended = net_steps(&net, &policy, &script)
-        .finish(patience())?
-        .success()?;
-    assert_eq!(ended.step(&create)?, format!("ok {}", new_cable().len()));
-    // NLMSG_ERROR with 0: done.
-    let answer = from_hex(ended.step("recv s 4096")?)?;
-    assert_eq!((&answer[4..6], &answer[16..20]), (&[2, 0][..], &[0; 4][..]));
     ip(&net, &["link", "show", "evil0"])?;
     Ok(())
 }
@@ -321,17 +361,29 @@ fn groups_ports_and_protocols_beyond_the_grant_are_refused() -> Result<()> {
     let dump = hex(&message(GET_LINK, DUMP, &link(0, 0, 0)));
     let to_another = format!("send-to s x{dump} nl:4711:0");
     let to_a_group = format!("send-to s x{dump} nl:0:2");
-    let refused = [
+    let groups = [
         // RTNLGRP_NOTIFY, two at once, every one.
-        "bind s nl:0:2",
-        "bind s nl:0:3",
-        "bind s nl:0:4294967295",
+        ("bind", "bind s nl:0:2"),
+        ("bind", "bind s nl:0:3"),
+        ("bind", "bind s nl:0:4294967295"),
+        // NETLINK_ADD_MEMBERSHIP of IPV4_IFADDR, of one above 32, of none.
+        ("setsockopt", "set s 270 1 05000000"),
+        ("setsockopt", "set s 270 1 21000000"),
+        ("setsockopt", "set s 270 1 00000000"),
+    ];
+    let protocols = [
+        "u = netlink usersock",
+        "n = netlink netfilter",
+        "k = netlink uevent",
+        "g = netlink generic",
+        "x = netlink 31",
+        // NETLINK_XFRM and NETLINK_AUDIT.
+        "y = netlink 6",
+        "z = netlink 9",
+    ];
+    let others = [
         // A port of one's own choice.
         "bind s nl:4711:0",
-        // NETLINK_ADD_MEMBERSHIP of IPV4_IFADDR, of one above 32, of none.
-        "set s 270 1 05000000",
-        "set s 270 1 21000000",
-        "set s 270 1 00000000",
         // NETLINK_LISTEN_ALL_NSID, NETLINK_RX_RING, a filter.
         "set s 270 8 01000000",
         "set s 270 6 00100000010000000010000001000000",
@@ -340,32 +392,23 @@ fn groups_ports_and_protocols_beyond_the_grant_are_refused() -> Result<()> {
         &to_a_group,
         "connect s nl:4711:0",
         "connect s nl:0:0",
-        "u = netlink usersock",
-        "n = netlink netfilter",
-        "k = netlink uevent",
-        "g = netlink generic",
-        "x = netlink 31",
     ];
     let granted = [
         "bind s nl:0:1",
         "set s 270 1 01000000",
         "set s 270 2 01000000",
     ];
+    let asked = groups.map(|(_, step)| step);
+    let refused = [&asked[..], &others, &protocols].concat();
     let script = [&["s = netlink route"], &refused[..], &granted].concat();
-    let run = net_steps(&net, READ_ONLY, &script);
-    let strace = oracle(Tool::Strace, name);
-    let run = match &strace {
-        Some(strace) => run.strace(strace),
-        None => run,
-    };
-    let ended = run.finish(patience())?.success()?;
+    let ended = watched(net_steps(&net, READ_ONLY, &script), name)?;
     for step in refused {
         assert_eq!(ended.step(step)?, "acces", "{step}");
     }
     for step in granted {
         assert_eq!(ended.step(step)?, "ok", "{step}");
     }
-    if strace.is_some() {
+    if ended.syscalls.is_some() {
         assert_eq!(ended.made("bind")?.len(), 1);
         assert_eq!(ended.made("setsockopt")?.len(), 2);
         let none = ["connect", "sendto", "sendmsg"];
@@ -376,6 +419,30 @@ fn groups_ports_and_protocols_beyond_the_grant_are_refused() -> Result<()> {
     }
     ended.audit.denied("socket")?;
     ended.audit.denied("set-option")?;
+
+    let every_group = READ_ONLY.replace("\"link\"", "\"*\"");
+    let every_protocol = "version = 1\n[[allow]]\nid = \"all\"\nfamily = [\"netlink\"]\nops = [\"bind\"]\n\
+        protocol = [\"usersock\", \"netfilter\", \"kobject-uevent\", \"generic\", \"xfrm\", \"audit\", 31]\n";
+    let of_groups = watched(net_steps(&net, &every_group, &script), name)?;
+    let of_protocols = watched(net_steps(&net, every_protocol, &protocols), name)?;
+    for (number, (call, step)) in groups.into_iter().enumerate() {
+        Attack::new(
+            format!("netlink-group-{number}"),
+            SECTION,
+            "NETLINK_ADD_MEMBERSHIP",
+        )
+        .tried(format!("joins groups that its rule does not list: {step}"))
+        .step((&ended, step), (&of_groups, step), &[call])?
+        .state()?;
+    }
+    for step in protocols {
+        let number = step.rsplit(' ').next().unwrap_or_default();
+        let id = format!("netlink-protocol-{number}");
+        Attack::new(id, SECTION, "other netlink protocols by number")
+            .tried(format!("makes a socket of another protocol: {step}"))
+            .step((&ended, step), (&of_protocols, step), &["socket"])?
+            .state()?;
+    }
     Ok(())
 }
 

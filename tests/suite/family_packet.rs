@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Ended, GuestRun, Native, Need, Net, Tool, folder, from_hex, hex, kernel, net_steps, oracle,
-    patience, policy_path, root, told,
+    Attack, Ended, GuestRun, Native, Need, Net, Tool, folder, from_hex, hex, kernel, net_steps,
+    oracle, patience, policy_path, root, told, watched,
 };
 
 /// Two ends of a cable, v0 and v1, on which nobody else says anything.
@@ -242,7 +242,61 @@ fn only_granted_frames_are_heard() -> Result<()> {
         let bound_to_it = opening.len() == 2;
         ensure!(bound_to_it || denied.count() >= 1, "{opening:?}");
     }
+
+    // What no guest knows of a frame beside its rule: its payload. On the loopback each is there twice.
+    let on_loopback = frame(WANTED, 77);
+    let hears = |policy: &str, count: usize| -> Result<String> {
+        let rooms: Vec<String> = (0..count)
+            .map(|more| format!("recv p {}", 1900 + more))
+            .collect();
+        let script = [unbound, "timeout p 30000"]
+            .into_iter()
+            .chain(rooms.iter().map(String::as_str));
+        let guest = net_steps(&net, policy, &script.collect::<Vec<_>>()).start()?;
+        guest.wait_for_line("timeout p 30000 -> ok", patience())?;
+        send(&net, &python, "lo", &[&on_loopback])?;
+        send(&net, &python, "v1", &[&other, &wanted, &wanted])?;
+        Ok(guest.wait(patience())?.success()?.stdout)
+    };
+    let (attack, control) = (hears(&policy(""), 2)?, hears(&wide(), 4)?);
+    for (id, phrase, payload) in [
+        ("packet-every-protocol", "ETH_P_ALL", &other),
+        (
+            "packet-every-interface",
+            "packet sockets bound to no interface",
+            &on_loopback,
+        ),
+    ] {
+        Attack::new(id, SECTION, phrase)
+            .tried("listens for every protocol on a socket that it never binds")
+            .got("the granted frames alone")
+            .checked("a frame's payload, which it cannot know, is in nothing that it got")
+            .saw(
+                "the payload",
+                attack.contains(&payload[28..]),
+                control.contains(&payload[28..]),
+            )
+            .state()?;
+    }
     Ok(())
+}
+
+const SECTION: &str = "Netlink, packet, raw";
+
+/// A policy for every protocol on every interface.
+fn wide() -> String {
+    policy("")
+        .replace("\"v0\"", "\"*\"")
+        .replace("\"0x88b5\"", "\"*\"")
+}
+
+/// The phrase that a step belongs to, by the interface and the protocol that it names.
+fn phrase_of(step: &str) -> &'static str {
+    match step.rsplit(' ').next().unwrap_or_default() {
+        place if place.starts_with("ll:*") => "packet sockets bound to no interface",
+        place if place.ends_with(":0003") => "ETH_P_ALL",
+        _ => "packet sockets bound to another ethertype",
+    }
 }
 
 #[test]
@@ -298,20 +352,39 @@ fn only_granted_frames_are_sent() -> Result<()> {
     ];
     script.extend(refused.iter().chain(&granted).cloned());
     let witness = hear(&net, &python, "v1", granted.len() + 1)?;
-    let run = net_steps(&net, &policy(""), &script);
-    let strace = oracle(Tool::Strace, name);
-    let run = match &strace {
-        Some(strace) => run.strace(strace),
-        None => run,
-    };
-    let ended = run.finish(patience())?.success()?;
-    for step in &refused {
-        assert_eq!(ended.step(step)?, "acces", "{step}");
-    }
+    let ended = watched(net_steps(&net, &policy(""), &script), name)?;
     for step in &granted {
         ensure!(ended.step(step)?.starts_with("ok "), "{step}");
     }
     let heard = told(&witness.finish(patience())?, "received");
+    let beside = hear(&net, &python, "v1", refused.len() + granted.len())?;
+    let control = watched(net_steps(&net, &wide(), &script), name)?;
+    let heard_of_all = told(&beside.finish(patience())?, "received");
+    let foreign = |heard: &[String]| -> Vec<String> {
+        let frames = heard.iter().filter(|frame| !frame.contains(payload));
+        frames.cloned().collect()
+    };
+    for (number, step) in refused.iter().enumerate() {
+        assert_eq!(ended.step(step)?, "acces", "{step}");
+        // What is shorter than a header is sent under no rule.
+        let seen = match control.step(step)? {
+            "acces" => &granted[0],
+            _ => step,
+        };
+        let call = if step.starts_with("bind") {
+            "bind"
+        } else {
+            "sendto"
+        };
+        Attack::new(format!("packet-{number}"), SECTION, phrase_of(step))
+            .tried(format!(
+                "goes beside ethertype 0x88b5 on v0: {}",
+                &step[..step.len().min(40)]
+            ))
+            .step((&ended, step), (&control, seen), &[call, "sendmsg"])?
+            .saw("a native listener", foreign(&heard), foreign(&heard_of_all))
+            .state()?;
+    }
     assert_eq!(heard.len(), granted.len(), "{heard:#?}");
     for frame in &heard[..3] {
         assert_eq!(frame, &wanted);
@@ -321,7 +394,7 @@ fn only_granted_frames_are_sent() -> Result<()> {
         heard[3].ends_with(payload) && heard[3][24..28] == wanted[24..28],
         "{heard:?}"
     );
-    if strace.is_some() {
+    if ended.syscalls.is_some() {
         // The host asks the kernel for the interfaces' names.
         let own = |line: &String| line.contains("AF_NETLINK");
         let mut sent = [ended.made("sendto")?, ended.made("sendmsg")?].concat();

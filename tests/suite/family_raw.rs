@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use sockgate_tests::{
-    GuestRun, Native, Need, Net, Tool, from_hex, hex, kernel, net_steps, oracle, patience,
-    policy_path, root, told,
+    Attack, GuestRun, Native, Need, Net, Tool, from_hex, hex, kernel, net_steps, oracle, patience,
+    policy_path, root, told, watched,
 };
 
 /// A native listener of `tests/native/frames.py` in the namespace.
@@ -105,6 +105,8 @@ fn hosts_answer_pings() -> Result<()> {
     Ok(())
 }
 
+const SECTION: &str = "Netlink, packet, raw";
+
 const PING: &str = "version = 1\n[[allow]]\nid = \"icmp\"\nfamily = [\"inet\"]\ntype = [\"raw\"]\nprotocol = [\"icmp\"]\n\
     ops = [\"send-to\", \"receive\"]\npeer = { cidr = [\"127.0.0.1\"] }\nicmp-type = [\"echo-request\", \"echo-reply\"]\n";
 
@@ -150,13 +152,43 @@ fn icmp_is_sent_and_heard_by_type() -> Result<()> {
     script.push(granted.clone());
     script.extend(rest.map(str::to_owned));
     let witness = listener(&net, &python, &["hear-raw", "inet", "1", "3", "2"])?;
-    let run = net_steps(&net, PING, &script);
-    let strace = oracle(Tool::Strace, name);
-    let run = match &strace {
-        Some(strace) => run.strace(strace),
-        None => run,
+    let ended = watched(net_steps(&net, PING, &script), name)?;
+    let heard = told(&witness.finish(patience())?, "received");
+    let every_type = PING
+        .replace("icmp-type", "# icmp-type")
+        .replace("[\"icmp\"]", "[\"icmp\", \"raw-ip\", \"tcp\"]")
+        .replace("\"127.0.0.1\"", "\"127.0.0.0/8\"");
+    let witness = listener(&net, &python, &["hear-raw", "inet", "1", "9", "2"])?;
+    let control = watched(net_steps(&net, &every_type, &script), name)?;
+    let heard_of_all = told(&witness.finish(patience())?, "received");
+    let of_type = |heard: &[String], kind: u8| -> Vec<String> {
+        let wanted = format!("{kind:02x}00");
+        let packets = heard
+            .iter()
+            .filter(|packet| packet[40..].starts_with(&wanted));
+        packets.cloned().collect()
     };
-    let ended = run.finish(patience())?.success()?;
+    for kind in [5, 7, 9, 13] {
+        let step = send(kind, "127.0.0.1");
+        Attack::new(format!("icmp-type-{kind}"), SECTION, "ICMP types")
+            .tried("sends an ICMP type that its rule does not list")
+            .step((&ended, &step), (&control, &step), &["sendto", "sendmsg"])?
+            .saw(
+                "a native raw socket",
+                of_type(&heard, kind),
+                of_type(&heard_of_all, kind),
+            )
+            .state()?;
+    }
+    for (id, step) in [
+        ("raw-ip-socket", "w = ip inet raw 255"),
+        ("raw-tcp-socket", "t = ip inet raw 6"),
+    ] {
+        Attack::new(id, SECTION, "IPPROTO_RAW")
+            .tried("makes a raw socket of a protocol that its rule does not list")
+            .step((&ended, step), (&control, step), &["socket"])?
+            .state()?;
+    }
     for step in &refused {
         assert_eq!(ended.step(step)?, "acces", "{step}");
     }
@@ -174,11 +206,10 @@ fn icmp_is_sent_and_heard_by_type() -> Result<()> {
     assert_eq!(answer[20], 0);
     assert_eq!(checksum(&answer[20..]), 0);
     assert_eq!(ended.step("recv r 3")?, "timedout");
-    let heard = told(&witness.finish(patience())?, "received");
     assert_eq!(heard.len(), 2, "{heard:?}");
     assert_eq!(from_hex(&heard[0])?[20..], icmp(8));
     assert_eq!(from_hex(&heard[1])?, answer);
-    if strace.is_some() {
+    if ended.syscalls.is_some() {
         let sent = [ended.made("sendto")?, ended.made("sendmsg")?].concat();
         assert_eq!(sent.len(), 1, "{sent:#?}");
         assert_eq!(ended.made("socket")?.len(), 1);
@@ -252,18 +283,47 @@ fn headers_of_ones_own_are_a_grant_of_their_own() -> Result<()> {
     script.extend(refused.iter().cloned());
     script.push(granted.clone());
     let witness = listener(&net, &python, &["hear-udp", "0.0.0.0", "4007", "2", "2"])?;
-    let ended = net_steps(&net, &with, &script)
-        .finish(patience())?
-        .success()?;
-    assert_eq!(ended.step("set r 0 3 01000000")?, "ok");
-    for step in &refused {
-        assert_eq!(ended.step(step)?, "acces", "{step}");
+    let control = watched(net_steps(&net, &with, &script), name)?;
+    assert_eq!(control.step("set r 0 3 01000000")?, "ok");
+    let phrase = "IPPROTO_RAW";
+    for (id, step) in [
+        "raw-header-to-another",
+        "raw-header-with-a-route",
+        "raw-header-too-short",
+        "raw-header-of-another-protocol",
+    ]
+    .into_iter()
+    .zip(&refused)
+    {
+        assert_eq!(control.step(step)?, "acces", "{step}");
+        Attack::new(id, SECTION, phrase)
+            .tried("writes an IP header beside its rule, which lets it write some")
+            .step(
+                (&control, step),
+                (&control, &granted),
+                &["sendto", "sendmsg"],
+            )?
+            .state()?;
     }
-    assert_eq!(ended.step(&granted)?, format!("ok {}", forged.len()));
+    assert_eq!(control.step(&granted)?, format!("ok {}", forged.len()));
     // The twin: without the key neither the option nor the packet.
-    let ended = net_steps(&net, &without, &script)
-        .finish(patience())?
-        .success()?;
+    let ended = watched(net_steps(&net, &without, &script), name)?;
+    Attack::new("raw-header", SECTION, phrase)
+        .tried("writes an IP header of its own where no rule says so")
+        .step(
+            (&ended, &granted),
+            (&control, &granted),
+            &["sendto", "sendmsg"],
+        )?
+        .state()?;
+    Attack::new("ip-hdrincl", "Options", "IP_HDRINCL")
+        .tried("sets IP_HDRINCL where no rule lets it write headers")
+        .step(
+            (&ended, "set r 0 3 01000000"),
+            (&control, "set r 0 3 01000000"),
+            &["setsockopt"],
+        )?
+        .state()?;
     for step in [&granted, "set r 0 3 01000000"] {
         assert_eq!(ended.step(step)?, "acces", "{step}");
     }

@@ -10,7 +10,9 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use sockgate_tests::{Ended, GuestRun, covers, folder, free_port, patience, steps};
+use sockgate_tests::{
+    Attack, Ended, GuestRun, covers, folder, free_port, patience, steps, watched,
+};
 
 /// A guest with these sockets and without any rule.
 fn granted<S: AsRef<str>>(sockets: &[String], taken: impl IntoIterator<Item = S>) -> GuestRun {
@@ -202,9 +204,8 @@ fn what_a_granted_socket_does_not_carry_is_refused() -> Result<()> {
         "again = granted web",
         "other = granted nobody",
     ];
-    let ended = granted(std::slice::from_ref(&socket), taken)
-        .finish(patience())?
-        .success()?;
+    let name = "what_a_granted_socket_does_not_carry_is_refused";
+    let ended = watched(granted(std::slice::from_ref(&socket), taken), name)?;
     for step in [&*connect, &bind, "n = socket inet stream"] {
         assert_eq!(ended.step(step)?, "acces", "{step}");
     }
@@ -216,11 +217,30 @@ fn what_a_granted_socket_does_not_carry_is_refused() -> Result<()> {
     assert_eq!(ended.step("other = granted nobody")?, "noent");
 
     // The twin: a rule grants the connect.
-    let ended = granted(&[socket], taken)
-        .allow(&format!("udp connect {}", other.local_addr()?))
-        .finish(patience())?
-        .success()?;
-    assert_eq!(ended.step(&connect)?, "ok", "{:?}", ended.audit);
+    let twin = granted(&[socket], taken)
+        .allow(&format!(
+            "udp connect {} set=so.broadcast",
+            other.local_addr()?
+        ))
+        .allow("udp bind 127.0.0.1:* set=so.broadcast")
+        .allow("tcp connect 127.0.0.1:*");
+    let twin = watched(twin, name)?;
+    assert_eq!(twin.step(&connect)?, "ok", "{:?}", twin.audit);
+    for (id, step, call) in [
+        ("connect", &*connect, "connect"),
+        ("bind", &bind, "bind"),
+        ("option", broadcast, "setsockopt"),
+        ("another", taken[4], "socket"),
+    ] {
+        Attack::new(
+            format!("granted-{id}"),
+            "Beyond",
+            "a granted socket used for more than it carries",
+        )
+        .tried(format!("`{step}`, with a granted socket and no rule"))
+        .step((&ended, step), (&twin, step), &[call])?
+        .state()?;
+    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use sockgate_tests::{
-    Ended, GuestRun, Native, Tool, covers, isolated, made_none, name_server, oracle, patience,
+    Ended, GuestRun, Tool, asked_names, covers, isolated, made_none, name_server, oracle, patience,
     watched,
 };
 
@@ -24,13 +24,6 @@ fn answers(ended: &Ended) -> Vec<&str> {
 fn hostname() -> Result<String> {
     let told = Command::new("hostname").output()?;
     Ok(String::from_utf8(told.stdout)?.trim_end().to_owned())
-}
-
-/// The names that the server was asked for so far.
-fn heard_names(server: &Native) -> Vec<String> {
-    let lines = server.stdout.lines();
-    let names = lines.iter().filter_map(|line| line.strip_prefix("asked "));
-    names.map(str::to_owned).collect()
 }
 
 /// A question that needs a grant, its operation, another question of the same kind about what is not there,
@@ -119,10 +112,10 @@ fn each_name_function_needs_its_own_grant() -> Result<()> {
     isolated(name, &[], || {
         let server = name_server(&python)?;
         for guarded in GUARDED {
-            let before = heard_names(&server);
+            let before = asked_names(&server);
             let rule = refused(guarded, name)?;
             // Nobody was asked.
-            assert_eq!(heard_names(&server), before, "{}", guarded.question);
+            assert_eq!(asked_names(&server), before, "{}", guarded.question);
             let granted = asked(&[guarded.question])
                 .allow(&rule)
                 .finish(patience())?
@@ -249,7 +242,7 @@ fn numbers_services_and_protocols_need_no_grant() -> Result<()> {
         let ended = asked(&asks).finish(patience())?.success()?;
         let wanted: Vec<_> = questions.iter().map(|(_, answer)| *answer).collect();
         assert_eq!(answers(&ended), wanted);
-        assert!(heard_names(&server).is_empty());
+        assert!(asked_names(&server).is_empty());
         covers(&[
             "getservbyname",
             "getservbyport",
@@ -314,7 +307,7 @@ fn a_mute_name_server_ends_in_a_time_out() -> Result<()> {
             assert_eq!(answers(&ended)[1], "ok 3");
             ensure!(took >= Duration::from_millis(300), "{took:?}");
         }
-        ensure!(heard_names(&server).contains(&"mute.rig.test".to_owned()));
+        ensure!(asked_names(&server).contains(&"mute.rig.test".to_owned()));
         covers(&["getaddrinfo", "timeout"]);
         Ok(())
     })

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Ended, GuestRun, Tool, free_port, has_ipv6, oracle, patience, skip, tcp_echo, udp_echo,
+    Attack, Ended, GuestRun, Tool, free_port, has_ipv6, oracle, patience, skip, tcp_echo, udp_echo,
 };
 
 /// The same program on `std::net` and on the SDK.
@@ -105,6 +105,21 @@ fn connects_are_granted_and_refused_alike() -> Result<()> {
             assert_eq!(outcome(&ended, &format!("connect {address}"))?, error);
         }
     }
+    Attack::new(
+        "wasi-connect",
+        "Beyond",
+        "wasi:sockets beside sockgate's own",
+    )
+    .tried(
+        "connects with std::net and with the SDK to a peer that no rule grants, in every spelling",
+    )
+    .got("acces")
+    .saw(
+        "the peer, and the one that is granted",
+        refused.seen(),
+        granted.seen(),
+    )
+    .state()?;
     assert_eq!((granted.seen(), refused.seen()), (2, 0));
     Ok(())
 }
@@ -245,6 +260,16 @@ fn accept_serves_whom_the_rule_names() -> Result<()> {
 
         let answer = ask_from(Ipv4Addr::new(127, 0, 0, 2), port)?;
         assert_eq!(answer, "A QUESTION", "{program}");
+        Attack::new(
+            format!("wasi-accept-{program}"),
+            "Beyond",
+            "wasi:sockets beside sockgate's own",
+        )
+        .tried("accepts with std::net a connection whose peer its rule does not name")
+        .got("nothing")
+        .checked("the stranger read nothing, the granted peer its answer")
+        .saw("what the client read", got, answer.len())
+        .state()?;
         let ended = guest.wait(patience())?.success()?;
         assert_eq!(
             outcome(&ended, &format!("serve 127.0.0.1:{port}"))?,
@@ -325,6 +350,19 @@ fn datagrams_are_granted_and_refused_alike() -> Result<()> {
             "PermissionDenied"
         );
     }
+    Attack::new(
+        "wasi-datagrams",
+        "Beyond",
+        "wasi:sockets beside sockgate's own",
+    )
+    .tried("sends with std::net and with the SDK to a peer that no rule grants")
+    .got("acces")
+    .saw(
+        "the peer, and the one that is granted",
+        refused.seen(),
+        four.seen(),
+    )
+    .state()?;
     assert_eq!((four.seen(), six.seen(), refused.seen()), (2, 2, 0));
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
-use sockgate_tests::{GuestRun, folder, patience, steps};
+use sockgate_tests::{Attack, GuestRun, folder, patience, steps};
 
 /// Takes connections and datagrams until told to stop, and counts them.
 struct Service {
@@ -185,7 +185,20 @@ fn a_race_of_renames_never_leads_the_guest_outside() -> Result<()> {
         };
         ensure!(times(true) > 0 && times(false) > 0, "{call}: {ends:?}");
     }
-    Ok(())
+    Attack::new(
+        "rename-race",
+        "Unix",
+        "rename race between check and connect",
+    )
+    .tried("connects, sends and binds while another process swaps directories and links, for 10 s")
+    .got("ok and refused in turn")
+    .checked("nobody outside the root was reached or served, and nothing was left there")
+    .saw(
+        "the services outside, and inside the root",
+        usize::try_from(secret.seen())?,
+        usize::try_from(granted.seen())?,
+    )
+    .state()
 }
 
 /// A guest that serves `name` beneath `root` until the test has done what it wants.

@@ -1,6 +1,7 @@
-//! `cargo xtask bench`: the package `sockgate-bench`, which writes its own report.
+//! `cargo xtask bench`: what a verdict of the policy costs, and the package `sockgate-bench`, each with a report
+//! of its own.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::guests;
@@ -8,13 +9,21 @@ use crate::workspace::{Workspace, execute};
 
 #[derive(Args)]
 pub struct Options {
+    /// Measures the policy alone, which needs no guest and no wasmtime.
+    #[arg(long)]
+    policy: bool,
+
     /// What the benchmark itself takes: see `cargo xtask bench -- --help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
-/// Builds the command, the guests and the benchmark, then runs the benchmark.
+/// Measures the policy; then builds the command, the guests and the benchmark, and runs the benchmark.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    policy(workspace)?;
+    if options.policy {
+        return Ok(());
+    }
     let command = workspace.build_command()?;
     let guests = guests::build(workspace)?;
     // Built with the selection that everything shares, then run from where cargo put it.
@@ -26,4 +35,28 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             .env("SOCKGATE_GUESTS", guests)
             .args(&options.arguments),
     )
+}
+
+/// What a verdict costs; its report is `matcher.json` in the folder of reports.
+fn policy(workspace: &Workspace) -> Result<()> {
+    let reports = workspace.target.join("reports");
+    std::fs::create_dir_all(&reports)
+        .with_context(|| format!("cannot make {}", reports.display()))?;
+    let bench = [
+        "test",
+        "--quiet",
+        "-p",
+        "sockgate-policy",
+        "--bench",
+        "matcher",
+    ];
+    let report = reports.join("matcher.json");
+    execute(
+        workspace
+            .cargo(&bench)
+            .args(["--", "--output"])
+            .arg(&report),
+    )?;
+    println!("\nreport: {}\n", report.display());
+    Ok(())
 }

@@ -30,7 +30,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         only: Some(Phase::Families.name().to_owned()),
         kernel: options.kernel,
         long: false,
-        parity: None,
+        table: None,
     };
     test::run(workspace, &options)
 }

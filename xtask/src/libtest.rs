@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use sockgate_tests::Kernel;
 
 /// How a test ended.
@@ -27,6 +28,8 @@ pub struct Case {
     pub families: Vec<(String, String)>,
     /// The names of Python's modules that it is a test of.
     pub covers: Vec<String>,
+    /// The attacks that it made, as `sockgate_tests::attack` tells them.
+    pub attacks: Vec<Value>,
     /// The kernel that it ran on.
     pub kernel: Kernel,
     /// Whether it asks to be run on another kernel, since this one lacks something.
@@ -43,6 +46,7 @@ impl Case {
             output: String::new(),
             families: Vec::new(),
             covers: Vec::new(),
+            attacks: Vec::new(),
             kernel: Kernel::Host,
             elsewhere: false,
         }
@@ -52,7 +56,8 @@ impl Case {
 /// Reads libtest's lines one by one.
 ///
 /// Tests talk to us with lines of their own on stdout: `@skip NAME: REASON`, `@time NAME SECONDS`,
-/// `@family FAMILY PROTOCOL`, `@covers NAME NAME ...`, and `@elsewhere NAME` where another kernel may run what this one cannot.
+/// `@family FAMILY PROTOCOL`, `@covers NAME NAME ...`, `@attack OBJECT`, and `@elsewhere NAME` where another kernel
+/// may run what this one cannot.
 pub struct Reader {
     binary: String,
     kernel: Kernel,
@@ -138,6 +143,9 @@ impl Reader {
             if let Some(names) = line.strip_prefix("@covers ") {
                 case.covers.extend(names.split(' ').map(str::to_owned));
             }
+            let attack = line.strip_prefix("@attack ");
+            case.attacks
+                .extend(attack.and_then(|text| serde_json::from_str::<Value>(text).ok()));
             case.elsewhere |= line.starts_with("@elsewhere ");
             case.output.push_str(line);
             case.output.push('\n');
@@ -330,7 +338,7 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
         let run = read(
             "test a ... ok\ntest b ... ok\n\
              ---- a stdout ----\n@family can raw\n@elsewhere a\n@skip a: no CAN\n@skip a: no bus\n\
-             ---- b stdout ----\n@family can raw\n@family vsock stream\n@covers AF_CAN bind\n\
+             ---- b stdout ----\n@family can raw\n@family vsock stream\n@covers AF_CAN bind\n@attack {\"id\":\"x\"}\n\
              test result: ok. 2 passed; 0 failed; 0 ignored\n",
             true,
         );
@@ -341,6 +349,7 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
         assert_eq!(b.families.len(), 2);
         assert_eq!(run.cases.len(), 2);
         assert_eq!(b.covers, ["AF_CAN", "bind"]);
+        assert_eq!(b.attacks[0]["id"], "x");
     }
 
     #[test]

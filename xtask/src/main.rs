@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod attack;
 mod bench;
 mod demo;
 mod families;
@@ -34,6 +35,8 @@ enum Task {
     Families(families::Options),
     /// Tests every name of Python's socket and socketserver modules, and says what answers for each.
     Parity(parity::Options),
+    /// Tries every known way round a policy, and says what witnesses saw of it.
+    Attack(attack::Options),
     /// Changes the policy and the host in every place where they decide, and shows that a test notices.
     Mutants(mutants::Options),
     /// Measures guests beside native code; arguments go to the benchmark.
@@ -53,6 +56,7 @@ fn main() -> Result<()> {
         Task::Test(options) => test::run(&workspace, &options),
         Task::Families(options) => families::run(&workspace, &options),
         Task::Parity(options) => parity::run(&workspace, &options),
+        Task::Attack(options) => attack::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Kernel(options) => kernel::run(&workspace, &options),

@@ -10,12 +10,13 @@ use clap::Args;
 use sockgate_kernel::Boot;
 use sockgate_tests::{Kernel, Output};
 
+use crate::attack;
 use crate::families;
 use crate::guests::{self, TARGET};
 use crate::kernel;
 use crate::libtest::{Reader, Run};
 use crate::mutants;
-use crate::parity::{self, Pages};
+use crate::parity;
 use crate::report::Report;
 use crate::setup;
 use crate::workspace::{Workspace, shown};
@@ -46,17 +47,35 @@ pub struct Options {
     #[arg(long)]
     pub long: bool,
 
-    /// Run the phases whose tests cover Python's names, and nothing else; `cargo xtask parity` sets it.
+    /// Run the tests that state something for this table, and nothing else; the table's own command sets it.
     #[arg(skip)]
-    pub parity: Option<Pages>,
+    pub table: Option<(Table, Pages)>,
+}
+
+/// What is gathered from what tests state.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Table {
+    /// Python's names.
+    Parity,
+    /// Ways round a policy.
+    Attacks,
+}
+
+/// What is done with the files of a table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pages {
+    /// They have to be as they would be written.
+    Compare,
+    Write,
 }
 
 impl Options {
-    /// Whether everything runs that covers names of Python's, and what is done with their pages.
-    fn parity(&self) -> Option<Pages> {
-        match &self.only {
-            None => Some(self.parity.unwrap_or(Pages::Compare)),
-            Some(_) => None,
+    /// Whether everything runs that belongs to the table, and what is done with its files.
+    fn table(&self, table: Table) -> Option<Pages> {
+        match (&self.only, self.table) {
+            (Some(_), _) => None,
+            (None, None) => Some(Pages::Compare),
+            (None, Some((chosen, pages))) => (chosen == table).then_some(pages),
         }
     }
 }
@@ -96,8 +115,11 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut report = session.report;
     // Where the tests do not build, nothing can be said of what they cover.
     let built = !report.cases().iter().any(|case| case.name == "build");
-    if let Some(pages) = options.parity().filter(|_| built) {
+    if let Some(pages) = options.table(Table::Parity).filter(|_| built) {
         report.check("parity", parity::judge(workspace, report.cases(), pages)?);
+    }
+    if let Some(pages) = options.table(Table::Attacks).filter(|_| built) {
+        report.check("attacks", attack::judge(workspace, report.cases(), pages)?);
     }
     if report.len() == 0 {
         bail!(
@@ -140,7 +162,7 @@ impl Session<'_> {
     /// Formatting, clippy and documentation, each one named check.
     fn lints(&mut self) -> Result<()> {
         for name in LINTS {
-            if !self.wants(name) || self.options.parity.is_some() {
+            if !self.wants(name) || self.options.table.is_some() {
                 continue;
             }
             let mut command = self.lint(name);
@@ -197,7 +219,7 @@ impl Session<'_> {
 
     /// Whether some test fails for each mutant of the policy and of what the host does with its verdicts.
     fn mutants(&mut self) -> Result<()> {
-        if !self.options.long || !self.wants(MUTANTS) || self.options.parity.is_some() {
+        if !self.options.long || !self.wants(MUTANTS) || self.options.table.is_some() {
             return Ok(());
         }
         let start = announce(MUTANTS);
@@ -230,7 +252,7 @@ impl Session<'_> {
 
         self.uml = kernel::ready(self.workspace, self.options.install)?;
         let selection = Selection::of(only, &binaries);
-        if self.wants(DOCTESTS) && self.options.parity.is_none() {
+        if self.wants(DOCTESTS) && self.options.table.is_none() {
             self.doctests()?;
         }
         if only == Some(DOCTESTS) {
@@ -240,7 +262,11 @@ impl Session<'_> {
             let chosen: Vec<_> = binaries
                 .iter()
                 .filter(|binary| binary.phase == phase && selection.has(binary))
-                .filter(|_| self.options.parity.is_none() || phase.covers())
+                .filter(|binary| match self.options.table {
+                    None => true,
+                    Some((Table::Parity, _)) => phase.covers(),
+                    Some((Table::Attacks, _)) => binary.attacks,
+                })
                 .collect();
             if chosen.is_empty() {
                 continue;
@@ -269,7 +295,7 @@ impl Session<'_> {
             Some(only) if only.starts_with("family_") => Some(Phase::Families),
             _ => phases.find(|phase| only == Some(phase.name())),
         };
-        let which = match (phase, self.options.parity) {
+        let which = match (phase, self.options.table) {
             (Some(Phase::Families), _) => "family_*",
             (_, Some(_)) => "*",
             _ => "",

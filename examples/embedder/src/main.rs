@@ -7,10 +7,9 @@
 //!
 //! From here: `sockgate::guide` in the library's documentation.
 
-use std::path::Path;
+use std::collections::HashMap;
 use std::time::Duration;
 
-use sockgate::policy::{Policy, Source};
 use sockgate::{Event, Sink, SocketsCtx, SocketsCtxView, SocketsView, Stopped, Verdict};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Result, Store, bail};
@@ -51,10 +50,7 @@ async fn main() -> Result<()> {
     let [_, file, program, seconds, rest @ ..] = &arguments[..] else {
         bail!("give POLICY.toml GUEST.wasm SECONDS [ARGUMENTS...]");
     };
-    // A relative `root` in the policy begins beside the file.
-    let base = Path::new(file).canonicalize()?.with_file_name("");
-    let source = Source::new(file, &std::fs::read_to_string(file)?).with_base(base);
-    let policy = Policy::from_toml(&source)?;
+    let policy = sockgate::read_policy(file, HashMap::new())?;
     let context = SocketsCtx::builder(policy).name(program).audit(Denials);
     let sockets = context.build()?;
 

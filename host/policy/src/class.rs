@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bitflags::bitflags;
+use ipnet::IpNet;
 
 use crate::address::ipv4_inside;
 
@@ -218,6 +219,21 @@ fn classify6(six: Ipv6Addr) -> ClassSet {
         .iter()
         .find(|(network, length, _)| within6(six, *network, *length))
         .map_or(ClassSet::RESERVED, |(_, _, class)| *class)
+}
+
+/// The one class of all addresses of an IPv4 network; none if they are of several, or lie in IPv6.
+pub(crate) fn uniform(net: &IpNet) -> Option<ClassSet> {
+    let IpNet::V4(net) = net else {
+        return (net.prefix_len() == net.max_prefix_len()).then(|| classes(net.addr()));
+    };
+    let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
+    // A range that begins or ends within the network may divide it.
+    let divided = INET.iter().any(|(network, length, _)| {
+        let begin = u32::from(Ipv4Addr::from(*network));
+        let end = begin | u32::MAX.checked_shr(*length).unwrap_or(0);
+        (first < begin && begin <= last) || (first <= end && end < last)
+    });
+    (!divided).then(|| classify4(net.network()))
 }
 
 /// The IPv4 addresses that an IPv6 address leads to: NAT64 (RFC 6052), 6to4 (RFC 3056), and Teredo

@@ -1,12 +1,13 @@
 //! Denials: what was asked, and what would have granted it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::address::Address;
 use crate::explain;
-use crate::judge::Query;
-use crate::model::Policy;
+use crate::judge::{Pinned, Query};
+use crate::learn::{Entry, Notebook};
+use crate::model::{Mode, OnReload, Policy};
 use crate::permit::RuleId;
 
 /// Why an operation was denied.
@@ -28,6 +29,8 @@ struct Inner {
     query: Query,
     reason: Reason,
     policy: Arc<Policy>,
+    /// Where learn mode wrote it down.
+    entry: OnceLock<Arc<Entry>>,
 }
 
 impl Denial {
@@ -42,7 +45,35 @@ impl Denial {
             query,
             reason,
             policy,
+            entry: OnceLock::new(),
         }))
+    }
+
+    /// Writes it down, if the mode is to learn.
+    pub(crate) fn note(&self, notebook: &Notebook, pins: &dyn Pinned) -> Option<Arc<Entry>> {
+        if self.0.policy.mode != Mode::Learn {
+            return None;
+        }
+        let entry = notebook.note(self.0.operation, &self.0.query, pins)?;
+        Some(self.0.entry.get_or_init(|| entry).clone())
+    }
+
+    /// Where it was written down.
+    pub(crate) fn entry(&self) -> Option<&Arc<Entry>> {
+        self.0.entry.get()
+    }
+
+    /// Tells the [`Learner`](crate::Learner) that a call was made under what the mode let through here.
+    pub fn count(&self, call: &'static str) {
+        if let Some(entry) = self.0.entry.get() {
+            entry.count(call);
+        }
+    }
+
+    /// What the policy that denied it says of sockets that lose their grant; another may be in force by now.
+    #[must_use]
+    pub fn on_reload(&self) -> OnReload {
+        self.0.policy.on_reload()
     }
 
     /// The operation's name: `connect`, `bind`, ...

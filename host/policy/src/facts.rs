@@ -42,6 +42,8 @@ pub struct SocketFacts {
     pub v6only: bool,
     /// The operator handed this socket in (`--socket`, socket activation), or it was accepted on one.
     pub granted: bool,
+    /// The host cannot count what goes through it (`wasi:sockets`): a rule with limits on that does not grant it.
+    pub uncounted: bool,
     /// How the socket came to be.
     pub origin: Origin,
     /// The names of the generic netlink families by their numbers, which the kernel gave out; empty where
@@ -63,6 +65,7 @@ impl SocketFacts {
             options: OptionsSet::new(),
             v6only: true,
             granted: false,
+            uncounted: false,
             origin: Origin::Socket,
             generic_families: Arc::default(),
         }

@@ -146,6 +146,14 @@ pub(crate) const PROTOCOLS: &[Protocol] = &[
     protocol(BLUETOOTH, "iso", 8),
 ];
 
+/// The name of a socket's protocol, where a policy has one for it.
+pub(crate) fn protocol_name(kind: Kind) -> Option<&'static str> {
+    let mut known = PROTOCOLS.iter();
+    known
+        .find(|known| known.number == kind.protocol && known.families.contains(&kind.family))
+        .map(|known| known.name)
+}
+
 impl Kind {
     /// A kind with the protocol that the kernel picks for protocol 0.
     #[must_use]

@@ -19,23 +19,28 @@
 mod address;
 mod check;
 mod class;
+mod compare;
 mod denial;
+mod diff;
 mod explain;
 mod facts;
 mod family;
 mod gate;
 mod judge;
 mod kind;
+mod learn;
 mod load;
 mod message;
 mod model;
 mod option;
 pub mod permit;
+mod schema;
 
 pub use address::{Address, UnixAddress};
 pub use check::Warning;
 pub use class::{ClassSet, classify};
 pub use denial::{Denial, Reason};
+pub use diff::{Change, Difference};
 pub use explain::{Candidate, Explanation, Question, QuestionError};
 pub use facts::{AdoptedState, Origin, SocketFacts};
 pub use family::{
@@ -43,13 +48,20 @@ pub use family::{
     Membership, NetlinkAddress, PacketAddress, QipcrtrAddress, TipcAddress, TipcEndpoint,
     VSOCK_ANY, VsockAddress, unnamed_destination,
 };
-pub use gate::{Adopted, BufferSlot, Gate, LimitReached, SocketSlot};
+pub use gate::{
+    Adopted, BufferSlot, Counted, Delay, End, FlightSlot, Gate, LimitReached, Meters, Passage,
+    Short, SocketSlot, Toll, Way,
+};
 pub use kind::{Family, Kind, SocketType};
+pub use learn::{Generalise, Learner, Ports};
 pub use load::{LoadError, LoadErrors, PolicyBuilder, Rule, Source};
 pub use message::{AncillaryKind, AncillarySet, DescriptorKind, DescriptorKinds, MessageFlags};
-pub use model::{Limits, Mode, OnReload, Policy, is_host_name, unicode_host_name};
+pub use model::{
+    Count, Flow, Limits, Mode, OnReload, Policy, Rate, is_host_name, unicode_host_name,
+};
 pub use option::{OptionName, OptionOn, OptionsSet};
 pub use permit::{
     BindTarget, Carries, ConnectTarget, GroupRequest, HostName, IoctlName, Operation, Permit,
     RuleId, UnixPlace, op,
 };
+pub use schema::json_schema;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use bitflags::bitflags;
 
+use crate::learn::NotedAncillary;
+
 bitflags! {
     /// Flags of a send or receive call, see send(2) and recv(2). The values are this crate's own, since
     /// the kernels' differ.
@@ -269,7 +271,20 @@ pub struct AncillarySet {
     everything: bool,
     named: u32,
     raw: Vec<AncillaryKind>,
+    watcher: Watcher,
 }
+
+/// Where learn mode writes down which kinds were asked for. It is no part of what the set holds.
+#[derive(Clone, Debug, Default)]
+struct Watcher(Option<NotedAncillary>);
+
+impl PartialEq for Watcher {
+    fn eq(&self, _: &Watcher) -> bool {
+        true
+    }
+}
+
+impl Eq for Watcher {}
 
 impl AncillarySet {
     /// The set of nothing.
@@ -277,6 +292,7 @@ impl AncillarySet {
         everything: false,
         named: 0,
         raw: Vec::new(),
+        watcher: Watcher(None),
     };
 
     /// The set of all kinds but [`AncillaryKind::Rights`].
@@ -286,7 +302,13 @@ impl AncillarySet {
             everything: true,
             named: 0,
             raw: Vec::new(),
+            watcher: Watcher(None),
         }
+    }
+
+    /// Has each kind written down that is found in the set from now on.
+    pub(crate) fn watched_by(&mut self, noted: &NotedAncillary) {
+        self.watcher = Watcher(Some(noted.clone()));
     }
 
     /// Whether the kind is in the set; a raw kind that has a name counts as the named one.
@@ -302,7 +324,11 @@ impl AncillarySet {
             None => self.raw.contains(&kind),
         };
         // In "everything but", the list names what is taken out.
-        listed != self.everything
+        let contained = listed != self.everything;
+        if let Some(noted) = self.watcher.0.as_ref().filter(|_| contained) {
+            noted.note(kind);
+        }
+        contained
     }
 
     /// Whether no kind is in the set.
@@ -339,16 +365,32 @@ impl AncillarySet {
 
     /// Adds what `other` lists. Only lists are united, never an "everything but".
     pub(crate) fn extend(&mut self, other: &AncillarySet) {
-        for kind in other.kinds() {
-            self.insert(kind);
+        match self.everything {
+            true => self.named &= !other.named,
+            false => self.named |= other.named,
+        }
+        for kind in &other.raw {
+            self.insert(*kind);
+        }
+    }
+
+    /// Whether everything that this lists is in `other`.
+    pub(crate) fn is_within(&self, other: &AncillarySet) -> bool {
+        match self.everything {
+            true => other == self,
+            false => self.kinds().all(|kind| other.contains(kind)),
         }
     }
 
     /// Takes out what `other` lists.
     pub(crate) fn remove(&mut self, other: &AncillarySet) {
-        for kind in other.kinds() {
-            if self.contains(kind) {
-                self.toggle(kind);
+        match self.everything {
+            true => self.named |= other.named,
+            false => self.named &= !other.named,
+        }
+        for kind in &other.raw {
+            if self.contains(*kind) {
+                self.toggle(*kind);
             }
         }
     }

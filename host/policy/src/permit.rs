@@ -108,7 +108,8 @@ use std::time::Instant;
 
 use crate::address::Address;
 use crate::denial::Denial;
-use crate::gate::Gate;
+use crate::gate::{Gate, Meters};
+use crate::learn::Entry;
 use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
 use crate::model::PeerUsers;
 
@@ -321,6 +322,8 @@ pub(crate) struct Cargo {
     pub(crate) descriptors_in: DescriptorKinds,
     /// Whom the peer may run as, one for each granting rule; nobody in particular where there is none.
     pub(crate) peer_users: Vec<PeerUsers>,
+    /// Flags that learn mode lets pass, and writes down.
+    pub(crate) learnt_flags: MessageFlags,
 }
 
 impl Cargo {
@@ -333,6 +336,7 @@ impl Cargo {
             descriptors_out: DescriptorKinds::empty(),
             descriptors_in: DescriptorKinds::empty(),
             peer_users: Vec::new(),
+            learnt_flags: MessageFlags::empty(),
         }
     }
 
@@ -345,7 +349,16 @@ impl Cargo {
             descriptors_out: DescriptorKinds::all(),
             descriptors_in: DescriptorKinds::all(),
             peer_users: Vec::new(),
+            learnt_flags: MessageFlags::empty(),
         }
+    }
+
+    /// Has what is carried written down.
+    pub(crate) fn watched_by(&mut self, entry: &Entry) {
+        self.learnt_flags = self.flags;
+        self.flags &= MessageFlags::ALWAYS;
+        self.ancillary_out.watched_by(&entry.sent);
+        self.ancillary_in.watched_by(&entry.received);
     }
 }
 
@@ -358,6 +371,7 @@ pub struct Permit<O: Operation> {
     rule: RuleId,
     generation: u64,
     expires: Option<Instant>,
+    meters: Option<Meters>,
     cargo: Option<Arc<Cargo>>,
     unguarded: Option<Denial>,
 }
@@ -367,6 +381,7 @@ pub(crate) struct Terms {
     pub(crate) rule: RuleId,
     pub(crate) generation: u64,
     pub(crate) expires: Option<Instant>,
+    pub(crate) meters: Option<Meters>,
     pub(crate) cargo: Option<Arc<Cargo>>,
     pub(crate) unguarded: Option<Denial>,
 }
@@ -377,6 +392,7 @@ impl<O: Operation> Permit<O> {
             rule,
             generation,
             expires,
+            meters,
             cargo,
             unguarded,
         } = terms;
@@ -385,9 +401,22 @@ impl<O: Operation> Permit<O> {
             rule,
             generation,
             expires,
+            meters,
             cargo,
             unguarded,
         }
+    }
+
+    /// What is done under it counts for these; none where nothing is limited.
+    #[inline]
+    #[must_use]
+    pub fn meters(&self) -> Option<&Meters> {
+        self.meters.as_ref()
+    }
+
+    pub(crate) fn counting_also_for(mut self, general: Option<Meters>) -> Permit<O> {
+        self.meters = Meters::joined(general, self.meters);
+        self
     }
 
     /// What the operation is done to, in canonical form.
@@ -401,6 +430,12 @@ impl<O: Operation> Permit<O> {
     #[must_use]
     pub fn rule(&self) -> &str {
         self.rule.as_str()
+    }
+
+    /// The same, cheap to clone.
+    #[must_use]
+    pub fn rule_id(&self) -> &RuleId {
+        &self.rule
     }
 
     /// The generation of the policy that granted it.
@@ -435,6 +470,22 @@ impl<O: Carries> Permit<O> {
         self.cargo
             .as_ref()
             .map_or(MessageFlags::ALWAYS, |cargo| cargo.flags)
+    }
+
+    /// Whether learn mode lets these flags pass, which the permit does not list. They are written down.
+    #[must_use]
+    pub fn learns_flags(&self, flags: MessageFlags) -> bool {
+        let learnt = self
+            .cargo
+            .as_ref()
+            .is_some_and(|cargo| (cargo.learnt_flags | cargo.flags).contains(flags));
+        match self.unguarded.as_ref().and_then(Denial::entry) {
+            Some(entry) if learnt => {
+                entry.note_flags(flags - MessageFlags::ALWAYS);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// The ancillary data that may be sent.
@@ -504,6 +555,7 @@ impl<O: Operation> Clone for Permit<O> {
             rule: self.rule.clone(),
             generation: self.generation,
             expires: self.expires,
+            meters: self.meters.clone(),
             cargo: self.cargo.clone(),
             unguarded: self.unguarded.clone(),
         }

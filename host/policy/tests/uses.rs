@@ -289,13 +289,13 @@ fn audit_lets_through_what_lacks_a_grant_and_no_more() {
 #[test]
 fn buffers_are_counted() {
     let gate = gate("[limits]\nbuffer-bytes='1 KiB'");
-    let held = gate.buffer(1000).unwrap();
-    let reached = gate.buffer(25).unwrap_err();
+    let held = gate.buffer(None, 1000).unwrap();
+    let reached = gate.buffer(None, 25).unwrap_err();
     assert_eq!((reached.key, reached.limit), ("buffer-bytes", 1024));
-    assert!(gate.buffer(24).is_ok());
-    assert!(gate.buffer(usize::MAX).is_err());
+    assert!(gate.buffer(None, 24).is_ok());
+    assert!(gate.buffer(None, u64::MAX).is_err());
     drop(held);
-    assert!(gate.buffer(1024).is_ok());
+    assert!(gate.buffer(None, 1024).is_ok());
 }
 
 #[test]

@@ -8,7 +8,8 @@ use common::{
     ONE, TCP4, TCP6, UDP4, UNIX, at, bound, data, fresh, gate, lines, option, with_option,
 };
 use sockgate_policy::{
-    Adopted, AdoptedState, Gate, MessageFlags, Origin, Policy, Reason, SocketFacts,
+    Address, Adopted, AdoptedState, Denial, Gate, MessageFlags, Origin, Policy, Reason,
+    SocketFacts, UnixAddress,
 };
 
 #[test]
@@ -557,4 +558,40 @@ fn granted_sockets_need_no_rule_and_obey_deny() {
     assert!(gate.connect(&listener, &at("10.0.0.1:9")).is_err());
     assert!(gate.bind(&listener, &at("0.0.0.0:81")).is_err());
     assert!(gate.set_option(&listener, option("so.mark"), &ONE).is_err());
+}
+
+#[test]
+fn a_socket_is_made_for_the_operations_that_no_deny_rule_takes() {
+    let rules = |denied: &str| {
+        gate(&format!(
+            "[[allow]]\nid='listen'\nops=['listen']\ncidr=['127.0.0.1']\n\
+             [[deny]]\nid='deny'\nops=[{denied}]\npeer='*'\nlocal='*'\n"
+        ))
+    };
+    let here = bound(TCP4, "127.0.0.1:80");
+    let no_connections = rules("'connect'");
+    assert!(no_connections.create(TCP4).is_ok());
+    assert!(no_connections.listen(&here).is_ok());
+    let nothing = rules("'connect','bind','listen','send-to','receive'");
+    assert!(nothing.create(TCP4).is_err());
+}
+
+#[test]
+fn a_suggestion_is_a_line_that_loads_or_says_why_there_is_none() {
+    let nothing = Gate::new(Policy::deny_all());
+    let hint = |denial: Denial| denial.grant_hint();
+    let nat64 = hint(
+        nothing
+            .connect(&fresh(TCP6), &at("[64:ff9b::a00:1]:80"))
+            .unwrap_err(),
+    );
+    assert!(nat64.contains("lists both"), "{nat64}");
+    let relative = Address::Unix(UnixAddress::Pathname(b"x.sock".to_vec()));
+    let relative = hint(nothing.connect(&fresh(UNIX), &relative).unwrap_err());
+    assert!(relative.contains("not absolute"), "{relative}");
+    let listening = hint(nothing.listen(&bound(UDP4, "127.0.0.1:80")).unwrap_err());
+    assert!(listening.contains("do not listen"), "{listening}");
+    let isotp = hint(nothing.create(common::families::CAN_ISOTP).unwrap_err());
+    let line = isotp.trim_start_matches("--allow '").trim_end_matches('\'');
+    assert!(Policy::allow_line(line).is_ok(), "{line}");
 }

@@ -3,9 +3,9 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
-use sockgate_policy::{Gate, Policy};
+use sockgate_policy::{Gate, Learner, Mode, Policy};
 
-use crate::audit::{Audit, Sink};
+use crate::audit::{Audit, Metrics, Sink};
 use crate::socket::{CancelHandle, Errno, Granted, Guest, Timeout, WaitMode};
 
 /// What one guest has of sockets: its policy, its waits, its operator's eyes. Make one per store.
@@ -22,6 +22,7 @@ impl SocketsCtx {
             name: "guest".into(),
             wait_mode: WaitMode::default(),
             sinks: Vec::new(),
+            metrics: None,
             granted: Vec::new(),
             default_timeout: Timeout::Blocking,
         }
@@ -39,6 +40,13 @@ impl SocketsCtx {
         PolicyHandle {
             guest: Arc::downgrade(&self.guest),
         }
+    }
+
+    /// What the guest is seen doing under a policy in [`Mode::Learn`], as a policy of its own. The handle
+    /// outlives the context.
+    #[must_use]
+    pub fn learner(&self) -> Learner {
+        self.guest.gate().learner()
     }
 
     pub(crate) fn guest(&self) -> &Arc<Guest> {
@@ -61,6 +69,13 @@ pub struct PolicyHandle {
 }
 
 impl PolicyHandle {
+    /// The policy in force; none where the guest's store is gone.
+    #[must_use]
+    pub fn policy(&self) -> Option<Arc<Policy>> {
+        let guest = self.guest.upgrade()?;
+        Some(guest.gate().policy())
+    }
+
     /// Puts another policy in force, and wakes the guest's waits so that they ask it. What happens to
     /// sockets that lose their grant is the new policy's `on-reload`: with `close` they end at once (their
     /// peers see that, and the guest's next calls answer `badf`), with `keep` what is connected stays so.
@@ -87,6 +102,7 @@ pub struct SocketsCtxBuilder {
     name: String,
     wait_mode: WaitMode,
     sinks: Vec<Box<dyn Sink>>,
+    metrics: Option<Metrics>,
     granted: Vec<Granted>,
     default_timeout: Timeout,
 }
@@ -129,6 +145,13 @@ impl SocketsCtxBuilder {
         self
     }
 
+    /// Where the guest is counted. Guests of the same name are counted together.
+    #[must_use]
+    pub fn metrics(mut self, metrics: &Metrics) -> SocketsCtxBuilder {
+        self.metrics = Some(metrics.clone());
+        self
+    }
+
     /// Hands the guest a ready socket, which it takes by this name. It carries accept, send, receive and
     /// shutdown without a rule; deny rules and limits hold.
     #[must_use]
@@ -163,7 +186,8 @@ impl SocketsCtxBuilder {
         if self.wait_mode == WaitMode::Park && on_current_thread {
             return Err(BuildError::ParkOnCurrentThread);
         }
-        let audit = Audit::new(self.name, self.sinks);
+        let learns = self.policy.mode() == Mode::Learn;
+        let audit = Audit::new(self.name, self.sinks, self.metrics.as_ref(), learns);
         let guest = Guest::new(Gate::new(self.policy), self.wait_mode, audit, self.granted)
             .map_err(BuildError::Descriptor)?;
         guest.set_default_timeout(self.default_timeout);

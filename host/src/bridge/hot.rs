@@ -133,7 +133,7 @@ async fn send<T: SocketsView + 'static>(
     loop {
         match inner.attempt_send(data.as_le_slice(&store), flags)? {
             Attempt::Done(sent) => return Ok(sent),
-            Attempt::WouldBlock | Attempt::Hidden => inner.wait_writable(deadline).await?,
+            pending => inner.wait_to_send(pending.delayed(), deadline).await?,
         }
     }
 }
@@ -152,7 +152,7 @@ async fn send_to<T: SocketsView + 'static>(
     loop {
         match inner.attempt_send_to(data.as_le_slice(&store), flags, &to)? {
             Attempt::Done(sent) => return Ok(sent),
-            Attempt::WouldBlock | Attempt::Hidden => inner.wait_writable(deadline).await?,
+            pending => inner.wait_to_send(pending.delayed(), deadline).await?,
         }
     }
 }
@@ -190,7 +190,7 @@ async fn send_msg<T: SocketsView + 'static>(
         };
         match attempt {
             Attempt::Done(sent) => return Ok(sent),
-            Attempt::WouldBlock | Attempt::Hidden => inner.wait_writable(deadline).await?,
+            pending => inner.wait_to_send(pending.delayed(), deadline).await?,
         }
     }
 }
@@ -226,7 +226,7 @@ async fn send_many<T: SocketsView + 'static>(
                     error: error.map(convert::errno),
                 });
             }
-            Attempt::WouldBlock | Attempt::Hidden => inner.wait_writable(deadline).await?,
+            pending => inner.wait_to_send(pending.delayed(), deadline).await?,
         }
     }
 }

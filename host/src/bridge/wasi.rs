@@ -11,7 +11,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sockgate_policy::{
-    Address, Content, Denial, Family, Kind, Operation, Origin, Permit, SocketFacts, SocketType,
+    Address, Content, Count, Denial, Family, Kind, Meters, Operation, Origin, Permit, SocketFacts,
+    SocketType, Toll,
 };
 use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddress, Network};
@@ -23,8 +24,8 @@ use super::SocketsCtx;
 use crate::audit::Event;
 use crate::bridge::SocketsView;
 use crate::socket::{
-    Eai, Errno, Failure, Guest, Heard, Hints, Lookup, LookupError, LookupFlags, Outcome, Timeout,
-    WaitMode,
+    Eai, Errno, Failure, Guest, Heard, Hints, Lookup, LookupError, LookupFlags, Outcome,
+    PollablePlace, Timeout, WaitMode,
 };
 
 /// wasmtime-wasi registers its interfaces under this version; ours takes the place of one of them.
@@ -42,8 +43,15 @@ impl SocketsCtx {
             .allow_udp(true)
             .allow_ip_name_lookup(true);
         wasi.socket_addr_check(move |address, usage| {
-            let granted = judge.judge(address, usage).is_ok();
-            Box::pin(async move { granted }) as Pin<Box<dyn Future<Output = bool> + Send + Sync>>
+            let granted = judge.judge(address, usage);
+            let guest = judge.guest.clone();
+            Box::pin(async move {
+                match granted {
+                    Ok(Some(meters)) => connection(&guest, &meters, address).await,
+                    Ok(None) => true,
+                    Err(_) => false,
+                }
+            }) as Pin<Box<dyn Future<Output = bool> + Send + Sync>>
         });
     }
 }
@@ -65,8 +73,14 @@ struct Judge {
 }
 
 impl Judge {
-    fn judge(&self, address: SocketAddr, usage: SocketAddrUse) -> Outcome<()> {
+    /// What a connection counts for, where it is one; nothing is to be counted for the rest.
+    fn judge(&self, address: SocketAddr, usage: SocketAddrUse) -> Outcome<Option<Meters>> {
         self.guest.check_stopped()?;
+        if let Some(key) = self.guest.gate().uncountable_limit() {
+            let event = || Event::new("wasi:sockets").address(address);
+            let reason = format_args!("nothing holds to the guest's limit `{key}` on such sockets");
+            return Err(self.guest.withhold(event, reason));
+        }
         let facts = facts_of(address, usage);
         let address = Address::from(address);
         let gate = self.guest.gate();
@@ -74,13 +88,14 @@ impl Judge {
         match usage {
             // Every connect and send is preceded by one: it comes with what it is for.
             SocketAddrUse::TcpBind | SocketAddrUse::UdpBind if implicit => {
-                self.tell("implicit-bind", &address, gate.create(facts.kind))
+                self.tell("implicit-bind", &address, gate.create(facts.kind))?;
             }
-            SocketAddrUse::TcpBind => self.tell("bind", &address, gate.bind(&facts, &address)),
+            SocketAddrUse::TcpBind => {
+                self.tell("bind", &address, gate.bind(&facts, &address))?;
+            }
             SocketAddrUse::UdpBind => {
                 self.tell("bind", &address, gate.bind(&facts, &address))?;
                 self.remember(|known| &mut known.bound, address);
-                Ok(())
             }
             SocketAddrUse::TcpListen => {
                 let facts = SocketFacts {
@@ -90,24 +105,24 @@ impl Judge {
                 };
                 self.tell("listen", &address, gate.listen(&facts))?;
                 self.remember(|known| &mut known.listening, address);
-                Ok(())
             }
-            SocketAddrUse::TcpAccept => self.judge_accept(&facts, &address),
+            SocketAddrUse::TcpAccept => return self.judge_accept(&facts, &address),
             SocketAddrUse::TcpConnect => {
-                self.tell("connect", &address, gate.connect(&facts, &address))
+                return self.tell("connect", &address, gate.connect(&facts, &address));
             }
-            SocketAddrUse::UdpSend => self.judge_send(&facts, &address),
-            SocketAddrUse::UdpReceive => self.judge_receive(&facts, &address),
+            SocketAddrUse::UdpSend => self.judge_send(&facts, &address)?,
+            SocketAddrUse::UdpReceive => self.judge_receive(&facts, &address)?,
         }
+        Ok(None)
     }
 
-    /// Tells the operator what was decided, and the guest nothing but yes or no.
+    /// Tells the operator what was decided, and the guest nothing but yes or no. What it counts for.
     fn tell<O: Operation>(
         &self,
         operation: &'static str,
         address: &Address,
         verdict: Result<Permit<O>, Denial>,
-    ) -> Outcome<()> {
+    ) -> Outcome<Option<Meters>> {
         let event = || {
             Event::new(operation)
                 .address(address)
@@ -115,7 +130,7 @@ impl Judge {
         };
         let permit = self.guest.decide(verdict, event)?;
         self.guest.audit().note(|| event().granted(&permit));
-        Ok(())
+        Ok(permit.meters().cloned())
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -124,10 +139,11 @@ impl Judge {
 
     fn remember(&self, list: fn(&mut Known) -> &mut Vec<Address>, address: Address) {
         // As many as the guest may have sockets; what was closed since only makes the verdict stricter.
-        let most = self.guest.gate().limits().sockets;
+        let most = self.guest.gate().limits().count(Count::Sockets);
+        let most = most.and_then(|most| usize::try_from(most).ok());
         let mut known = self.known();
         let list = list(&mut known);
-        if list.len() < most && !list.contains(&address) {
+        if most.is_none_or(|most| list.len() < most) && !list.contains(&address) {
             list.push(address);
         }
     }
@@ -141,16 +157,17 @@ impl Judge {
         }
     }
 
-    fn judge_accept(&self, facts: &SocketFacts, peer: &Address) -> Outcome<()> {
+    fn judge_accept(&self, facts: &SocketFacts, peer: &Address) -> Outcome<Option<Meters>> {
+        let mut meters = None;
         for local in self.locals(|known| &known.listening) {
             let facts = SocketFacts {
                 local,
                 origin: Origin::Accept,
                 ..facts.clone()
             };
-            self.tell("accept", peer, self.guest.gate().accept(&facts, peer))?;
+            meters = self.tell("accept", peer, self.guest.gate().accept(&facts, peer))?;
         }
-        Ok(())
+        Ok(meters)
     }
 
     fn judge_send(&self, facts: &SocketFacts, to: &Address) -> Outcome<()> {
@@ -174,9 +191,9 @@ impl Judge {
             && let Ok(permit) = gate.connect(facts, to)
         {
             // A connected UDP socket: wasi:sockets has no other word for it.
-            return self.tell("connect", to, Ok(permit));
+            return self.tell("connect", to, Ok(permit)).map(drop);
         }
-        self.tell("send-to", to, verdict)
+        self.tell("send-to", to, verdict).map(drop)
     }
 
     fn judge_receive(&self, facts: &SocketFacts, from: &Address) -> Outcome<()> {
@@ -186,7 +203,7 @@ impl Judge {
         if locals == [None]
             && let Ok(permit) = gate.connect(facts, from)
         {
-            return self.tell("receive", from, Ok(permit));
+            return self.tell("receive", from, Ok(permit)).map(drop);
         }
         for local in locals {
             let facts = SocketFacts {
@@ -199,6 +216,19 @@ impl Judge {
         self.known().heard.remember(from, std::time::Instant::now());
         Ok(())
     }
+}
+
+/// Waits until a connection may be made or accepted; whether it still may.
+async fn connection(guest: &Guest, meters: &Meters, address: SocketAddr) -> bool {
+    let event = || {
+        Event::new("connection")
+            .address(address)
+            .arguments("wasi:sockets")
+    };
+    let (toll, deadline) = (Toll::Connection, Timeout::Blocking.deadline(Errno::AGAIN));
+    // A task of wasmtime-wasi's must not block its thread, whatever the guest's own wait.
+    let waited = guest.rest_for(meters, toll, WaitMode::Ready, deadline, event);
+    waited.await.is_ok()
 }
 
 fn facts_of(address: SocketAddr, usage: SocketAddrUse) -> SocketFacts {
@@ -216,11 +246,18 @@ fn facts_of(address: SocketAddr, usage: SocketAddrUse) -> SocketFacts {
             SocketType::Datagram
         }
     };
-    SocketFacts::new(Kind::new(family, socket_type))
+    SocketFacts {
+        // Its data does not pass through here.
+        uncounted: true,
+        ..SocketFacts::new(Kind::new(family, socket_type))
+    }
 }
 
 /// The answers of a look-up that is under way.
-pub struct Answers(State);
+pub struct Answers {
+    state: State,
+    _place: PollablePlace,
+}
 
 enum State {
     UnderWay(tokio::task::JoinHandle<Result<Vec<IpAddr>, ErrorCode>>),
@@ -229,14 +266,14 @@ enum State {
 
 impl Answers {
     async fn settle(&mut self) {
-        if let State::UnderWay(task) = &mut self.0 {
+        if let State::UnderWay(task) = &mut self.state {
             let found = task.await.unwrap_or(Err(ErrorCode::Unknown));
-            self.0 = State::Done(found.map(Vec::into_iter));
+            self.state = State::Done(found.map(Vec::into_iter));
         }
     }
 
     fn next(&mut self) -> Result<Option<IpAddress>, ErrorCode> {
-        match &mut self.0 {
+        match &mut self.state {
             State::UnderWay(_) => Err(ErrorCode::WouldBlock),
             State::Done(Ok(answers)) => Ok(answers.next().map(IpAddress::from)),
             State::Done(Err(error)) => Err(*error),
@@ -280,10 +317,16 @@ pub fn add_wasi_name_lookup<T: SocketsView + WasiView + 'static>(
             // The network is the capability to ask at all.
             view.table.get(&network)?;
             let guest = view.ctx.guest().clone();
+            let Ok(place) = guest.pollable() else {
+                return Ok((Err(ErrorCode::TemporaryResolverFailure),));
+            };
             let task = wasmtime_wasi::runtime::with_ambient_tokio_runtime(|| {
                 tokio::spawn(resolve(guest, name))
             });
-            let answers = view.table.push(Answers(State::UnderWay(task)))?;
+            let answers = view.table.push(Answers {
+                state: State::UnderWay(task),
+                _place: place,
+            })?;
             Ok((Ok::<_, ErrorCode>(answers),))
         },
     )?;

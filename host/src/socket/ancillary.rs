@@ -4,10 +4,12 @@ mod plain;
 
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
+use std::sync::MutexGuard;
 
 use bytes::{Bytes, BytesMut};
 use sockgate_policy::{
-    Address, AncillaryKind, AncillarySet, Carries, Family, MessageFlags, Permit, SocketType,
+    Address, AncillaryKind, AncillarySet, Carries, Family, FlightSlot, MessageFlags, Meters,
+    Permit, SocketType,
 };
 
 pub(crate) use plain::PlainOut;
@@ -16,6 +18,7 @@ use super::attempt::{self, Addressee, Destination, Reception};
 use super::collect::Piece;
 use super::data::{Attempt, MESSAGE_LIMIT, conversation, filled, interest, reception};
 use super::descriptors::{Handle, Opaque, Passed};
+use super::receipt::Paid;
 use super::sys::EncodedAddress;
 use super::sys::cmsg::{Control, ControlIn, ControlOut};
 use super::sys::message::{Incoming, ReceivedFlags};
@@ -105,7 +108,7 @@ impl Inner {
                 if length > MESSAGE_LIMIT {
                     return Err(Errno::MSGSIZE.into());
                 }
-                let _held = self.guest.hold(length)?;
+                let _held = self.hold(length)?;
                 let mut whole = Vec::with_capacity(length);
                 for piece in pieces {
                     whole.extend_from_slice(piece);
@@ -127,6 +130,7 @@ impl Inner {
                 AncillaryOut::Rights(passed) => {
                     for passed in passed {
                         self.may_pass(passed.kind())?;
+                        passed.check_lifetime()?;
                     }
                 }
                 AncillaryOut::Plain(plain) => {
@@ -197,13 +201,47 @@ impl Inner {
             });
         }
         let control = Control::encode(self.kind.family, &control)?;
-        let sent = attempt::send_message(to, self.fd(), pieces, &control, flags);
+        let flight = self.check_beside(permit, ancillary, control.length())?;
         let length = pieces.iter().map(|piece| piece.len()).sum();
-        let sent = self.sent("send-msg", permit, length, sent)?;
+        let sent = self.sent("send-msg", permit, length, |most| {
+            let cut = (most < length).then(|| beginning(pieces, most));
+            let pieces = cut.as_deref().unwrap_or(pieces);
+            attempt::send_message(to, self.fd(), pieces, &control, flags)
+        })?;
         if matches!(sent, Attempt::Done(_)) {
             self.note_passed(permit, ancillary);
+            self.note_in_flight(flight);
         }
         Ok(sent)
+    }
+
+    /// Holds what goes beside a message to its limits; the descriptors among it are in flight from now on.
+    fn check_beside<O: Carries>(
+        &self,
+        permit: &Permit<O>,
+        ancillary: &[AncillaryOut],
+        control: usize,
+    ) -> Outcome<Option<FlightSlot>> {
+        if ancillary.is_empty() {
+            return Ok(None);
+        }
+        let event = || self.event("send-msg").granted(permit);
+        let limit = self.guest.gate().control_limit(permit.meters());
+        if control as u64 > limit.limit {
+            return Err(self.guest.limited(event, &limit, Errno::NOBUFS));
+        }
+        let passed = ancillary.iter().map(|ancillary| match ancillary {
+            AncillaryOut::Rights(passed) => passed.len() as u64,
+            AncillaryOut::Plain(_) => 0,
+        });
+        match passed.sum() {
+            0 => Ok(None),
+            passed => {
+                self.note_landed();
+                let flight = self.guest.send_off(permit.meters(), passed, event);
+                flight.map(Some)
+            }
+        }
     }
 
     /// Each descriptor that has left is on record, as each that arrives is.
@@ -245,9 +283,24 @@ impl Inner {
         flags: MessageFlags,
     ) -> Outcome<Attempt<Letter>> {
         let mut state = self.may_hear("recv-msg", flags)?;
+        let paid = self.pay_to_hear(&mut state, max, flags, "recv-msg")?;
+        paid.and(|paid| self.recv_letter(state, buffer, max, control, flags, paid))
+    }
+
+    fn recv_letter(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        buffer: &mut BytesMut,
+        max: usize,
+        control: usize,
+        flags: MessageFlags,
+        paid: Option<Paid>,
+    ) -> Outcome<Attempt<Letter>> {
         let start = buffer.len();
         let hearing = self.hearing(&state)?;
+        let max = paid.as_ref().map_or(max, |paid| paid.room(max));
         let room = self.room_to_judge(max);
+        let control = self.control_room(hearing.meters(), control);
         let received =
             attempt::recv_message(hearing, self.fd(), self.kind, buffer, room, control, flags);
         let mut incoming = match received {
@@ -272,6 +325,7 @@ impl Inner {
             }
             return Ok(Attempt::Hidden);
         };
+        self.settle_received(&state, paid, incoming.true_length.max(incoming.length));
         drop(state);
         if incoming.length > max {
             // More than the guest asked for was there to be judged, not to be handed over.
@@ -285,6 +339,15 @@ impl Inner {
                 .bytes(incoming.length)
         });
         self.letter(incoming, &allowed).map(Attempt::Done)
+    }
+
+    /// How much of the room for ancillary data the limits leave.
+    pub(super) fn control_room(&self, meters: Option<&Meters>, wanted: usize) -> usize {
+        if wanted == 0 {
+            return 0;
+        }
+        let limit = self.guest.gate().control_limit(meters).limit;
+        wanted.min(usize::try_from(limit).unwrap_or(wanted))
     }
 
     /// The ancillary data that this sender's messages may carry; `None` where it is not heard at all.
@@ -362,6 +425,21 @@ impl Inner {
         }
         through
     }
+}
+
+/// The first `length` bytes of a message.
+fn beginning<'a>(pieces: &'a [IoSlice<'_>], length: usize) -> Vec<IoSlice<'a>> {
+    let mut left = length;
+    let mut cut = Vec::new();
+    for piece in pieces {
+        let part = &piece[..piece.len().min(left)];
+        left -= part.len();
+        cut.push(IoSlice::new(part));
+        if left == 0 {
+            break;
+        }
+    }
+    cut
 }
 
 fn kind_of(message: &ControlIn) -> AncillaryKind {

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use sockgate_policy::{
-    Address, AncillarySet, ConnectTarget, Family, GroupRequest, Kind, MessageFlags, OptionName,
-    Permit, SocketType, UnixPlace, op,
+    Address, AncillarySet, ConnectTarget, Family, GroupRequest, Kind, MessageFlags, Meters,
+    OptionName, Permit, SocketType, UnixPlace, op,
 };
 
 use super::sys::address::EncodedAddress;
@@ -146,19 +146,24 @@ pub(super) fn fast_open(
 #[derive(Clone, Copy)]
 pub(super) enum Addressee<'a> {
     /// The socket's peer.
-    Peer(
-        #[expect(dead_code, reason = "the proof that talking to the peer was granted")]
-        &'a Permit<op::Converse>,
-    ),
+    Peer(&'a Permit<op::Converse>),
     /// Somebody by name.
     Named(&'a Destination),
     /// Where the socket is bound or connected, judged with the message.
-    Unnamed(
-        #[expect(dead_code, reason = "the proof that sending there was granted")] &'a Destination,
-    ),
+    Unnamed(&'a Destination),
 }
 
 impl<'a> Addressee<'a> {
+    /// What a message to it counts for.
+    pub(super) fn meters(self) -> Option<&'a Meters> {
+        match self {
+            Addressee::Peer(permit) => permit.meters(),
+            Addressee::Named(destination) | Addressee::Unnamed(destination) => {
+                destination.permit.meters()
+            }
+        }
+    }
+
     fn encoded(self) -> Option<&'a EncodedAddress> {
         match self {
             Addressee::Peer(_) | Addressee::Unnamed(_) => None,
@@ -212,11 +217,27 @@ impl Reception<'_> {
         }
     }
 
+    /// Whether learn mode lets these flags pass, and writes them down.
+    pub(super) fn learns_flags(self, flags: MessageFlags) -> bool {
+        match self {
+            Reception::Peer(permit) => permit.learns_flags(flags),
+            Reception::Anyone(permit) => permit.learns_flags(flags),
+        }
+    }
+
     /// The ancillary data that may be delivered, as far as no sender has a say in it.
     pub(super) fn ancillary(self) -> AncillarySet {
         match self {
             Reception::Peer(permit) => permit.ancillary_in().clone(),
             Reception::Anyone(permit) => permit.ancillary_in().clone(),
+        }
+    }
+
+    /// What it counts for.
+    pub(super) fn meters(&self) -> Option<&Meters> {
+        match self {
+            Reception::Peer(permit) => permit.meters(),
+            Reception::Anyone(permit) => permit.meters(),
         }
     }
 

@@ -1,7 +1,9 @@
 //! Batches: sendmmsg(2), recvmmsg(2). Every verdict of a batch comes before its first system call.
 
+use std::time::Instant;
+
 use bytes::{Bytes, BytesMut};
-use sockgate_policy::{Address, AncillarySet, MessageFlags, Permit, SocketType, op};
+use sockgate_policy::{Address, AncillarySet, MessageFlags, Passage, Permit, SocketType, Way, op};
 
 use super::ancillary::AncillaryIn;
 use super::attempt::{self, Addressee, BatchRoom, Destination, Reception};
@@ -62,6 +64,18 @@ pub(crate) struct BatchIn {
     pub(crate) ancillary: Vec<AncillaryIn>,
 }
 
+/// What was taken from the meters for the messages of a batch that may pass now.
+struct PaidBatch {
+    passages: Vec<Option<Passage>>,
+    /// Why the one behind them may not.
+    stop: Option<Stop>,
+}
+
+enum Stop {
+    Until(Instant),
+    Refused(Errno),
+}
+
 /// What became of a batch: how many went, and why the next did not.
 pub(crate) struct BatchSent {
     pub(crate) count: usize,
@@ -87,19 +101,74 @@ impl Inner {
             .enumerate()
             .filter_map(|(place, message)| Some((message.data, routes.of(place, message)?)))
             .collect();
-        let (count, failed) = attempt::send_batch(&outgoing, self.fd(), flags);
+        let (passages, stop) = match self.pay_for_batch(&outgoing)? {
+            Some(PaidBatch { passages, stop }) => (passages, stop),
+            None => (outgoing.iter().map(|_| None).collect(), None),
+        };
+        let paid = passages.len();
+        if let (0, Some(Stop::Until(until))) = (paid, &stop) {
+            return Ok(Attempt::Delayed(*until));
+        }
+        let (count, failed) = attempt::send_batch(&outgoing[..paid], self.fd(), flags);
         if count == 0 && failed == Some(Errno::AGAIN) {
             return Ok(Attempt::WouldBlock);
         }
-        let error = if count == allowed { refused } else { failed };
+        let sent = passages.into_iter().zip(&outgoing).take(count);
+        for (passage, (data, _)) in sent {
+            if let Some(passage) = passage {
+                passage.settle(data.len() as u64);
+            }
+        }
+        let error = match stop {
+            _ if count < paid => failed,
+            Some(Stop::Refused(errno)) => Some(errno),
+            Some(Stop::Until(_)) => Some(Errno::AGAIN),
+            None => refused,
+        };
         self.guest.audit().note(|| {
             let event = self
                 .event("send-many")
                 .arguments(format_args!("{} messages", messages.len()))
-                .bytes(count);
+                .bytes(count)
+                .carrying(
+                    messages
+                        .iter()
+                        .take(count)
+                        .map(|message| message.data.len())
+                        .sum(),
+                );
             event.outcome::<()>(&error.map_or(Ok(()), |errno| Err(errno.into())))
         });
         Ok(Attempt::Done(BatchSent { count, error }))
+    }
+
+    /// Takes what the messages count for, one after the other, until one may not pass. Nothing is taken where
+    /// nothing counts.
+    fn pay_for_batch(&self, outgoing: &[(&[u8], Addressee<'_>)]) -> Outcome<Option<PaidBatch>> {
+        if outgoing.iter().all(|(_, to)| to.meters().is_none()) {
+            return Ok(None);
+        }
+        let mut batch = PaidBatch {
+            passages: Vec::with_capacity(outgoing.len()),
+            stop: None,
+        };
+        for (data, to) in outgoing {
+            let toll = self.toll(Way::Send, data.len() as u64);
+            match self.pay(to.meters(), toll, "send-many") {
+                Ok(Attempt::Done(passage)) => batch.passages.push(passage),
+                Ok(Attempt::Delayed(until)) => {
+                    batch.stop = Some(Stop::Until(until));
+                    break;
+                }
+                Err(Failure::Errno(errno)) => {
+                    batch.stop = Some(Stop::Refused(errno));
+                    break;
+                }
+                Ok(Attempt::WouldBlock | Attempt::Hidden) => break,
+                Err(stopped) => return Err(stopped),
+            }
+        }
+        Ok(Some(batch))
     }
 
     /// Judges each address that the batch names, in the order it names them: the routes, how many messages
@@ -197,14 +266,24 @@ impl Inner {
         };
         // The slab is bounded as a whole; a batch of large messages is a batch of fewer.
         let each = self.room_to_judge(max);
-        let room = BatchRoom {
+        let mut room = BatchRoom {
             count: wanted.count.min((MESSAGE_LIMIT / each.max(1)).max(1)),
             max: each,
             control: wanted.control,
             flags: wanted.flags,
         };
-        let _held = self.guest.hold(room.count * room.max)?;
+        let _held = self.hold(room.count * room.max)?;
         let mut state = self.may_hear("recv-many", wanted.flags)?;
+        let paid = self.pay_to_hear(&mut state, max, wanted.flags, "recv-many")?;
+        let mut paid = match paid {
+            Attempt::Done(paid) => paid,
+            other => return other.and(|_| Ok(Attempt::WouldBlock)),
+        };
+        if paid.is_some() {
+            // Each of them is measured before it is taken.
+            room.count = 1;
+        }
+        room.control = self.control_room(self.hearing(&state)?.meters(), room.control);
         let hearing = self.hearing(&state)?;
         let received = attempt::recv_batch(hearing, self.fd(), self.kind, slab, scratch, &room);
         let mut heads = match received {
@@ -220,12 +299,22 @@ impl Inner {
                 let heard = heads.iter().map(|head| {
                     let message = &slab[at..at + head.length];
                     at += head.length;
-                    self.heard_ancillary(&mut state, head.source, message)
+                    let heard = self.heard_ancillary(&mut state, head.source, message)?;
+                    if heard.is_some() {
+                        let length = head.true_length.max(head.length);
+                        self.settle_received(&state, paid.take(), length);
+                    }
+                    Ok(heard)
                 });
                 heard.collect::<Outcome<_>>()?
             }
             hearing => vec![Some(hearing.ancillary()); heads.len()],
         };
+        if let (Some(paid), [head, ..]) = (paid.take(), &heads[..])
+            && heard.iter().any(Option::is_some)
+        {
+            paid.settle(head.true_length.max(head.length));
+        }
         // What was looked at and not taken would hide what comes behind it for ever.
         let looked = wanted.flags.contains(MessageFlags::PEEK);
         if looked && heard.iter().all(Option::is_none) && !heard.is_empty() {
@@ -241,6 +330,7 @@ impl Inner {
             self.event("recv-many")
                 .arguments(format_args!("{} messages", wanted.count))
                 .bytes(taken.messages.len())
+                .carrying(taken.slab.len())
         });
         Ok(Attempt::Done(taken))
     }

@@ -48,7 +48,7 @@ impl Inner {
         let wanted = usize::try_from(max)
             .unwrap_or(usize::MAX)
             .min(MESSAGE_LIMIT);
-        let _held = self.guest.hold(wanted)?;
+        let _held = self.hold(wanted)?;
         let peeks = flags.contains(MessageFlags::PEEK);
         loop {
             let room = (wanted - buffer.len()).min(STREAM_CHUNK);

@@ -3,15 +3,17 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sockgate_policy::{Address, Carries, Family, Origin, Permit, SocketFacts, op};
+use sockgate_policy::{
+    Address, Carries, Counted, Family, Origin, Passage, Permit, SocketFacts, Toll, op,
+};
 
 use super::data::Attempt;
 use super::sys::poll::{self, PollFd, Readiness};
 use super::sys::{life, option};
 use super::wait::Deadline;
-use super::{Direction, Errno, Failure, Inner, Interest, Outcome, Socket, attempt};
+use super::{Direction, Errno, Failure, Inner, Interest, Outcome, Socket, attempt, now};
 
 impl Inner {
     /// listen(2). A socket that was never bound gets its name first, and under the same grant.
@@ -23,6 +25,7 @@ impl Inner {
             self.bind(&any)?;
         }
         let permit = self.may_listen()?;
+        self.count_for(&permit)?;
         let outcome = attempt::listen(&permit, self.fd(), backlog).map_err(Into::into);
         self.guest.audit().note(|| {
             self.event("listen")
@@ -45,8 +48,26 @@ impl Inner {
         if self.would_block(Readiness::READABLE)? {
             return Ok(Attempt::WouldBlock);
         }
+        self.pay(permit.meters(), Toll::Connection, "accept")?
+            .and(|connection| self.accept_one(&permit, connection))
+    }
+
+    /// One accept(2). A connection that did not come, or is hidden, is given back.
+    fn accept_one(
+        &self,
+        permit: &Permit<op::Listen>,
+        connection: Option<Passage>,
+    ) -> Outcome<Attempt<(Arc<Inner>, Address)>> {
         let slot = self.guest.slot(|| self.event("accept"))?;
-        let (fd, peer) = match attempt::accept(&permit, self.fd(), self.kind) {
+        // It counts for the rules that let the listener accept, before anybody knows who it is.
+        let mut counted = Counted::default();
+        if let Some(meters) = permit.meters() {
+            counted.add(meters, now()).map_err(|limit| {
+                self.guest
+                    .limited(|| self.event("accept"), &limit, Errno::MFILE)
+            })?;
+        }
+        let (fd, peer) = match attempt::accept(permit, self.fd(), self.kind) {
             Ok(accepted) => accepted,
             Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
             // The connection went away between its arrival and this call, accept(2).
@@ -55,7 +76,7 @@ impl Inner {
                 let failed: Outcome<()> = Err(errno.into());
                 self.guest
                     .audit()
-                    .note(|| self.event("accept").granted(&permit).outcome(&failed));
+                    .note(|| self.event("accept").granted(permit).outcome(&failed));
                 return Err(errno.into());
             }
         };
@@ -74,12 +95,16 @@ impl Inner {
         };
         let accepted = Inner::new(&self.guest, fd, self.facts_of_accepted(&peer), slot);
         accepted.limits.inherit(&self.limits);
+        accepted.count_as(counted);
+        if let Some(connection) = connection {
+            connection.settle(0);
+        }
         // Where each message is judged by what is in it, there is no verdict on all of them.
         accepted.state().converse = Some(converse).filter(|_| accepted.inspected.is_none());
         self.guest.audit().note(|| {
             self.event("accept")
                 .address(&peer)
-                .granted(&permit)
+                .granted(permit)
                 .arguments(format_args!("as #{}", accepted.number))
         });
         Ok(Attempt::Done((accepted, peer)))
@@ -126,13 +151,25 @@ impl Inner {
 
     /// The first half of connect(2): whether the connection is made (or under way).
     fn begin_connect(&self, peer: &Address) -> Outcome<Begun> {
-        self.settle_dual_stack_towards(peer)?;
         let permit = self.may_connect(peer)?;
+        self.count_for(&permit)?;
+        let connection = match self.pay(permit.meters(), Toll::Connection, "connect")? {
+            Attempt::Delayed(until) => return Ok(Begun::Delayed(until)),
+            Attempt::Done(connection) => connection,
+            Attempt::WouldBlock | Attempt::Hidden => None,
+        };
+        self.open_to_mapped(&permit.subject().address)?;
         if self.shared.load(Ordering::Relaxed) {
             // connect(2) has no flag against blocking; who shares the descriptor sees this.
             life::set_nonblocking(self.fd(), true)?;
         }
         let mut outcome = attempt::connect(&permit, &self.guest, self.kind, self.fd());
+        // Attempts count, whatever becomes of them; but not each look at a Unix listener that has no room yet.
+        let waits = self.kind.family == Family::Unix
+            && matches!(outcome, Err(Failure::Errno(Errno::AGAIN)));
+        if let Some(connection) = connection.filter(|_| !waits) {
+            connection.settle(0);
+        }
         if outcome.is_ok() && !runs_as(self.fd(), &permit) {
             self.retire();
             outcome = Err(self.guest.withhold(
@@ -159,13 +196,6 @@ impl Inner {
         }
     }
 
-    fn settle_dual_stack_towards(&self, peer: &Address) -> Outcome<()> {
-        if attempt::is_mapped(self.kind, peer) || attempt::is_mapped(self.kind, &peer.canonical()) {
-            self.settle_dual_stack(&Address::canonical(peer))?;
-        }
-        Ok(())
-    }
-
     /// The second half: what came of a connection that was under way.
     fn finish_connect(&self) -> Outcome<Attempt<()>> {
         if let Some(errno) = option::take_error(self.fd())? {
@@ -189,6 +219,8 @@ impl Inner {
 enum Begun {
     Connected,
     UnderWay,
+    /// A rate forbids it until then.
+    Delayed(Instant),
 }
 
 impl Socket {
@@ -261,6 +293,9 @@ impl Inner {
             match self.begin_connect(peer) {
                 Ok(Begun::Connected) => return Ok(()),
                 Ok(Begun::UnderWay) => break,
+                Ok(Begun::Delayed(until)) => {
+                    self.rest(until, deadline.answering(Errno::AGAIN)).await?;
+                }
                 // A Unix listener whose backlog is full: there is nothing to wait on but time.
                 Err(Failure::Errno(Errno::AGAIN)) if self.kind.family == Family::Unix => {
                     self.pause(deadline).await?;

@@ -1,11 +1,13 @@
 //! Plain data calls: send, send-to, recv, recv-from, and the loop of attempt and wait that all share.
 
 use std::sync::MutexGuard;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use sockgate_policy::{Address, Content, Family, MessageFlags, Permit, SocketType, op};
+use sockgate_policy::{Address, Content, Family, MessageFlags, Permit, SocketType, Toll, Way, op};
 
 use super::attempt::{Destination, Reception, Sender};
+use super::receipt::Paid;
 use super::sys::address::EncodedAddress;
 use super::sys::poll::{self, PollFd, Readiness};
 use super::wait::Deadline;
@@ -32,6 +34,8 @@ pub(crate) enum Attempt<T> {
     WouldBlock,
     /// Something came that the policy hides; the next attempt may find something else.
     Hidden,
+    /// A rate of the policy forbids it until then.
+    Delayed(Instant),
 }
 
 impl<T> Attempt<T> {
@@ -40,6 +44,25 @@ impl<T> Attempt<T> {
             Attempt::Done(done) => Attempt::Done(change(done)),
             Attempt::WouldBlock => Attempt::WouldBlock,
             Attempt::Hidden => Attempt::Hidden,
+            Attempt::Delayed(until) => Attempt::Delayed(until),
+        }
+    }
+
+    /// Until when a rate forbids it, if one does.
+    pub(crate) fn delayed(&self) -> Option<Instant> {
+        match self {
+            Attempt::Delayed(until) => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// Goes on with what is done.
+    pub(super) fn and<U>(self, next: impl FnOnce(T) -> Outcome<Attempt<U>>) -> Outcome<Attempt<U>> {
+        match self {
+            Attempt::Done(done) => next(done),
+            Attempt::WouldBlock => Ok(Attempt::WouldBlock),
+            Attempt::Hidden => Ok(Attempt::Hidden),
+            Attempt::Delayed(until) => Ok(Attempt::Delayed(until)),
         }
     }
 }
@@ -58,6 +81,7 @@ impl Inner {
             match attempt(self)? {
                 Attempt::Done(done) => return Ok(done),
                 Attempt::WouldBlock => self.wait(interest, deadline).await?,
+                Attempt::Delayed(until) => self.rest(until, deadline).await?,
                 Attempt::Hidden => {
                     hidden += 1;
                     if hidden % HIDDEN_IN_A_ROW == 0 {
@@ -81,14 +105,22 @@ impl Inner {
             let Some(room) = inner.room(max, interest)? else {
                 return Ok(Attempt::WouldBlock);
             };
-            let _held = inner.guest.hold(room)?;
+            let _held = inner.hold(room)?;
             attempt(inner, buffer, room)
         })
         .await
     }
 
-    /// Waits until the socket may take more; for sends, whose attempts need the guest's memory.
-    pub(crate) async fn wait_writable(&self, deadline: Deadline) -> Outcome<()> {
+    /// Waits until a send is worth another attempt, after one that came to nothing; for sends, whose attempts
+    /// need the guest's memory.
+    pub(crate) async fn wait_to_send(
+        &self,
+        delayed: Option<Instant>,
+        deadline: Deadline,
+    ) -> Outcome<()> {
+        if let Some(until) = delayed {
+            return self.rest(until, deadline).await;
+        }
         if self.waits_for_a_queue()? {
             return self.pause(deadline).await;
         }
@@ -121,8 +153,9 @@ impl Inner {
         if !permit.flags().contains(flags) {
             self.check_flags(permit, flags, "send")?;
         }
-        let sent = attempt::send(permit, self.fd(), data, flags);
-        self.sent("send", permit, data.len(), sent)
+        self.sent("send", permit, data.len(), |most| {
+            attempt::send(permit, self.fd(), &data[..most], flags)
+        })
     }
 
     /// Where a send without a name goes on a socket without a conversation.
@@ -144,8 +177,9 @@ impl Inner {
         self.with_destination(to, data, |destination| {
             let permit = destination.permit();
             self.check_flags(permit, flags, "send")?;
-            let sent = attempt::send_unnamed(destination, self.fd(), data, flags);
-            self.sent("send", permit, data.len(), sent)
+            self.sent("send", permit, data.len(), |_| {
+                attempt::send_unnamed(destination, self.fd(), data, flags)
+            })
         })
     }
 
@@ -163,8 +197,9 @@ impl Inner {
         self.with_destination(to, data, |destination| {
             let permit = destination.permit();
             self.check_flags(permit, flags, "send-to")?;
-            let sent = attempt::send_to(destination, self.fd(), data, flags);
-            self.sent("send-to", permit, data.len(), sent)
+            self.sent("send-to", permit, data.len(), |_| {
+                attempt::send_to(destination, self.fd(), data, flags)
+            })
         })
     }
 
@@ -180,17 +215,27 @@ impl Inner {
         if flags.contains(MessageFlags::FASTOPEN) && peer.is_none() {
             let permit = self.may_connect(to)?;
             self.check_flags(&permit, flags, "send-to")?;
-            let mut sent = attempt::fast_open(&permit, self.kind, self.fd(), data, flags);
-            if matches!(sent, Ok(_) | Err(Errno::INPROGRESS)) {
-                let mut state = self.state();
-                state.facts.peer = Some(permit.subject().address.clone());
-                self.begin_conversation(&mut state);
-            }
-            if sent == Err(Errno::INPROGRESS) {
-                // Without a cookie the kernel took no data: it goes once the connection is made.
-                sent = Err(Errno::AGAIN);
-            }
-            return self.sent("send-to", &permit, data.len(), sent);
+            self.count_for(&permit)?;
+            let connection = self.pay(permit.meters(), Toll::Connection, "send-to")?;
+            return connection.and(|connection| {
+                self.sent("send-to", &permit, data.len(), |most| {
+                    let data = &data[..most];
+                    let sent = attempt::fast_open(&permit, self.kind, self.fd(), data, flags);
+                    if matches!(sent, Ok(_) | Err(Errno::INPROGRESS)) {
+                        let mut state = self.state();
+                        state.facts.peer = Some(permit.subject().address.clone());
+                        self.begin_conversation(&mut state);
+                        if let Some(connection) = connection {
+                            connection.settle(0);
+                        }
+                    }
+                    // Without a cookie the kernel took no data: it goes once the connection is made.
+                    sent.map_err(|errno| match errno {
+                        Errno::INPROGRESS => Errno::AGAIN,
+                        errno => errno,
+                    })
+                })
+            });
         }
         if peer == Some(to.canonical_destination()) {
             self.attempt_send(data, flags.difference(MessageFlags::FASTOPEN))
@@ -256,6 +301,7 @@ impl Inner {
     ) -> Outcome<Destination> {
         let content = Content::sent_by(&state.facts, data);
         let permit = self.may_send_to(state, to, &content)?;
+        self.count_for(&permit)?;
         let destination = &permit.subject().address;
         if self.kind.family == Family::Inet6 && attempt::is_mapped(self.kind, destination) {
             self.open_dual_stack(state)?;
@@ -263,9 +309,37 @@ impl Inner {
         Destination::new(to.clone(), permit, &self.guest, self.kind)
     }
 
-    /// Tells the operator of a send and turns its result into an attempt's.
+    /// Sends as much of `length` bytes as may pass now, tells the operator, and turns the result into an
+    /// attempt's.
     #[inline]
     pub(super) fn sent<O: sockgate_policy::Operation>(
+        &self,
+        operation: &'static str,
+        permit: &Permit<O>,
+        length: usize,
+        send: impl FnOnce(usize) -> Result<usize, Errno>,
+    ) -> Outcome<Attempt<u64>> {
+        match permit.meters() {
+            None => self.tell_sent(operation, permit, length, send(length)),
+            Some(meters) => {
+                let toll = self.toll(Way::Send, length as u64);
+                let paid = self.pay(Some(meters), toll, operation)?;
+                paid.and(|passage| {
+                    let most = passage.as_ref().map_or(length, |passage| {
+                        usize::try_from(passage.bytes()).unwrap_or(length)
+                    });
+                    let sent = send(most);
+                    if let (Some(passage), Ok(sent)) = (passage, sent) {
+                        passage.settle(sent as u64);
+                    }
+                    self.tell_sent(operation, permit, length, sent)
+                })
+            }
+        }
+    }
+
+    #[inline]
+    fn tell_sent<O: sockgate_policy::Operation>(
         &self,
         operation: &'static str,
         permit: &Permit<O>,
@@ -306,7 +380,29 @@ impl Inner {
         if !permit.flags().contains(flags) {
             self.check_flags(permit, flags, "recv")?;
         }
-        let received = attempt::recv(permit, self.fd(), buffer, max, flags);
+        let paid = match permit.meters() {
+            None => Attempt::Done(None),
+            Some(meters) => {
+                self.pay_to_receive(Reception::Peer(permit), meters, max, flags, "recv")?
+            }
+        };
+        paid.and(|paid| self.recv_from_peer(permit, buffer, max, flags, paid))
+    }
+
+    #[inline]
+    fn recv_from_peer(
+        &self,
+        permit: &Permit<op::Converse>,
+        buffer: &mut BytesMut,
+        max: usize,
+        flags: MessageFlags,
+        paid: Option<Paid>,
+    ) -> Outcome<Attempt<usize>> {
+        let room = paid.as_ref().map_or(max, |paid| paid.room(max));
+        let received = attempt::recv(permit, self.fd(), buffer, room, flags);
+        if let (Some(paid), Ok(received)) = (paid, received) {
+            paid.settle(received);
+        }
         let outcome = match received {
             // Out-of-band data is never waited for, tcp(7).
             Err(Errno::AGAIN) if !flags.contains(MessageFlags::OOB) => {
@@ -340,6 +436,20 @@ impl Inner {
         if !permit.flags().contains(flags) {
             self.check_flags(permit, flags, operation)?;
         }
+        let paid = self.pay_for_next(&mut state, max, flags, operation)?;
+        paid.and(|paid| self.recv_datagram(state, buffer, max, flags, operation, paid))
+    }
+
+    fn recv_datagram(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        buffer: &mut BytesMut,
+        max: usize,
+        flags: MessageFlags,
+        operation: &'static str,
+        paid: Option<Paid>,
+    ) -> Outcome<Attempt<(usize, EncodedAddress)>> {
+        let permit = reception(&state)?;
         let start = buffer.len();
         let room = self.room_to_judge(max);
         let received = attempt::recv_from(permit, self.fd(), self.kind, buffer, room, flags);
@@ -364,6 +474,7 @@ impl Inner {
             }
             return Ok(Attempt::Hidden);
         }
+        self.settle_received(&state, paid, datagram.true_length.max(datagram.length));
         // More than the guest asked for was there to be judged, not to be handed over.
         buffer.truncate(start + max);
         datagram.length = datagram.length.min(max);
@@ -495,7 +606,7 @@ impl Inner {
         };
         let hearing = self.hearing(&state)?;
         let missing = flags.difference(hearing.flags());
-        if !missing.is_empty() {
+        if !missing.is_empty() && !hearing.learns_flags(missing) {
             return Err(self.lacks_flags(hearing.rule(), missing, operation));
         }
         Ok(state)
@@ -637,15 +748,7 @@ impl Inner {
 
     /// Waits a moment for what no descriptor tells.
     pub(super) async fn pause(&self, deadline: Deadline) -> Outcome<()> {
-        use super::wait::Wait;
         const MOMENT: std::time::Duration = std::time::Duration::from_millis(2);
-        let left = deadline.left()?;
-        self.check_interrupted()?;
-        let moment = left.map_or(MOMENT, |left| left.min(MOMENT));
-        self.guest
-            .wait_mode()
-            .pause(moment, self.guest.cancel())
-            .await?;
-        self.check_interrupted()
+        self.rest(now() + MOMENT, deadline).await
     }
 }

@@ -1,16 +1,16 @@
 //! Descriptors that travel (SCM_RIGHTS, unix(7)): what may leave, and what becomes of what arrives.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use sockgate_policy::{
-    Adopted, Denial, DescriptorKind, Family, Kind, OptionName, Origin, SocketFacts, SocketSlot,
-    SocketType,
+    Adopted, Denial, DescriptorKind, Family, FlightSlot, Kind, Meters, OptionName, Origin,
+    SocketFacts, SocketSlot, SocketType,
 };
 
 use super::option::{IP_HEADER, IPV6_HEADER, PEER_PIDFD, VIRTIO_HEADER, WATCHED};
-use super::sys::life;
+use super::sys::life::{self, How};
 use super::{Errno, Inner, Outcome, Socket, attempt};
 use crate::audit::Event;
 
@@ -51,6 +51,14 @@ impl Passed {
         }
     }
 
+    /// A socket that is to end does not leave: nobody could end it then.
+    pub(super) fn check_lifetime(&self) -> Outcome<()> {
+        match self {
+            Passed::Socket(inner) => inner.check_stays("descriptor-send"),
+            Passed::Opaque(_) => Ok(()),
+        }
+    }
+
     /// It has left.
     pub(super) fn note_given(&self) {
         if let Passed::Socket(inner) = self {
@@ -68,6 +76,32 @@ impl Passed {
     }
 }
 
+/// A socket that is gone, and the descriptors that it sent and nobody received yet. The kernel keeps them, and
+/// tells only of sockets that are open whether anything is unread.
+pub(super) struct Adrift {
+    socket: Arc<OwnedFd>,
+    flights: Vec<FlightSlot>,
+}
+
+impl Adrift {
+    /// Whether anything of it is in flight still.
+    pub(super) fn is_unread(&mut self) -> bool {
+        land(self.socket.as_fd(), &mut self.flights);
+        !self.flights.is_empty()
+    }
+}
+
+/// Lets go of the descriptors that must have arrived. The kernel tells how much memory a Unix socket's unread
+/// messages take, SIOCOUTQ, and none takes less than this, however short it is: so many may be unread, and those
+/// with the most descriptors may be it.
+fn land(fd: BorrowedFd<'_>, flights: &mut Vec<FlightSlot>) {
+    const LEAST: u64 = 512;
+    // An error says that nobody can receive anything any more.
+    let unread = super::sys::option::outq(fd).map_or(0, |bytes| bytes.div_ceil(LEAST));
+    flights.sort_by_key(|flight| std::cmp::Reverse(flight.descriptors()));
+    flights.truncate(usize::try_from(unread).unwrap_or(usize::MAX));
+}
+
 /// What a guest received.
 pub(crate) enum Handle {
     Socket(Socket),
@@ -81,6 +115,53 @@ impl Inner {
             life::set_nonblocking(self.fd(), false)?;
         }
         Ok(self.fd())
+    }
+
+    fn in_flight(&self) -> MutexGuard<'_, Vec<FlightSlot>> {
+        let flights = self.in_flight.lock();
+        flights.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Descriptors have left over this socket.
+    pub(super) fn note_in_flight(&self, flight: Option<FlightSlot>) {
+        self.in_flight().extend(flight);
+    }
+
+    /// Looks what arrived.
+    pub(super) fn note_landed(&self) {
+        let mut flights = self.in_flight();
+        if !flights.is_empty() {
+            land(self.fd(), &mut flights);
+        }
+    }
+
+    /// The socket is about to close, and what is in flight stays so. Its peer sees the end at once.
+    pub(super) fn set_adrift(&self) {
+        self.note_landed();
+        let flights = std::mem::take(&mut *self.in_flight());
+        if flights.is_empty() {
+            return;
+        }
+        if !self.given.load(Ordering::Relaxed)
+            && let Err(errno) = life::shutdown(self.fd(), How::Both)
+        {
+            tracing::debug!(socket = self.number, %errno, "a socket had nothing to shut down");
+        }
+        self.guest.set_adrift(Adrift {
+            socket: self.descriptor.shared(),
+            flights,
+        });
+    }
+
+    /// Whether the socket may leave the guest, which one with a lifetime may not.
+    pub(super) fn check_stays(&self, operation: &'static str) -> Outcome<()> {
+        match self.lifetime() {
+            None => Ok(()),
+            Some(limit) => {
+                let event = || self.event(operation);
+                Err(self.guest.limited(event, &limit, Errno::ACCES))
+            }
+        }
     }
 
     /// Somebody else may have the socket for longer than this guest.
@@ -164,12 +245,12 @@ impl Inner {
                 None => event,
             }
         };
-        let adopted = self.guest.gate().adopt(&facts, state);
-        if let Err(denial) = &adopted {
-            return Err(self.refuse_adoption(denial, event));
-        }
+        let adopted = match self.guest.gate().adopt(&facts, state) {
+            Ok(adopted) => adopted,
+            Err(denial) => return Err(self.refuse_adoption(&denial, event)),
+        };
         self.guest.audit().note(event);
-        if matches!(adopted, Ok(Adopted::Connected(_))) {
+        if matches!(adopted, Adopted::Connected(_)) {
             facts.origin = self.origin_of(&facts);
         }
         Ok(Handle::Socket(Socket::adopted(
@@ -177,6 +258,7 @@ impl Inner {
             fd,
             facts,
             state,
+            meters_of(&adopted),
         )?))
     }
 
@@ -197,6 +279,16 @@ impl Inner {
 
     fn refuse_adoption(&self, denial: &Denial, event: impl FnOnce() -> Event) -> super::Failure {
         self.guest.refuse(denial, event)
+    }
+}
+
+/// What an arrived socket counts for.
+fn meters_of(adopted: &Adopted) -> Option<&Meters> {
+    match adopted {
+        Adopted::Connected(permit) => permit.meters(),
+        Adopted::Listening(permit) => permit.meters(),
+        Adopted::Bound(permit) => permit.meters(),
+        Adopted::Unbound(_) => None,
     }
 }
 

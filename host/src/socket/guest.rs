@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use sockgate_policy::{BufferSlot, Denial, Gate, Operation, Permit, Policy, SocketSlot};
+use sockgate_policy::{
+    BufferSlot, Denial, FlightSlot, Gate, LimitReached, Meters, Operation, Permit, Policy,
+    SocketSlot,
+};
 
+use super::descriptors::Adrift;
 use super::sys::unix_path::Root;
 use super::wait::{Cancel, Timeout, WaitMode};
 use super::{Errno, Failure, Inner, Outcome};
@@ -36,6 +40,21 @@ pub(crate) struct Guest {
     granted: Mutex<Vec<Granted>>,
     last_denial: Mutex<Option<String>>,
     resolvers: super::names::Resolvers,
+    pollables: Arc<AtomicUsize>,
+    /// Descriptors that were sent by sockets which are gone, and that nobody received yet.
+    adrift: Mutex<Vec<Adrift>>,
+}
+
+/// So many pollables of `wasi:io` and look-ups of `wasi:sockets` may a guest have at a time.
+const POLLABLES: usize = 4096;
+
+/// A place among the guest's pollables. Dropping it gives it back.
+pub(crate) struct PollablePlace(Arc<AtomicUsize>);
+
+impl Drop for PollablePlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Guest {
@@ -57,6 +76,8 @@ impl Guest {
             granted: Mutex::new(granted),
             last_denial: Mutex::new(None),
             resolvers: super::names::Resolvers::default(),
+            pollables: Arc::default(),
+            adrift: Mutex::default(),
         })
     }
 
@@ -91,19 +112,20 @@ impl Guest {
     /// A socket is there from now on.
     pub(super) fn opened(&self, inner: &Arc<Inner>) {
         self.open().insert(inner.number, Arc::downgrade(inner));
+        self.audit.opened();
     }
 
     /// It is gone.
     pub(super) fn closed(&self, number: u64) {
         self.open().remove(&number);
+        self.audit.closed();
     }
 
     /// Puts another policy in force: open sockets are judged by it at once, and waits are woken to ask it.
     pub(crate) fn replace_policy(&self, policy: Policy) {
         self.gate.replace(policy);
-        // None of them may go while the list is locked: each leaves it as it goes.
-        let open: Vec<_> = self.open().values().filter_map(Weak::upgrade).collect();
-        for inner in open {
+        self.audit.reloaded();
+        for inner in self.open_sockets() {
             inner.judge_anew();
         }
         self.cancel.policy_replaced();
@@ -178,7 +200,7 @@ impl Guest {
 
     /// Refuses a use that the rule of an otherwise granted operation does not list.
     #[cold]
-    pub(super) fn withhold(
+    pub(crate) fn withhold(
         &self,
         event: impl FnOnce() -> Event,
         reason: fmt::Arguments<'_>,
@@ -195,24 +217,87 @@ impl Guest {
 
     /// A place for one more socket; `mfile` where the guest has as many as its policy allows.
     pub(super) fn slot(&self, event: impl FnOnce() -> Event) -> Outcome<SocketSlot> {
-        self.gate.slot().map_err(|limit| {
-            self.audit.note(|| event().limited(&limit, Errno::MFILE));
-            Errno::MFILE.into()
-        })
+        let slot = self.gate.slot();
+        slot.map_err(|limit| self.limited(event, &limit, Errno::MFILE))
+    }
+
+    /// What reaching a limit answers, with its record.
+    #[cold]
+    pub(super) fn limited(
+        &self,
+        event: impl FnOnce() -> Event,
+        limit: &LimitReached,
+        errno: Errno,
+    ) -> Failure {
+        self.audit.note(|| event().limited(limit, errno));
+        if self.gate.reveals_denials() {
+            *self
+                .last_denial
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(limit.to_string());
+        }
+        errno.into()
+    }
+
+    /// A place for one more pollable; `mfile` where the guest has 4096.
+    pub(crate) fn pollable(&self) -> Outcome<PollablePlace> {
+        let place = PollablePlace(self.pollables.clone());
+        if self.pollables.fetch_add(1, Ordering::Relaxed) >= POLLABLES {
+            return Err(Errno::MFILE.into());
+        }
+        Ok(place)
+    }
+
+    /// All of its open sockets. None of them may go while their list is locked: each leaves it as it goes.
+    pub(super) fn open_sockets(&self) -> Vec<Arc<Inner>> {
+        self.open().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The open socket of that number.
+    pub(super) fn socket(&self, number: u64) -> Option<Weak<Inner>> {
+        self.open().get(&number).cloned()
+    }
+
+    fn adrift(&self) -> MutexGuard<'_, Vec<Adrift>> {
+        self.adrift.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A socket is gone whose descriptors nobody received yet.
+    pub(super) fn set_adrift(&self, adrift: Adrift) {
+        self.adrift().push(adrift);
+    }
+
+    /// So many descriptors leave; `mfile` where as many are in flight as the policy allows.
+    pub(super) fn send_off(
+        &self,
+        meters: Option<&Meters>,
+        descriptors: u64,
+        event: impl FnOnce() -> Event,
+    ) -> Outcome<FlightSlot> {
+        let flight = self.gate.flight(meters, descriptors).or_else(|_| {
+            // Those that arrived meanwhile do not count any more.
+            self.adrift().retain_mut(Adrift::is_unread);
+            for socket in self.open_sockets() {
+                socket.note_landed();
+            }
+            self.gate.flight(meters, descriptors)
+        });
+        flight.map_err(|limit| self.limited(event, &limit, Errno::MFILE))
     }
 
     /// Room in the host's buffers for one call; what every socket may keep anyway is not counted.
     /// `nobufs` where the guest holds as much as its policy allows.
-    pub(super) fn hold(&self, bytes: usize) -> Outcome<Option<BufferSlot>> {
+    pub(super) fn hold(
+        &self,
+        bytes: usize,
+        meters: Option<&Meters>,
+    ) -> Outcome<Option<BufferSlot>> {
         if bytes <= super::data::MESSAGE_CHUNK {
             return Ok(None);
         }
-        let held = self.gate.buffer(bytes);
-        held.map(Some).map_err(|limit| {
-            self.audit
-                .note(|| Event::new("buffer").limited(&limit, Errno::NOBUFS));
-            Errno::NOBUFS.into()
-        })
+        let held = self.gate.buffer(meters, bytes as u64);
+        held.map(Some)
+            .map_err(|limit| self.limited(|| Event::new("buffer"), &limit, Errno::NOBUFS))
     }
 
     /// The operator's directory, opened once.

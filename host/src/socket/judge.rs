@@ -117,17 +117,29 @@ impl Inner {
         operation: &'static str,
     ) -> Outcome<MutexGuard<'a, State>> {
         let gate = self.guest.gate();
-        if state.kept_by == Some(gate.generation()) {
+        let mut generation = gate.generation();
+        if state.kept_by == Some(generation) {
             return Ok(state);
         }
         if state.facts.peer.is_none() && !self.kind.is_nameless() {
             return Err(self.without_peer(operation).into());
         }
-        match gate.converse(&state.facts) {
-            Ok(permit) => state.converse = Some(permit),
+        let mut verdict = gate.converse(&state.facts);
+        // What is taken away here does not come back: only the policy in force may do that, not one that was
+        // replaced while it was asked.
+        while verdict.is_err() && gate.generation() != generation {
+            generation = gate.generation();
+            verdict = gate.converse(&state.facts);
+        }
+        match verdict {
+            Ok(permit) => {
+                self.carry_on(&permit);
+                state.converse = Some(permit);
+            }
             // The policy says that what is open stays open.
-            Err(_) if state.converse.is_some() && gate.policy().on_reload() == OnReload::Keep => {
-                state.kept_by = Some(gate.generation());
+            Err(denial) if state.converse.is_some() && denial.on_reload() == OnReload::Keep => {
+                state.kept_by = Some(generation);
+                state.converse = state.converse.take().map(|kept| gate.keep(kept));
             }
             Err(denial) => {
                 let lost = state.converse.take().is_some();
@@ -163,6 +175,7 @@ impl Inner {
     /// Judges an open socket under a policy that was just put in force: one that lost its grant ends now,
     /// whatever its guest is doing, unless the policy keeps it.
     pub(super) fn judge_anew(&self) {
+        self.renew_term();
         let state = self.state();
         if state.converse.is_some() {
             drop(state);
@@ -185,15 +198,17 @@ impl Inner {
             return;
         }
         let lost = if state.listen.is_some() {
-            gate.accepting(&state.facts).err()
+            let verdict = gate.accepting(&state.facts);
+            verdict.map(|permit| self.carry_on(&permit)).err()
         } else if state.receive.is_some() {
-            gate.receive(&state.facts).err()
+            let verdict = gate.receive(&state.facts);
+            verdict.map(|permit| self.carry_on(&permit)).err()
         } else {
             None
         };
         drop(state);
         if let Some(denial) = lost
-            && gate.policy().on_reload() == OnReload::Close
+            && denial.on_reload() == OnReload::Close
         {
             self.retire();
             self.guest
@@ -270,13 +285,11 @@ impl Inner {
         content: &Content,
     ) -> Outcome<Permit<op::SendTo>> {
         let gate = self.guest.gate();
-        let verdict = gate.send_to(&state.facts, to, content).or_else(|denial| {
-            if state.heard.contains(to, now()) {
-                gate.reply(&state.facts, to, content)
-            } else {
-                Err(denial)
-            }
-        });
+        let verdict = if state.heard.contains(to, now()) {
+            gate.answer(&state.facts, to, content)
+        } else {
+            gate.send_to(&state.facts, to, content)
+        };
         self.guest.decide(verdict, || {
             self.event("send-to").address(to.canonical_destination())
         })
@@ -290,7 +303,7 @@ impl Inner {
         operation: &'static str,
     ) -> Outcome<()> {
         let missing = flags.difference(permit.flags());
-        if missing.is_empty() {
+        if missing.is_empty() || permit.learns_flags(missing) {
             return Ok(());
         }
         Err(self.lacks_flags(permit.rule(), missing, operation))

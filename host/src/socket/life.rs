@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::BytesMut;
 use sockgate_policy::{
-    Address, AdoptedState, BluetoothAddress, DescriptorKind, Family, Kind, SocketFacts, SocketSlot,
-    SocketType, UnixAddress, VSOCK_ANY,
+    Address, AdoptedState, BluetoothAddress, DescriptorKind, Family, Kind, Meters, SocketFacts,
+    SocketSlot, SocketType, UnixAddress, VSOCK_ANY,
 };
 
 use super::descriptors::header_of;
@@ -51,15 +51,16 @@ impl Socket {
             .audit()
             .note(|| making("socketpair", kind).granted(&permit).outcome(&made));
         let (one, other) = made?;
-        let end = |fd, slot| {
+        let end = |fd, slot| -> Outcome<Socket> {
             let mut facts = SocketFacts::new(kind);
             facts.origin = sockgate_policy::Origin::Pair;
             facts.peer = Some(Address::Unix(UnixAddress::Unnamed));
             let inner = Inner::new(guest, fd, facts, slot);
+            inner.count_for(&permit)?;
             inner.begin_conversation(&mut inner.state());
-            Socket::from_inner(inner)
+            Ok(Socket::from_inner(inner))
         };
-        Ok((end(one, slots.0), end(other, slots.1)))
+        Ok((end(one, slots.0)?, end(other, slots.1)?))
     }
 
     /// Takes a socket that the operator granted.
@@ -89,15 +90,20 @@ impl Socket {
         fd: OwnedFd,
         facts: SocketFacts,
         state: AdoptedState,
+        meters: Option<&Meters>,
     ) -> Outcome<Socket> {
         let slot = guest.slot(|| Event::new("descriptor-receive"))?;
         let inner = Inner::from_outside(guest, fd, facts, state, slot);
+        if let Some(meters) = meters {
+            inner.count_for_meters(meters, "descriptor-receive")?;
+        }
         Ok(Socket::from_inner(inner))
     }
 
     /// Makes the socket an opaque descriptor.
     pub(crate) fn detach(&mut self) -> Outcome<Opaque> {
         let event = || Event::new("detach");
+        self.inner()?.check_stays("detach")?;
         let slot = self.inner()?.guest.slot(event)?;
         let inner = self.inner.take().ok_or(Errno::BADF)?;
         let detached = inner
@@ -181,6 +187,8 @@ impl Inner {
         self.settle_dual_stack(address)?;
         self.check_names()?;
         let permit = self.may_bind(address)?;
+        self.count_for(&permit)?;
+        self.open_to_mapped(&permit.subject().address)?;
         let bound = attempt::bind(&permit, &self.guest, self.kind, self.fd());
         let outcome = bound.as_ref().map(|_| ()).map_err(|failure| *failure);
         self.guest.audit().note(|| {
@@ -251,7 +259,7 @@ impl Inner {
 
     /// IPV6_V6ONLY is on from creation; it goes off just before the socket gets its name, when the guest
     /// did not ask for it and the policy covers the IPv4 form as well.
-    pub(super) fn settle_dual_stack(&self, local: &Address) -> Outcome<()> {
+    fn settle_dual_stack(&self, local: &Address) -> Outcome<()> {
         if self.kind.family != Family::Inet6 {
             return Ok(());
         }
@@ -259,11 +267,18 @@ impl Inner {
         if state.facts.local.is_some() || !state.facts.v6only || state.wants_v6only {
             return Ok(());
         }
-        if attempt::is_mapped(self.kind, local) || self.guest.gate().dual_stack(&state.facts, local)
-        {
+        if self.guest.gate().dual_stack(&state.facts, local) {
             self.open_dual_stack(&mut state)?;
         }
         Ok(())
+    }
+
+    /// The same for an IPv4 address that an IPv6 socket was granted, in its canonical form.
+    pub(super) fn open_to_mapped(&self, granted: &Address) -> Outcome<()> {
+        match attempt::is_mapped(self.kind, granted) {
+            true => self.open_dual_stack(&mut self.state()),
+            false => Ok(()),
+        }
     }
 
     /// Lets an IPv6 socket speak IPv4 as well, unless the guest asked for IPv6 alone or it has its name.

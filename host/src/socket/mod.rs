@@ -25,11 +25,14 @@ mod guest;
 mod heard;
 mod judge;
 mod life;
+mod lifetime;
 mod limit;
+mod meter;
 pub(crate) mod names;
 pub(crate) mod option;
 mod poller;
 mod readiness;
+mod receipt;
 mod sys;
 mod tipc;
 mod transfer;
@@ -43,7 +46,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use sockgate_policy::{
-    Address, Content, Family, Kind, Origin, Permit, SocketFacts, SocketSlot, op,
+    Address, Content, Family, FlightSlot, Kind, Origin, Permit, SocketFacts, SocketSlot, op,
 };
 
 pub(crate) use ancillary::{AncillaryIn, AncillaryOut, MessageIn, PlainOut};
@@ -51,7 +54,7 @@ pub(crate) use batch::{BatchIn, BatchSent, OutgoingHead};
 pub(crate) use data::Attempt;
 pub use descriptors::Opaque;
 pub(crate) use descriptors::{Handle, Passed};
-pub(crate) use guest::{Granted, Guest};
+pub(crate) use guest::{Granted, Guest, PollablePlace};
 use limit::{Direction, WaitLimits};
 pub(crate) use names::{Host, Lookup, LookupError};
 pub(crate) use option::Queue;
@@ -135,6 +138,12 @@ pub(crate) struct Inner {
     retired: AtomicBool,
     /// SO_RCVTIMEO and SO_SNDTIMEO.
     limits: WaitLimits,
+    /// What a rate held back last.
+    held_back: Mutex<meter::HeldBack>,
+    /// Descriptors that were sent and perhaps not received yet.
+    in_flight: Mutex<Vec<FlightSlot>>,
+    /// The rules that it counts for, and when it ends by its lifetime.
+    term: Mutex<lifetime::Term>,
     descriptor: Descriptor,
     _slot: SocketSlot,
 }
@@ -215,10 +224,14 @@ impl Inner {
             given: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             limits: WaitLimits::default(),
+            held_back: Mutex::default(),
+            in_flight: Mutex::default(),
+            term: Mutex::new(lifetime::Term::begun(now())),
             descriptor: Descriptor::new(fd),
             _slot: slot,
         });
         guest.opened(&inner);
+        inner.renew_term();
         inner
     }
 
@@ -237,6 +250,7 @@ impl Inner {
     async fn wait(&self, interest: Interest, deadline: wait::Deadline) -> Outcome<()> {
         use wait::Wait;
         self.check_interrupted()?;
+        self.guest.audit().waited();
         self.guest
             .wait_mode()
             .wait(&self.descriptor, interest, deadline, self.guest.cancel())
@@ -277,6 +291,8 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.guest.closed(self.number);
+        self.end_term();
+        self.set_adrift();
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         let (pollers, bound) = (std::mem::take(&mut state.pollers), state.bound.take());
         for poller in pollers.iter().filter_map(Weak::upgrade) {

@@ -9,15 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sockgate_policy::{
-    Address, Family, Kind, Permit, SocketType, is_host_name, op, unicode_host_name,
+    Address, Family, Kind, Meters, Permit, Short, SocketType, Toll, is_host_name, op,
+    unicode_host_name,
 };
 
 use super::attempt;
 use super::sys::poll::EventFd;
 use super::sys::resolve::{self, Eai, Hints, LookupFlags, NameFlags};
 use super::sys::{EncodedAddress, interface};
-use super::wait::{Descriptor, Timeout, Wait, WaitMode};
-use super::{Errno, Failure, Guest, Interest, Outcome};
+use super::wait::{Deadline, Descriptor, Timeout, Wait, WaitMode};
+use super::{Errno, Failure, Guest, Interest, Outcome, now};
 use crate::audit::Event;
 
 pub(crate) use super::sys::resolve::{
@@ -145,18 +146,55 @@ fn numeric(
 }
 
 impl Guest {
+    /// Waits until a connection or a question to the resolver may pass, and counts it.
+    pub(crate) async fn rest_for(
+        &self,
+        meters: &Meters,
+        toll: Toll,
+        wait_mode: WaitMode,
+        deadline: Deadline,
+        event: impl Fn() -> Event,
+    ) -> Outcome<()> {
+        loop {
+            match meters.take(toll, now()) {
+                Ok(passage) => {
+                    passage.settle(0);
+                    return Ok(());
+                }
+                Err(Short::Spent(limit)) => return Err(self.limited(event, &limit, Errno::DQUOT)),
+                Err(Short::Until(delay)) => {
+                    if delay.is_news {
+                        self.audit().note(|| event().delayed(&delay.limit));
+                    }
+                    let moment = delay.until.saturating_duration_since(now());
+                    let left = deadline.left()?;
+                    let moment = left.map_or(moment, |left| left.min(moment));
+                    wait_mode.pause(moment, self.cancel()).await?;
+                }
+            }
+        }
+    }
+
     /// Runs what blocks on a thread of its own and waits for it as for a socket.
     async fn on_thread<T: Send + 'static>(
         &self,
         timeout: Timeout,
         wait_mode: WaitMode,
+        meters: Option<&Meters>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, LookupError> {
+        // Those that a rate holds back count among those that are under way.
         let Some(place) = Place::take(self.resolvers()) else {
             tracing::debug!("a guest has too many look-ups under way");
             return Err(Eai::AGAIN.into());
         };
         let deadline = timeout.deadline(Errno::AGAIN);
+        if let Some(meters) = meters {
+            self.rest_for(meters, Toll::Query, wait_mode, deadline, || {
+                Event::new("resolve")
+            })
+            .await?;
+        }
         let done = Arc::new(EventFd::create()?);
         let answer = Arc::new(Mutex::new(None));
         let descriptor = {
@@ -250,7 +288,9 @@ impl Guest {
         let permit = self.decide(self.gate().resolve(host), event)?;
         let thread_permit = permit.clone();
         let answer = self
-            .on_thread(timeout, wait_mode, move || work(&thread_permit))
+            .on_thread(timeout, wait_mode, permit.meters(), move || {
+                work(&thread_permit)
+            })
             .await?;
         let answer = answer.inspect_err(|eai| {
             self.audit()
@@ -359,7 +399,9 @@ impl Guest {
         let permit = self.decide(self.gate().reverse_resolve(ip), event)?;
         let thread_permit = permit.clone();
         let answer = self
-            .on_thread(timeout, self.wait_mode(), move || work(&thread_permit))
+            .on_thread(timeout, self.wait_mode(), permit.meters(), move || {
+                work(&thread_permit)
+            })
             .await?;
         self.audit().note(|| match &answer {
             Ok(_) => event().granted(&permit),

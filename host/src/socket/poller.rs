@@ -8,15 +8,15 @@
 //! Nobody starves when fewer events are asked for than there are: both queues move what they reported to
 //! their ends (the kernel's does for level-triggered ones), and they take turns in being first.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::readiness::{POLL_LIMIT, descriptor_of};
 use super::sys::poll::{Epoll, Readiness};
 use super::wait::{Deadline, Descriptor, Timeout, Wait, WaitMode};
-use super::{Errno, Failure, Guest, Inner, Interest, Outcome};
+use super::{Errno, Failure, Guest, Inner, Interest, Outcome, now};
 
 /// What the guest's event descriptor is called in *park*. Sockets' numbers begin at 1.
 const CANCEL: u64 = 0;
@@ -28,8 +28,10 @@ struct Entry {
     inner: Weak<Inner>,
     /// It stands in the queue of those that the kernel does not tell of.
     told: bool,
-    /// It lost its grant, and left epoll.
-    retired: bool,
+    /// It left epoll: it lost its grant, or it rests.
+    out: bool,
+    /// A rate holds it back until then.
+    rests_until: Option<Instant>,
     /// The round that reported it, and its place among what was found then.
     reported: (u64, usize),
 }
@@ -38,6 +40,8 @@ struct Entry {
 struct Watched {
     entries: HashMap<u64, Entry>,
     told: VecDeque<u64>,
+    /// Those that a rate holds back, by when they may go on.
+    resting: BTreeSet<(Instant, u64)>,
 }
 
 impl Watched {
@@ -55,6 +59,9 @@ impl Watched {
         if entry.told {
             // A guest may put the socket in and take it out for ever.
             self.told.retain(|told| *told != number);
+        }
+        if let Some(until) = entry.rests_until {
+            self.resting.remove(&(until, number));
         }
         Some(entry)
     }
@@ -82,9 +89,9 @@ impl Interests {
     pub(super) fn retire(&self, inner: &Inner) {
         let mut watched = self.watched();
         if let Some(entry) = watched.entries.get_mut(&inner.number)
-            && !entry.retired
+            && !entry.out
         {
-            entry.retired = true;
+            entry.out = true;
             self.leave(inner);
         }
         watched.tell(inner.number);
@@ -93,7 +100,7 @@ impl Interests {
     /// The socket is about to close.
     pub(super) fn forget(&self, inner: &Inner) {
         let entry = self.watched().remove(inner.number);
-        if entry.is_some_and(|entry| !entry.retired) {
+        if entry.is_some_and(|entry| !entry.out) {
             self.leave(inner);
         }
     }
@@ -103,6 +110,78 @@ impl Interests {
         if let Err(errno) = self.epoll.remove(inner.fd()) {
             tracing::debug!(socket = inner.number, %errno, "a socket was not in its poller");
         }
+    }
+
+    /// A rate holds back what the kernel goes on telling of: until then it is asked for the `rest` alone.
+    fn rest(&self, inner: &Inner, rest: Readiness, until: Instant) -> Outcome<()> {
+        let mut watched = self.watched();
+        let Some(entry) = watched.entries.get_mut(&inner.number) else {
+            return Ok(());
+        };
+        if entry.out || entry.rests_until.is_some() {
+            return Ok(());
+        }
+        entry.rests_until = Some(until);
+        if rest.is_empty() {
+            entry.out = true;
+            self.leave(inner);
+        } else {
+            self.epoll.modify(inner.fd(), inner.number, rest)?;
+        }
+        watched.resting.insert((until, inner.number));
+        Ok(())
+    }
+
+    /// Watches those again whose time has come, or all of them.
+    fn wake_rested(&self, all: bool) -> Outcome<()> {
+        while let Some(inner) = self.next_rested(all) {
+            let mut watched = self.watched();
+            if let Some(entry) = watched.entries.get_mut(&inner.number) {
+                self.watch_whole(&inner, entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn next_rested(&self, all: bool) -> Option<Arc<Inner>> {
+        let mut watched = self.watched();
+        loop {
+            let (until, number) = watched.resting.first().copied()?;
+            if !all && until > now() {
+                return None;
+            }
+            watched.resting.pop_first();
+            let entry = watched.entries.get_mut(&number)?;
+            entry.rests_until = None;
+            if let Some(inner) = entry.inner.upgrade() {
+                return Some(inner);
+            }
+        }
+    }
+
+    /// Asks the kernel for all that is of interest.
+    fn watch_whole(&self, inner: &Inner, entry: &mut Entry) -> Outcome<()> {
+        if inner.is_retired() {
+            return Ok(());
+        }
+        if std::mem::take(&mut entry.out) {
+            self.epoll.add(inner.fd(), inner.number, entry.interest)?;
+        } else {
+            self.epoll
+                .modify(inner.fd(), inner.number, entry.interest)?;
+        }
+        Ok(())
+    }
+
+    fn interest_in(&self, number: u64) -> Readiness {
+        let watched = self.watched();
+        let entry = watched.entries.get(&number);
+        entry.map_or(Readiness::empty(), |entry| entry.interest)
+    }
+
+    /// When the first of those that rest may go on.
+    fn rested_at(&self) -> Option<Instant> {
+        self.watched().resting.first().map(|(until, _)| *until)
     }
 
     fn socket(&self, number: u64) -> Option<(u64, Arc<Inner>)> {
@@ -126,6 +205,8 @@ pub struct Poller {
     /// What the kernel told last, kept for its room.
     events: Vec<(u64, Readiness)>,
     round: u64,
+    /// The policy's generation when those that rest were looked at last: another one may let them go on.
+    generation: u64,
     _slot: sockgate_policy::SocketSlot,
 }
 
@@ -176,6 +257,7 @@ impl Poller {
             descriptor,
             events: Vec::new(),
             round: 0,
+            generation: guest.gate().generation(),
             _slot: slot,
         })
     }
@@ -195,7 +277,8 @@ impl Poller {
             interest,
             inner: Arc::downgrade(inner),
             told: false,
-            retired: false,
+            out: false,
+            rests_until: None,
             reported: (0, 0),
         };
         watched.entries.insert(inner.number, entry);
@@ -221,12 +304,11 @@ impl Poller {
     ) -> Outcome<()> {
         let mut watched = self.interests.watched();
         let entry = watched.entries.get_mut(&inner.number).ok_or(Errno::NOENT)?;
-        if !entry.retired {
-            self.interests
-                .epoll
-                .modify(inner.fd(), inner.number, interest)?;
-        }
         (entry.token, entry.interest) = (token, interest);
+        self.interests.watch_whole(inner, entry)?;
+        if let Some(until) = entry.rests_until.take() {
+            watched.resting.remove(&(until, inner.number));
+        }
         drop(watched);
         self.look_once(inner);
         Ok(())
@@ -241,7 +323,7 @@ impl Poller {
             .state()
             .pollers
             .retain(|poller| poller.strong_count() > 0 && poller.as_ptr() != ours);
-        if !entry.retired {
+        if !entry.out {
             self.interests.epoll.remove(inner.fd())?;
         }
         Ok(())
@@ -271,9 +353,16 @@ impl Poller {
         // In *park* the first look sleeps, unless the guest is to be interrupted.
         let mut asleep = self.descriptor.is_none();
         loop {
+            let generation = self.guest.gate().generation();
+            let replaced = std::mem::replace(&mut self.generation, generation) != generation;
+            self.interests.wake_rested(replaced)?;
             let told = self.interests.has_told();
+            let rested_at = self.interests.rested_at();
             let patience = match asleep && !told {
-                true => deadline.left().unwrap_or(Some(Duration::ZERO)),
+                true => {
+                    let sleep = deadline.no_later_than(rested_at);
+                    sleep.left().unwrap_or(Some(Duration::ZERO))
+                }
                 false => Some(Duration::ZERO),
             };
             let look = self.look(max, patience, told)?;
@@ -310,10 +399,11 @@ impl Poller {
             return Ok(deadline.left().is_err());
         };
         let (mode, cancel) = (self.guest.wait_mode(), self.guest.cancel());
-        let waited = mode.wait(descriptor, Interest::Readable, deadline, cancel);
+        let until = deadline.no_later_than(self.interests.rested_at());
+        let waited = mode.wait(descriptor, Interest::Readable, until, cancel);
         match waited.await {
             Ok(()) => Ok(false),
-            Err(Failure::Errno(Errno::AGAIN | Errno::TIMEDOUT)) => Ok(true),
+            Err(Failure::Errno(Errno::AGAIN | Errno::TIMEDOUT)) => Ok(deadline.left().is_err()),
             Err(failure) => Err(failure),
         }
     }
@@ -360,7 +450,13 @@ impl Poller {
             let Some((token, inner)) = self.interests.socket(number) else {
                 continue;
             };
-            let ready = inner.settle(ready)?.ready;
+            let settled = inner.settle(ready)?;
+            if let Some(until) = settled.until {
+                let interest = self.interests.interest_in(number);
+                let rest = settled.rest_of(interest, ready);
+                self.interests.rest(&inner, rest, until)?;
+            }
+            let ready = settled.ready;
             if ready.is_empty() {
                 continue;
             }
@@ -435,7 +531,8 @@ mod tests {
                 interest: Readiness::READABLE,
                 inner: Weak::new(),
                 told: false,
-                retired: false,
+                out: false,
+                rests_until: None,
                 reported: (0, 0),
             };
             watched.entries.insert(7, entry);

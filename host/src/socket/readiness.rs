@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::attempt;
+use sockgate_policy::{Toll, Way};
+
+use super::attempt::{self, Reception};
 use super::data::{Attempt, reception};
 use super::sys::poll::{self, Epoll, PollFd, Readiness};
 use super::wait::{Deadline, Descriptor, Timeout, Wait, WaitMode};
-use super::{Errno, Failure, Guest, Inner, Interest, Outcome};
+use super::{Errno, Failure, Guest, Inner, Interest, Outcome, receipt};
 
 /// The most sockets of one `poll`, and the most events of one wait.
 pub(crate) const POLL_LIMIT: usize = 4096;
@@ -25,6 +27,49 @@ pub(super) struct Settled {
     /// Everything that this look found is hidden, and there may be more behind it. The kernel does not tell
     /// of that again: whoever waits looks again first.
     pub(super) more: bool,
+    /// A rate hides something of it until then. The kernel goes on telling of that: whoever waits does not ask
+    /// it before.
+    pub(super) until: Option<Instant>,
+    /// What the rate hides.
+    pub(super) held: Readiness,
+}
+
+impl Settled {
+    /// All of this shows.
+    fn all(ready: Readiness) -> Settled {
+        Settled {
+            ready,
+            more: false,
+            until: None,
+            held: Readiness::empty(),
+        }
+    }
+
+    /// A rate does not let this through before.
+    fn hide(&mut self, what: Readiness, until: Instant) {
+        // What is left to read goes before the end that comes behind it.
+        let ends = match what.contains(Readiness::READABLE) {
+            true => Readiness::HANG_UP | Readiness::CLOSED,
+            false => Readiness::empty(),
+        };
+        self.ready = self.ready.difference(what | ends);
+        self.until = earlier(self.until, Some(until));
+        self.held |= what;
+    }
+
+    /// What is to be waited for besides what a rate holds back, of which the kernel goes on telling; nothing
+    /// where it would tell of its end as well.
+    pub(super) fn rest_of(&self, interest: Readiness, found: Readiness) -> Readiness {
+        match found.contains(Readiness::HANG_UP) {
+            true => Readiness::empty(),
+            false => interest.difference(self.held),
+        }
+    }
+}
+
+/// The first of two moments, where there is any.
+pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 /// What the next message or connection is.
@@ -34,34 +79,72 @@ enum Next {
     Nothing,
     /// Hidden ones alone, and perhaps more behind them.
     Hidden,
+    /// A rate does not let it through before.
+    Delayed(Instant),
 }
 
 impl Inner {
     /// What the kernel found, less what the policy hides: a readable socket whose next message is from
     /// somebody else is not readable. A waiting connection is taken and judged here, for accept to find.
     pub(super) fn settle(&self, found: Readiness) -> Outcome<Settled> {
-        let all = |ready| Settled { ready, more: false };
         if self.is_retired() {
-            return Ok(all(found | Readiness::HANG_UP | Readiness::CLOSED));
+            return Ok(Settled::all(found | Readiness::HANG_UP | Readiness::CLOSED));
         }
+        let mut settled = self.settle_reading(found)?;
+        if settled.ready.contains(Readiness::WRITABLE)
+            && let Some(until) = self.send_held_until()
+        {
+            settled.hide(Readiness::WRITABLE, until);
+        }
+        Ok(settled)
+    }
+
+    fn settle_reading(&self, found: Readiness) -> Outcome<Settled> {
         if !found.contains(Readiness::READABLE) {
-            return Ok(all(found));
+            return Ok(Settled::all(found));
         }
         let next = if self.is_listening() {
             self.settle_connection()?
         } else if self.has_senders {
             self.settle_datagram()?
         } else {
-            Next::Visible
+            self.settle_conversation()?
         };
         Ok(match next {
-            Next::Visible => all(found),
-            Next::Nothing => all(found.difference(Readiness::READABLE)),
+            Next::Visible => Settled::all(found),
+            Next::Nothing => Settled::all(found.difference(Readiness::READABLE)),
             Next::Hidden => Settled {
-                ready: found.difference(Readiness::READABLE),
                 more: true,
+                ..Settled::all(found.difference(Readiness::READABLE))
             },
+            Next::Delayed(until) => {
+                let mut settled = Settled::all(found);
+                settled.hide(Readiness::READABLE, until);
+                settled
+            }
         })
+    }
+
+    /// Everything that comes is the peer's, and a rate may hold it back.
+    fn settle_conversation(&self) -> Outcome<Next> {
+        let state = self.state();
+        let Some(permit) = state.converse.as_ref() else {
+            return Ok(Next::Visible);
+        };
+        let Some(meters) = permit.meters().cloned() else {
+            return Ok(Next::Visible);
+        };
+        let toll = match self.least(Way::Receive) {
+            Toll::Message(way, least) => {
+                let next = attempt::peek(Reception::Peer(permit), self.fd(), self.kind, 0);
+                let length = next.map_or(least, |(next, _)| receipt::length_of(&next));
+                Toll::Message(way, length)
+            }
+            toll => toll,
+        };
+        drop(state);
+        let until = self.held_until(Way::Receive, Some((meters, toll)));
+        Ok(until.map_or(Next::Visible, Next::Delayed))
     }
 
     fn settle_connection(&self) -> Outcome<Next> {
@@ -77,6 +160,7 @@ impl Inner {
                     return Ok(Next::Visible);
                 }
                 Ok(Attempt::WouldBlock) => return Ok(Next::Nothing),
+                Ok(Attempt::Delayed(until)) => return Ok(Next::Delayed(until)),
                 Ok(Attempt::Hidden) => {}
                 // accept will tell.
                 Err(Failure::Errno(_)) => return Ok(Next::Visible),
@@ -101,7 +185,12 @@ impl Inner {
                         .source
                         .unwrap_or_else(super::sys::EncodedAddress::empty);
                     if self.hears(&mut state, &source, &bytes)? {
-                        return Ok(Next::Visible);
+                        let meters = state.sender.as_ref().and_then(|kept| kept.permit.meters());
+                        let toll = Toll::Message(Way::Receive, receipt::length_of(&next));
+                        let next = meters.cloned().map(|meters| (meters, toll));
+                        drop(state);
+                        let until = self.held_until(Way::Receive, next);
+                        return Ok(until.map_or(Next::Visible, Next::Delayed));
                     }
                     attempt::discard(reception(&state)?, self.fd())?;
                 }
@@ -160,10 +249,15 @@ pub(crate) async fn poll(
     guest.check_stopped()?;
     guest.take_turn().await;
     let deadline = timeout.deadline(Errno::AGAIN);
-    let mut all = None;
+    let (mut gathered, mut held) = (None, Vec::new());
     let mut looks = 0;
     loop {
-        let (ready, more) = look(sockets)?;
+        let Look {
+            ready,
+            more,
+            held_back,
+            until,
+        } = look(sockets)?;
         if !ready.is_empty() {
             return Ok(ready);
         }
@@ -173,55 +267,88 @@ pub(crate) async fn poll(
             }
             return Ok(Vec::new());
         }
-        if all.is_none() {
-            all = Some(gather(sockets)?);
+        if until.is_some() {
+            // Of these the kernel goes on telling.
+            gathered = Some(gather(sockets, &held_back)?);
+        } else if gathered.is_none() || !held.is_empty() {
+            gathered = Some(gather(sockets, &[])?);
         }
-        let Some(all) = &all else { continue };
+        held = held_back;
+        let Some(all) = &gathered else { continue };
         for watched in sockets {
             watched.inner.check_interrupted()?;
         }
         match guest
             .wait_mode()
-            .wait(all, Interest::Readable, deadline, guest.cancel())
+            .wait(
+                all,
+                Interest::Readable,
+                deadline.no_later_than(until),
+                guest.cancel(),
+            )
             .await
         {
             Ok(()) => {}
+            Err(Failure::Errno(Errno::AGAIN | Errno::TIMEDOUT)) if deadline.left().is_ok() => {}
             Err(Failure::Errno(Errno::AGAIN | Errno::TIMEDOUT)) => return Ok(Vec::new()),
             Err(failure) => return Err(failure),
         }
     }
 }
 
-/// One look at all of them; whether there may be more behind what is hidden.
-fn look(sockets: &[Watched]) -> Outcome<(Vec<(usize, Readiness)>, bool)> {
+/// What one look at all of them found.
+#[derive(Default)]
+struct Look {
+    ready: Vec<(usize, Readiness)>,
+    /// There may be more behind what is hidden.
+    more: bool,
+    /// The places of those that a rate holds back, and what else is waited for on them.
+    held_back: Vec<(usize, Readiness)>,
+    /// When the first of these may go on.
+    until: Option<Instant>,
+}
+
+/// One look at all of them.
+fn look(sockets: &[Watched]) -> Outcome<Look> {
     let mut descriptors: Vec<PollFd<'_>> = sockets
         .iter()
         .map(|watched| PollFd::new(watched.inner.fd(), watched.interest))
         .collect();
     poll::ppoll(&mut descriptors, Some(Duration::ZERO))?;
-    let (mut ready, mut more) = (Vec::new(), false);
+    let mut look = Look::default();
     for (place, (watched, descriptor)) in sockets.iter().zip(&descriptors).enumerate() {
         let mut found = descriptor.events();
         if watched.interest.contains(Readiness::READABLE) && watched.inner.has_pending() {
             found |= Readiness::READABLE;
         }
         let settled = watched.inner.settle(found)?;
-        more |= settled.more;
+        look.more |= settled.more;
+        if settled.until.is_some() {
+            let rest = settled.rest_of(watched.interest, found);
+            look.held_back.push((place, rest));
+            look.until = earlier(look.until, settled.until);
+        }
         if !settled.ready.is_empty() {
-            ready.push((place, settled.ready));
+            look.ready.push((place, settled.ready));
         }
     }
-    Ok((ready, more))
+    Ok(look)
 }
 
-/// All of them as one descriptor to wait for: a socket that is named twice is watched for both.
-fn gather(sockets: &[Watched]) -> Outcome<Descriptor> {
+/// All of them as one descriptor to wait for: a socket that is named twice is watched for both. Those that are
+/// held back are looked at when their time comes, and not before.
+fn gather(sockets: &[Watched], held_back: &[(usize, Readiness)]) -> Outcome<Descriptor> {
     let mut interests: HashMap<u64, (&Inner, Readiness)> = HashMap::new();
-    for watched in sockets {
+    for (place, watched) in sockets.iter().enumerate() {
+        let held = held_back.binary_search_by_key(&place, |(place, _)| *place);
+        let interest = held.map_or(watched.interest, |at| held_back[at].1);
+        if interest.is_empty() && held.is_ok() {
+            continue;
+        }
         let entry = interests
             .entry(watched.inner.number)
             .or_insert((&watched.inner, Readiness::empty()));
-        entry.1 |= watched.interest;
+        entry.1 |= interest;
     }
     let epoll = Epoll::create()?;
     for (number, (inner, interest)) in interests {
@@ -260,6 +387,14 @@ impl Inner {
                 (Ok(_), Ok(settled)) if settled.ready.is_empty() => {
                     if settled.more {
                         tokio::task::yield_now().await;
+                        continue;
+                    }
+                    if let Some(until) = settled.until {
+                        use super::wait::Ready;
+                        let moment = until.saturating_duration_since(super::now());
+                        if Ready.pause(moment, self.guest.cancel()).await.is_err() {
+                            return;
+                        }
                         continue;
                     }
                 }

@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 
 use bytes::BytesMut;
-use sockgate_policy::{MessageFlags, Permit, SocketType, op};
+use sockgate_policy::{MessageFlags, Passage, Permit, SocketType, Way, op};
 
 use super::attempt;
 use super::data::{Attempt, conversation};
@@ -59,6 +59,13 @@ impl Carried {
     }
 }
 
+/// How much of `max` bytes may pass.
+fn most(passage: Option<&Passage>, max: usize) -> usize {
+    passage.map_or(max, |passage| {
+        max.min(usize::try_from(passage.bytes()).unwrap_or(max))
+    })
+}
+
 impl Socket {
     /// Moves up to `max` bytes from this stream to another; how many, 0 at the end of the stream. What was
     /// taken from the one is given to the other before this returns.
@@ -80,21 +87,17 @@ impl Socket {
             true => Carried::Copy(BytesMut::new()),
             false => Carried::Pipe(Pipe::create()?),
         };
+        let waits = to.deadline(&to_inner, Direction::Send, false);
         let taken = from
             .fill(
                 &permit,
                 &mut carried,
                 max,
+                &to_inner,
                 self.deadline(&from, Direction::Receive, false),
             )
             .await?;
-        to_inner
-            .drain(
-                &permit,
-                &mut carried,
-                to.deadline(&to_inner, Direction::Send, false),
-            )
-            .await?;
+        to_inner.drain(&permit, &mut carried, waits).await?;
         from.guest.audit().note(|| {
             from.event("splice")
                 .arguments(format_args!("to #{}", to_inner.number))
@@ -118,17 +121,34 @@ impl Inner {
         permit: &Permit<op::Splice>,
         carried: &mut Carried,
         max: usize,
+        to: &Inner,
         deadline: Deadline,
     ) -> Outcome<usize> {
         self.until_done(Interest::Readable, deadline, |inner| {
-            drop(inner.converse("splice")?);
-            match carried.fill(permit, inner.fd(), max) {
-                Ok(taken) => Ok(Attempt::Done(taken)),
-                Err(Errno::AGAIN) => Ok(Attempt::WouldBlock),
-                Err(errno) => Err(errno.into()),
-            }
+            inner.splice_toll(Way::Receive, max)?.and(|received| {
+                let max = most(received.as_ref(), max);
+                to.splice_toll(Way::Send, max)?.and(|sent| {
+                    let max = most(sent.as_ref(), max);
+                    let taken = match carried.fill(permit, inner.fd(), max) {
+                        Ok(taken) => taken,
+                        Err(Errno::AGAIN) => return Ok(Attempt::WouldBlock),
+                        Err(errno) => return Err(errno.into()),
+                    };
+                    // It is on its way: it counts for both.
+                    for passage in [received, sent].into_iter().flatten() {
+                        passage.settle(taken as u64);
+                    }
+                    Ok(Attempt::Done(taken))
+                })
+            })
         })
         .await
+    }
+
+    fn splice_toll(&self, way: Way, max: usize) -> Outcome<Attempt<Option<Passage>>> {
+        drop(self.converse("splice")?);
+        let meters = self.conversation_meters();
+        self.pay(meters.as_ref(), self.toll(way, max as u64), "splice")
     }
 
     /// What was taken belongs to the receiver: a socket that may not wait waits for it all the same, since
@@ -168,24 +188,43 @@ impl Inner {
         self.check_stream()?;
         let count = count.min(FILE_PIECE);
         self.until_done(Interest::Writable, deadline, |inner| {
-            match inner.attempt_send_file(file, offset, count) {
-                Ok(sent) => {
-                    inner
-                        .guest
-                        .audit()
-                        .note(|| inner.event("send-file").bytes(sent));
-                    Ok(Attempt::Done(sent as u64))
-                }
-                Err(super::Failure::Errno(Errno::AGAIN)) => Ok(Attempt::WouldBlock),
-                Err(failure) => Err(failure),
-            }
+            inner.attempt_send_file(file, offset, count)
         })
         .await
     }
 
-    fn attempt_send_file(&self, file: BorrowedFd<'_>, offset: u64, count: u64) -> Outcome<usize> {
+    fn attempt_send_file(
+        &self,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        count: u64,
+    ) -> Outcome<Attempt<u64>> {
         let state = self.converse("send-file")?;
         let permit = conversation(&state)?;
+        let paid = self.pay(permit.meters(), self.toll(Way::Send, count), "send-file")?;
+        paid.and(|passage| {
+            let count = passage.as_ref().map_or(count, Passage::bytes);
+            let sent = match self.send_piece(permit, file, offset, count) {
+                Err(super::Failure::Errno(Errno::AGAIN)) => return Ok(Attempt::WouldBlock),
+                sent => sent?,
+            };
+            if let Some(passage) = passage {
+                passage.settle(sent as u64);
+            }
+            self.guest
+                .audit()
+                .note(|| self.event("send-file").bytes(sent));
+            Ok(Attempt::Done(sent as u64))
+        })
+    }
+
+    fn send_piece(
+        &self,
+        permit: &Permit<op::Converse>,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        count: u64,
+    ) -> Outcome<usize> {
         if !self.shared.load(Ordering::Relaxed) {
             return Ok(attempt::send_file(permit, self.fd(), file, offset, count)?);
         }

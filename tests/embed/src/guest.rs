@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use sockgate::policy::Policy;
 use sockgate::{
-    CancelHandle, PolicyHandle, Sink, SocketsCtx, SocketsCtxBuilder, Stopped, WaitMode,
+    CancelHandle, Metrics, PolicyHandle, Sink, SocketsCtx, SocketsCtxBuilder, Stopped, WaitMode,
 };
 use sockgate_tests::patience;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -91,6 +91,12 @@ impl Start {
     /// One more place where its events go.
     pub fn audit(mut self, sink: impl Sink + 'static) -> Start {
         self.sockets = self.sockets.audit(sink);
+        self
+    }
+
+    /// Where it is counted.
+    pub fn metrics(mut self, metrics: &Metrics) -> Start {
+        self.sockets = self.sockets.metrics(metrics);
         self
     }
 
@@ -262,6 +268,18 @@ impl Guest {
         match self.lines.recv_timeout(patience()) {
             Ok(line) => Ok(line),
             Err(RecvTimeoutError::Timeout) => bail!("the guest wrote nothing for a minute"),
+            Err(RecvTimeoutError::Disconnected) => bail!(
+                "the guest ended without another line: {:?}",
+                self.end.try_recv().map(|(outcome, _)| outcome)
+            ),
+        }
+    }
+
+    /// Its next line if it comes within this time.
+    pub fn line_within(&self, time: std::time::Duration) -> Result<Option<Line>> {
+        match self.lines.recv_timeout(time) {
+            Ok(line) => Ok(Some(line)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => bail!(
                 "the guest ended without another line: {:?}",
                 self.end.try_recv().map(|(outcome, _)| outcome)

@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use sockgate::policy::Policy;
 use sockgate::{Event, Sink, Verdict};
 use sockgate_embed_tests::{Guest, Outcome, Place, Start, policy_from};
-use sockgate_tests::{Prompter, free_port, patience};
+use sockgate_tests::{Attack, Prompter, free_port, patience};
 
 /// Grants one operation there, and nothing else.
 fn grants(operation: &str, address: &str, on_reload: &str) -> Result<Policy> {
@@ -165,7 +165,7 @@ fn a_listener_that_is_lost_listens_no_more() -> Result<()> {
         guest.expect("ready")?;
         // The twin: while it is granted, under an equal policy too, clients come in.
         guest.policy.replace(grants("listen", &address, "close")?);
-        let _first = TcpStream::connect(&address)?;
+        let first = TcpStream::connect(&address)?;
         guest.expect("got a client")?;
         guest.expect("ready")?;
         guest.wait_until_asleep()?;
@@ -174,7 +174,19 @@ fn a_listener_that_is_lost_listens_no_more() -> Result<()> {
         guest.expect("EBADF")?;
         guest.expect("done")?;
         ensure!(guest.end()?.outcome == Outcome::Exited(0));
-        ensure!(TcpStream::connect(&address).is_err(), "somebody listens");
+        Attack::new(
+            format!("reload-listener-{place:?}").to_lowercase(),
+            "Beyond",
+            "a reload between check and use",
+        )
+        .tried("waits in accept while the policy that granted its listener is replaced, and asks again")
+        .got("badf")
+        .saw(
+            "a native client",
+            TcpStream::connect(&address).is_ok(),
+            first.peer_addr().is_ok(),
+        )
+        .state()?;
     }
     Ok(())
 }
@@ -195,10 +207,23 @@ fn a_datagram_socket_that_is_lost_hears_no_more() -> Result<()> {
         guest.expect("got one")?;
         guest.expect("ready")?;
         guest.wait_until_asleep()?;
+        // Whether somebody has a socket there.
+        let bound = || UdpSocket::bind(&address).is_err();
+        let bound_before = bound();
         guest.policy.replace(nothing("close")?);
         guest.expect("EBADF")?;
+        peer.send_to(b"two", &address)?;
         guest.expect("EBADF")?;
         guest.expect("done")?;
+        Attack::new(
+            format!("reload-datagrams-{place:?}").to_lowercase(),
+            "Beyond",
+            "a reload between check and use",
+        )
+        .tried("waits in recv-from while the policy that granted it is replaced, and asks again")
+        .got("badf")
+        .saw("who binds the address", bound(), bound_before)
+        .state()?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use sockgate::policy::Policy;
 use sockgate_embed_tests::{
     Guest, Outcome, Place, Start, descriptors, policy_from, settled_descriptors,
 };
-use sockgate_tests::{folder, instead_of, patience};
+use sockgate_tests::{Attack, folder, instead_of, patience};
 
 /// Of one guest, and of all.
 const OF_ONE: usize = 8;
@@ -274,6 +274,7 @@ fn the_number_of_threads_is_bounded() -> Result<()> {
     isolated("the_number_of_threads_is_bounded", |server| {
         let mut pending = Vec::new();
         let mut guests = Vec::new();
+        let mut threads = Vec::new();
         for number in 0..OF_ALL / OF_ONE {
             let guest = asking(Place::ReadyShared, OF_ONE + 2)?;
             for _ in 0..OF_ONE {
@@ -286,7 +287,8 @@ fn the_number_of_threads_is_bounded() -> Result<()> {
             // One guest has as many as one may have.
             guest.expect("ready")?;
             guest.expect("Again")?;
-            ensure!(resolvers()? == (number + 1) * OF_ONE);
+            threads.push(resolvers()?);
+            ensure!(threads[number] == (number + 1) * OF_ONE);
             guests.push(guest);
         }
         println!("{} resolver threads at most", resolvers()?);
@@ -295,6 +297,20 @@ fn the_number_of_threads_is_bounded() -> Result<()> {
         late.expect("ready")?;
         late.expect("Again")?;
         ensure!(resolvers()? == OF_ALL);
+        // Further guests show that further threads would be seen.
+        Attack::new(
+            "resolver-threads",
+            "Resources",
+            "resolver queries without end",
+        )
+        .tried("asks for names that nobody answers, and interrupts itself, again and again")
+        .got("again")
+        .saw(
+            "/proc/self/task, threads beyond one guest's",
+            threads[0] > OF_ONE,
+            threads[1] > OF_ONE,
+        )
+        .state()?;
         // Once they are answered there is room again.
         drop(guests);
         server.deny(&pending)?;

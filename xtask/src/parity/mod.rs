@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sockgate_tests::parity::{self, Name};
 
 use crate::libtest::{Case, Outcome};
-use crate::test::{self, Where};
+use crate::test::{self, Pages, Table, Where};
 use crate::workspace::Workspace;
 
 mod page;
@@ -35,14 +35,6 @@ pub struct Options {
     write: bool,
 }
 
-/// What is done with the two pages.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Pages {
-    /// They have to be as they would be written.
-    Compare,
-    Write,
-}
-
 /// `cargo xtask parity`: the stages of the tests that cover names, which end with the table.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let pages = match options.write {
@@ -54,7 +46,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         only: None,
         kernel: options.kernel,
         long: false,
-        parity: Some(pages),
+        table: Some((Table::Parity, pages)),
     };
     test::run(workspace, &options)
 }

@@ -1,5 +1,6 @@
 //! The test binaries: built by cargo in one go, run by us one by one.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -72,6 +73,8 @@ pub struct TestBinary {
     /// The package's folder, in which cargo runs tests.
     pub folder: PathBuf,
     pub phase: Phase,
+    /// Whether its tests state attacks.
+    pub attacks: bool,
 }
 
 /// Builds every test binary of the host's packages, or the integration tests that this pattern of cargo's
@@ -128,10 +131,25 @@ fn test_binary(workspace: &Workspace, message: &Value) -> Option<TestBinary> {
         (package, "bin") => format!("{package}/bin"),
         (package, _) => package.to_owned(),
     };
+    let source = Path::new(message["target"]["src_path"].as_str()?);
     Some(TestBinary {
         name,
         executable: PathBuf::from(executable),
         folder: member.folder.clone(),
         phase: Phase::of(&member.name, target, kind),
+        attacks: states_attacks(source),
     })
+}
+
+/// Whether this file, or a module in a file of its own that it names, states an attack.
+fn states_attacks(file: &Path) -> bool {
+    let Ok(source) = fs::read_to_string(file) else {
+        return false;
+    };
+    source.contains("Attack::new(")
+        || source.lines().any(|line| {
+            let module = line.trim().strip_prefix("#[path = \"");
+            let module = module.and_then(|rest| rest.strip_suffix("\"]"));
+            module.is_some_and(|module| states_attacks(&file.with_file_name(module)))
+        })
 }

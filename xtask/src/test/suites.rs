@@ -304,6 +304,7 @@ mod tests {
             executable: "/t/it's".into(),
             folder: "/t".into(),
             phase: Phase::Families,
+            attacks: false,
         }
     }
 

@@ -8,13 +8,14 @@ use std::time::Instant;
 pub use question::{Question, QuestionError};
 
 use crate::address::{Address, UnixAddress};
+use crate::class::embedded;
 use crate::denial::Reason;
 use crate::family::{self, Content};
 use crate::gate::NoPins;
 use crate::judge::{self, Ask, End, Miss, Query, What};
 use crate::kind::{Family, Kind};
 use crate::load::{transport, transport_word};
-use crate::model::{AddressPattern, Clause, OpSet, Policy, Side};
+use crate::model::{AddressPattern, Clause, OpSet, Policy, Side, whole_place};
 
 impl Query {
     /// The canonical address that the question is about: the peer, else the local one.
@@ -111,7 +112,23 @@ fn unsayable(query: &Query) -> Option<&'static str> {
     if content.is_some_and(|content| content.malformed().is_some()) {
         return Some("no rule grants a message that cannot be read");
     }
+    if query.ops == OpSet::LISTEN && query.kind.is_some_and(|kind| kind.is_datagram()) {
+        return Some("no rule can grant it: datagram sockets do not listen");
+    }
     let ends = [query.local.address(), query.peer.address()];
+    let placeless = |address: &Address| matches!(address, Address::Unix(UnixAddress::Pathname(path)) if whole_place(path).is_none());
+    if ends.into_iter().flatten().any(placeless) {
+        return Some("no rule grants a path that is not absolute, or has `.`, `..` or empty parts");
+    }
+    let inside = |address: &Address| {
+        let ip = address.ip();
+        ip.is_some_and(|ip| embedded(ip).next().is_some())
+    };
+    if ends.into_iter().flatten().any(inside) {
+        return Some(
+            "another address is inside it: a rule of the policy file with a `cidr` that lists both can grant it",
+        );
+    }
     let plain = ends.into_iter().flatten().all(is_plain_address)
         && match &query.what {
             What::Group(request) => {
@@ -127,7 +144,9 @@ fn is_plain_address(address: &Address) -> bool {
     match address {
         Address::Unix(UnixAddress::Pathname(name)) => is_plain(name),
         // `auto` asks for autobind in a rule.
-        Address::Unix(UnixAddress::Abstract(name)) => is_plain(name) && name != b"auto",
+        Address::Unix(UnixAddress::Abstract(name)) => {
+            is_plain(name) && name != b"auto" && !name.starts_with(b"@")
+        }
         Address::Can(can) => is_plain_interface(can.interface.as_deref()),
         Address::Packet(packet) => is_plain_interface(packet.interface.as_deref()),
         Address::Alg(alg) => [&alg.alg_type, &alg.name]
@@ -391,6 +410,9 @@ fn describe(clause: &Clause, ask: &Ask<'_>, miss: Miss) -> String {
             None => "says nothing of messages".to_owned(),
         },
         Miss::What => format!("does not name {}", ask.clone().into_query().subject()),
+        Miss::Limit(key) => {
+            format!("limits `{key}`, which cannot be counted on sockets of `wasi:sockets`")
+        }
         Miss::Option(option) => {
             format!("does not list the option `{option}`, which was set on the socket")
         }

@@ -196,9 +196,16 @@ impl FrameIds {
         };
         let number = |text: &str| {
             let number = super::key::parse_number(text).and_then(|id| u32::try_from(id).ok());
-            number.filter(|number| *number <= all).ok_or_else(|| {
-                format!("`{word}` is no CAN id: `{text}` is no number up to 0x{all:X}")
-            })
+            match number {
+                Some(number) if number <= all => Ok(number),
+                Some(number) if all == STANDARD_IDS && number <= EXTENDED_IDS => Err(format!(
+                    "`{word}` is no CAN id of 11 bits; those of 29 bits begin with `ext:`"
+                )),
+                Some(_) => Err(format!("`{word}` is beyond the last CAN id, 0x{all:X}")),
+                None => Err(format!(
+                    "`{word}` is no CAN id: a number, with `ext:`, `rtr:` or `err:` before it"
+                )),
+            }
         };
         let mut push = |id, mask| self.0.push((FrameId { kind, id, extended }, mask));
         if rest == "*" {
@@ -206,7 +213,10 @@ impl FrameIds {
         } else if let Some((id, mask)) = rest.split_once('/') {
             let (id, mask) = (number(id)?, number(mask)?);
             if id & !mask != 0 {
-                return Err(format!("`{word}` has bits set outside its mask"));
+                return Err(format!(
+                    "`{word}` has bits set outside its mask: it would never match (0x{:X}/0x{mask:X} would)",
+                    id & mask
+                ));
             }
             push(id, mask);
         } else if let Some((first, last)) = rest.split_once('-') {
@@ -233,6 +243,17 @@ impl FrameIds {
 
     pub(crate) fn touches(&self, frame: FrameId) -> bool {
         self.covers(frame)
+    }
+
+    /// Whether each pattern of `narrow` lies within one of these.
+    pub(crate) fn holds(&self, narrow: &FrameIds) -> bool {
+        narrow.0.iter().all(|(narrow, narrow_mask)| {
+            self.0.iter().any(|(wide, mask)| {
+                (wide.kind, wide.extended) == (narrow.kind, narrow.extended)
+                    && mask & narrow_mask == *mask
+                    && narrow.id & mask == wide.id
+            })
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use super::can::{CanId, FrameId, FrameIds, Pair};
 use crate::kind::Kind;
-use crate::load::{Fault, Listing};
+use crate::load::{Fault, Listing, nearest};
 use crate::model::{NamePattern, Side};
 
 /// What a key of a rule may say.
@@ -126,7 +126,10 @@ impl Key {
 
     /// The example as one word of a line.
     pub(crate) fn example_word(&self) -> &'static str {
-        self.example.trim_matches(['[', ']']).trim_matches('"')
+        match self.shape {
+            Shape::Pairs => "0x7E8:0x7E0",
+            _ => self.example.trim_matches(['[', ']']).trim_matches('"'),
+        }
     }
 
     /// A value as a rule writes it under this key.
@@ -136,6 +139,36 @@ impl Key {
                 device_word(device_of(*number))
             }
             _ => value.to_string(),
+        }
+    }
+
+    /// A value as the list of a rule writes it: numbers by their words where they have some, names so that they
+    /// stand for themselves.
+    pub(crate) fn words(&self, value: &Value) -> Vec<String> {
+        let number = |number: u64| match self.shape {
+            Shape::Numbers { words, .. } => {
+                let mut known = words.iter();
+                let word = known.find(|(_, known)| *known == number);
+                word.map_or_else(|| number.to_string(), |(word, _)| (*word).to_owned())
+            }
+            _ => number.to_string(),
+        };
+        match (self.shape, value) {
+            (Shape::Numbers { .. }, Value::Number(one) | Value::Every(Some(one))) => {
+                vec![number(*one)]
+            }
+            (Shape::Numbers { .. }, Value::Each(all)) => all.iter().copied().map(number).collect(),
+            (Shape::Names, Value::Text(name)) => vec![NamePattern::naming(name)],
+            _ => vec![self.word(value)],
+        }
+    }
+
+    /// A word that is nobody to talk to: the interface of this machine alone, the first of the numbers.
+    pub(crate) fn nobody(&self) -> &'static str {
+        match self.shape {
+            Shape::Names => "lo",
+            Shape::Devices => "any",
+            _ => "0",
         }
     }
 
@@ -163,6 +196,32 @@ impl Key {
                 "true" => Some(Value::Number(1)),
                 "false" => Some(Value::Number(0)),
                 _ => None,
+            },
+        }
+    }
+
+    /// Why a word is none of the key's values.
+    fn wrong(&self, word: &str) -> String {
+        let Shape::Numbers { words, max } = self.shape else {
+            return format!("`{word}` is no value of `{}`", self.name);
+        };
+        let (first, last) = word.split_once('-').unwrap_or((word, word));
+        match (parse_number(first.trim()), parse_number(last.trim())) {
+            (Some(first), Some(last)) if first > last => {
+                format!("the range `{word}` runs backwards")
+            }
+            (Some(_), Some(_)) => format!("`{word}` is beyond the last `{}`, {max}", self.name),
+            _ => match nearest(word, words.iter().map(|(name, _)| *name)) {
+                Some(near) => {
+                    format!(
+                        "`{word}` is no value of `{}`, which has `{near}`",
+                        self.name
+                    )
+                }
+                None => format!(
+                    "`{word}` is no value of `{}`: neither a number nor one of its words",
+                    self.name
+                ),
             },
         }
     }
@@ -276,7 +335,7 @@ impl KeyPattern {
                 }
             }
         };
-        let wrong = |word: &str| format!("`{word}` is no value of `{}`", key.name);
+        let wrong = |word: &str| key.wrong(word);
         let mut names = Vec::new();
         let mut numbers = Vec::new();
         let mut frames = FrameIds::default();
@@ -350,6 +409,24 @@ impl KeyPattern {
                 _ => ranges.contains(&(0..=DEVICES)),
             },
             Matcher::Frames(_) | Matcher::Pairs(_) => false,
+        }
+    }
+
+    /// Whether this covers every value that `narrow`, of the same key, covers, as far as that is plain.
+    pub(crate) fn holds(&self, narrow: &KeyPattern) -> bool {
+        match (&self.matcher, &narrow.matcher) {
+            (Matcher::Names(wide), Matcher::Names(narrow)) => narrow
+                .iter()
+                .all(|narrow| wide.iter().any(|wide| wide.holds(narrow))),
+            (Matcher::Numbers(wide), Matcher::Numbers(narrow)) => narrow.iter().all(|narrow| {
+                wide.iter()
+                    .any(|wide| wide.start() <= narrow.start() && narrow.end() <= wide.end())
+            }),
+            (Matcher::Frames(wide), Matcher::Frames(narrow)) => wide.holds(narrow),
+            (Matcher::Pairs(wide), Matcher::Pairs(narrow)) => {
+                narrow.iter().all(|pair| wide.contains(pair))
+            }
+            _ => false,
         }
     }
 

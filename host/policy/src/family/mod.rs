@@ -111,6 +111,14 @@ pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
     GROUPS.iter().flat_map(|group| group.keys)
 }
 
+/// The groups of families that have a key of this name.
+pub(crate) fn groups_with(key: &str) -> impl Iterator<Item = &'static Group> {
+    GROUPS
+        .iter()
+        .copied()
+        .filter(move |group| group.key(key).is_some())
+}
+
 /// What a rule says of a family's addresses and messages.
 #[derive(Clone, Debug)]
 pub(crate) struct FamilyPattern {

@@ -282,7 +282,8 @@ impl Gate {
     /// No rule grants `listen` with that peer, or a deny rule forbids it. The host resets the connection
     /// and accepts the next.
     pub fn accept(&self, s: &SocketFacts, peer: &Address) -> Result<Permit<op::Converse>, Denial> {
-        Ok(self.judge_accept(s, peer)?.permit(peer.canonical()))
+        let verdict = self.judge_accept(s, peer)?;
+        Ok(self.noted(verdict).permit(peer.canonical()))
     }
 
     fn judge_accept(&self, s: &SocketFacts, peer: &Address) -> Result<Verdict, Denial> {
@@ -290,7 +291,7 @@ impl Gate {
             via: accepting(s.kind),
             ..Ask::socket(accepting(s.kind), s).with_peer(peer)
         };
-        self.judge("accept", ask)
+        self.consider("accept", ask)
     }
 
     /// Judges a connection again after a reload, by the way it came about ([`SocketFacts::origin`]). An
@@ -333,8 +334,8 @@ impl Gate {
             granted: false,
             ..Ask::socket(OpSet::CONNECT, s).with_destination(peer)
         };
-        self.judge_target(op::Connect::NAME, ask, peer)
-            .map(|(verdict, target)| verdict.permit(target))
+        let (verdict, target) = self.judge_target(op::Connect::NAME, ask, peer)?;
+        Ok(self.noted(verdict).permit(target))
     }
 
     /// sendto(2) and sendmsg(2) with a name, or to the [place](crate::unnamed_destination) that a message
@@ -349,6 +350,41 @@ impl Gate {
         peer: &Address,
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
+        self.consider_send_to(s, peer, content)
+            .map(|verdict| self.sending(verdict))
+    }
+
+    /// The same to an address from which the socket received in the last 60 seconds, where `reply` will do as
+    /// well. The host keeps that table, and asks only for an address in it.
+    ///
+    /// # Errors
+    /// Neither is granted, or a deny rule forbids it.
+    pub fn answer(
+        &self,
+        s: &SocketFacts,
+        peer: &Address,
+        content: &Content,
+    ) -> Result<Permit<op::SendTo>, Denial> {
+        let sent = self.consider_send_to(s, peer, content);
+        let verdict = match sent {
+            Ok((verdict, target)) if verdict.unguarded.is_none() => Ok((verdict, target)),
+            Err(_) => self.consider_reply(s, peer, content),
+            // What the mode lets through is let through as what it is.
+            sent => self.consider_reply(s, peer, content).or(sent),
+        };
+        verdict.map(|verdict| self.sending(verdict))
+    }
+
+    fn sending(&self, (verdict, target): (Verdict, ConnectTarget)) -> Permit<op::SendTo> {
+        self.noted(verdict).permit(target)
+    }
+
+    fn consider_send_to(
+        &self,
+        s: &SocketFacts,
+        peer: &Address,
+        content: &Content,
+    ) -> Result<(Verdict, ConnectTarget), Denial> {
         let peer = &*family::destination(s, peer);
         let own_peer = s
             .peer
@@ -367,7 +403,6 @@ impl Gate {
             return Err(self.refuse(op::SendTo::NAME, ask));
         }
         self.judge_target(op::SendTo::NAME, ask, peer)
-            .map(|(verdict, target)| verdict.permit(target))
     }
 
     /// Sending to an address from which the socket received in the last 60 seconds. The host keeps that
@@ -381,6 +416,16 @@ impl Gate {
         peer: &Address,
         content: &Content,
     ) -> Result<Permit<op::SendTo>, Denial> {
+        self.consider_reply(s, peer, content)
+            .map(|verdict| self.sending(verdict))
+    }
+
+    fn consider_reply(
+        &self,
+        s: &SocketFacts,
+        peer: &Address,
+        content: &Content,
+    ) -> Result<(Verdict, ConnectTarget), Denial> {
         let peer = &*family::destination(s, peer);
         let judged = content.destination(peer);
         let ask = Ask::socket(OpSet::REPLY | OpSet::SEND_TO, s)
@@ -390,7 +435,6 @@ impl Gate {
             return Err(self.refuse("reply", ask));
         }
         self.judge_target("reply", ask, peer)
-            .map(|(verdict, target)| verdict.permit(target))
     }
 
     fn judge_target(
@@ -402,7 +446,7 @@ impl Gate {
         if is_placeless(peer) || ask.peer.address().is_some_and(is_nothing) {
             return Err(self.refuse(operation, ask));
         }
-        let verdict = self.judge(operation, ask)?;
+        let verdict = self.consider(operation, ask)?;
         let address = peer.canonical_destination();
         let unix = place(verdict.grant.peer_place.clone(), &address);
         Ok((verdict, ConnectTarget { address, unix }))
@@ -427,10 +471,10 @@ impl Gate {
             expired_pins: true,
             ..Ask::socket(own(s, true), s).with_peer(peer)
         };
-        let verdict = either(self.judge(op::Receive::NAME, connected), || {
-            self.judge(op::Receive::NAME, open)
+        let verdict = either(self.consider(op::Receive::NAME, connected), || {
+            self.consider(op::Receive::NAME, open)
         })?;
-        Ok(verdict.permit(()))
+        Ok(self.noted(verdict).permit(()))
     }
 
     /// One message and its sender. A message from anyone else is dropped by the host and not reported, and
@@ -481,6 +525,7 @@ impl Gate {
         let verdict = Verdict {
             grant: crate::judge::Grant::without_rule("(always)"),
             generation,
+            meters: None,
             unguarded: None,
         };
         Ok(verdict.bare_permit(()))
@@ -521,6 +566,7 @@ impl Gate {
                 either(self.connect_adopted(s, &peer), || {
                     self.judge_accept(s, &peer)
                 })
+                .map(|verdict| self.noted(verdict))
                 .map(|verdict| Adopted::Connected(verdict.permit(peer.canonical_destination())))
             }
             AdoptedState::Listening => self.listen(s).map(Adopted::Listening),
@@ -555,6 +601,6 @@ impl Gate {
 
     fn connect_adopted(&self, s: &SocketFacts, peer: &Address) -> Result<Verdict, Denial> {
         let ask = Ask::socket(OpSet::CONNECT, s).with_destination(peer);
-        self.judge(op::Connect::NAME, ask)
+        self.consider(op::Connect::NAME, ask)
     }
 }

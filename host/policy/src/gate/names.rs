@@ -66,7 +66,8 @@ impl Gate {
         answers: &[IpAddr],
         now: Instant,
     ) -> Vec<IpAddr> {
-        let (policy, generation) = self.snapshot();
+        let (in_force, generation) = self.snapshot();
+        let policy = &in_force.policy;
         if permit.generation() != generation {
             return Vec::new();
         }
@@ -82,10 +83,16 @@ impl Gate {
         let mut seen: Vec<IpAddr> = Vec::new();
         for ip in answers.iter().map(IpAddr::to_canonical) {
             let accepted = unguarded || clauses.iter().any(|clause| clause.accepts_answer(ip));
-            if !accepted || seen.contains(&ip) || denies_answer(&policy, ip) {
+            if !accepted || seen.contains(&ip) || denies_answer(policy, ip) {
                 continue;
             }
             self.0.pins.add(name, ip, now);
+            if permit
+                .unguarded()
+                .is_some_and(|denial| denial.entry().is_some())
+            {
+                self.0.notebook.answered(name, ip);
+            }
             seen.push(ip);
         }
         seen

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Gate, Verdict};
+use super::{Gate, Pins, Verdict};
 use crate::denial::{Denial, Reason};
 use crate::facts::{Origin, SocketFacts};
 use crate::family::Membership;
@@ -112,15 +112,11 @@ impl Gate {
 
     /// Granted unless a deny rule forbids it.
     fn always(&self, operation: &'static str, ask: Ask<'_>) -> Result<Verdict, Denial> {
-        let (policy, generation) = self.snapshot();
-        if let Some(clause) = judge::forbidding(&policy, &ask) {
-            let reason = Reason::Rule(clause.id.clone());
-            return Err(Denial::new(operation, ask.into_query(), reason, policy));
-        }
-        Ok(Verdict {
-            grant: Grant::without_rule("(always)"),
-            generation,
-            unguarded: None,
+        self.judge_by(operation, ask, |policy, ask, _| {
+            match judge::forbidding(policy, ask) {
+                Some(clause) => Err(Reason::Rule(clause.id.clone())),
+                None => Ok(Grant::without_rule("(always)")),
+            }
         })
     }
 
@@ -191,16 +187,8 @@ impl Gate {
         if s.origin == Origin::Pair {
             (ask.local, ask.peer) = (End::Open, End::Open);
         }
-        let (policy, generation) = self.snapshot();
-        let verdict = verdict_on_descriptor(&policy, &ask, &self.0.pins);
-        match verdict {
-            Ok(grant) => Ok(Verdict {
-                grant,
-                generation,
-                unguarded: None,
-            }),
-            Err(reason) => self.pass_over(operation, ask, reason, policy, generation),
-        }
+        self.judge_by(operation, ask, verdict_on_descriptor)
+            .map(|verdict| self.noted(verdict))
     }
 
     /// connect(2) with AF_UNSPEC, which drops the peer.
@@ -246,11 +234,7 @@ impl Gate {
     }
 }
 
-fn verdict_on_descriptor(
-    policy: &Policy,
-    ask: &Ask<'_>,
-    pins: &dyn judge::Pinned,
-) -> Result<Grant, Reason> {
+fn verdict_on_descriptor(policy: &Policy, ask: &Ask<'_>, pins: &Pins) -> Result<Grant, Reason> {
     if let Some(clause) = judge::forbidding(policy, ask) {
         return Err(Reason::Rule(clause.id.clone()));
     }

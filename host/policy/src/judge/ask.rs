@@ -78,6 +78,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) via: OpSet,
     pub(crate) expired_pins: bool,
     pub(crate) granted: bool,
+    /// Nobody counts what goes through the socket.
+    pub(crate) uncounted: bool,
     pub(crate) what: What,
     /// What is in the message, where it is about one.
     pub(crate) content: Option<Cow<'a, Content>>,
@@ -124,6 +126,7 @@ impl<'a> Ask<'a> {
             via,
             expired_pins: false,
             granted: facts.granted,
+            uncounted: facts.uncounted,
             what: What::Nothing,
             content: None,
         }
@@ -152,6 +155,7 @@ impl<'a> Ask<'a> {
             via: ops,
             expired_pins: false,
             granted: false,
+            uncounted: false,
             what,
             content: None,
         }

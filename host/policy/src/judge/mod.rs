@@ -13,7 +13,7 @@ use crate::denial::Reason;
 use crate::family::{ALG_ANCILLARY, Part, Value};
 use crate::kind::{Family, Kind, SocketType};
 use crate::message::{DescriptorKind, DescriptorKinds};
-use crate::model::{AddressPattern, Clause, HostPattern, OpSet, Policy, Side};
+use crate::model::{AddressPattern, Clause, HostPattern, Limits, OpSet, Policy, Side};
 use crate::option::{ALWAYS_READABLE, HEADER_OPTIONS, OptionName, REUSEADDR};
 use crate::permit::{Cargo, RuleId, UnixPlace};
 
@@ -44,6 +44,8 @@ pub(crate) struct Grant {
     pub(crate) local_place: Option<UnixPlace>,
     pub(crate) mode: Option<u32>,
     pub(crate) replace_stale: bool,
+    /// The granting rules that have limits.
+    pub(crate) limited: Vec<RuleId>,
 }
 
 /// The deny rule that forbids what is asked, if there is one.
@@ -65,7 +67,7 @@ fn forbids(clause: &Clause, ask: &Ask<'_>) -> bool {
         return denies_option(clause, ask);
     }
     let denied = match ask.what {
-        // Any operation left can make use of the socket.
+        // A socket is made for whatever is left: one operation less does not keep it from the others.
         What::Create => clause.ops.contains(ask.denied_by),
         _ => clause.ops.intersects(ask.denied_by),
     };
@@ -238,7 +240,7 @@ fn lists_option(clause: &Clause, ask: &Ask<'_>, option: OptionName, value: Optio
 }
 
 /// Whether the rule says `header-include = true`, which carries the options that switch it on.
-fn includes_headers(clause: &Clause) -> bool {
+pub(crate) fn includes_headers(clause: &Clause) -> bool {
     let included = Value::Number(1);
     let mut patterns = clause.messages.iter();
     patterns.any(|pattern| {
@@ -281,6 +283,8 @@ pub(crate) enum Miss {
     Pin,
     What,
     Message,
+    /// A limit of the rule, which cannot be held to where the operation is done.
+    Limit(&'static str),
     Option(OptionName),
 }
 
@@ -301,6 +305,11 @@ pub(crate) fn examine(
     }
     if !is_about(clause, ask, false) {
         return Err(Miss::What);
+    }
+    if ask.uncounted
+        && let Some(key) = clause.limits.as_ref().and_then(Limits::key_of_sockets)
+    {
+        return Err(Miss::Limit(key));
     }
     match unlisted_option(clause, ask) {
         Some(option) => Err(Miss::Option(option)),
@@ -468,6 +477,7 @@ impl Grant {
             local_place: place(&ask.local, &clause.local),
             mode: clause.mode,
             replace_stale: clause.replace_stale,
+            limited: limited(clause).collect(),
         }
     }
 
@@ -480,6 +490,7 @@ impl Grant {
             local_place: None,
             mode: None,
             replace_stale: false,
+            limited: Vec::new(),
         }
     }
 
@@ -487,11 +498,16 @@ impl Grant {
     /// remains has to be judged anew.
     fn join(&mut self, clause: &Clause, expires: Option<Instant>) {
         load(&mut self.cargo, clause);
+        self.limited.extend(limited(clause));
         self.expires = match (self.expires, expires) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
     }
+}
+
+fn limited(clause: &Clause) -> impl Iterator<Item = RuleId> {
+    clause.limits.iter().map(|_| clause.id.clone())
 }
 
 fn load(cargo: &mut Cargo, clause: &Clause) {
@@ -569,4 +585,4 @@ pub(crate) fn take_denied_uses(policy: &Policy, ask: &Ask<'_>, cargo: &mut Cargo
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -14,7 +14,7 @@ use crate::gate::Pins;
 use crate::kind::{Family, Kind, SocketType};
 use crate::model::{Clause, OpSet, Policy, Side};
 
-const HOSTS: [&str; 4] = ["a.example.com", "b.example.com", "example.com", "x.test"];
+pub(crate) const HOSTS: [&str; 4] = ["a.example.com", "b.example.com", "example.com", "x.test"];
 
 fn keys() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
@@ -56,7 +56,7 @@ fn end(word: &'static str) -> impl Strategy<Value = String> {
 }
 
 /// A rule's keys, and whether it is a deny rule; only such as load.
-fn rule() -> impl Strategy<Value = (bool, String)> {
+pub(crate) fn rule() -> impl Strategy<Value = (bool, String)> {
     let ops = prop::sample::select(vec![
         "",
         "'connect'",
@@ -87,16 +87,16 @@ fn rule() -> impl Strategy<Value = (bool, String)> {
     })
 }
 
-fn section(deny: bool, number: usize, rule: &str) -> String {
+pub(crate) fn section(deny: bool, number: usize, rule: &str) -> String {
     let word = if deny { "deny" } else { "allow" };
     format!("[[{word}]]\nid='r{number}'\n{rule}")
 }
 
-fn load(rules: &str) -> Option<Policy> {
+pub(crate) fn load(rules: &str) -> Option<Policy> {
     Policy::from_toml(&Source::new("index", &format!("version = 1\n{rules}"))).ok()
 }
 
-fn ip() -> impl Strategy<Value = IpAddr> {
+pub(crate) fn ip() -> impl Strategy<Value = IpAddr> {
     let four = prop::sample::select(vec![
         [10, 0, 0, 1],
         [10, 0, 0, 2],
@@ -130,7 +130,7 @@ fn address() -> impl Strategy<Value = Address> {
 }
 
 /// A question: the socket's kind, local address and peer, the operation, and the name that is looked up.
-fn question() -> impl Strategy<Value = (SocketFacts, OpSet, Option<Address>)> {
+pub(crate) fn question() -> impl Strategy<Value = (SocketFacts, OpSet, Option<Address>)> {
     let family = prop::sample::select(vec![Family::Inet, Family::Inet6, Family::Unix]);
     let socket_type = prop::sample::select(vec![SocketType::Stream, SocketType::Datagram]);
     let ops = prop::sample::select(vec![

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::error::{LoadErrors, Origin};
+use super::error::{Fault, LoadErrors, Origin};
 use super::rule::{Ends, Flag, Listing, Rule, Text};
 use super::{Settings, assemble, line};
-use crate::model::{Mode, OnReload, Policy};
+use crate::model::{Limits, Mode, OnReload, Policy};
 
 /// Puts a policy together in Rust; checked like one from a file.
 #[derive(Clone, Debug, Default)]
@@ -55,17 +55,10 @@ impl PolicyBuilder {
         self
     }
 
-    /// Sockets open at one time.
+    /// The guest's limits; what they do not say has its default ([`Limits::of_a_guest`]).
     #[must_use]
-    pub fn sockets(mut self, most: usize) -> PolicyBuilder {
-        self.settings.sockets = Some(most);
-        self
-    }
-
-    /// Bytes in the host's buffers at one time.
-    #[must_use]
-    pub fn buffer_bytes(mut self, most: usize) -> PolicyBuilder {
-        self.settings.buffer_bytes = Some(most);
+    pub fn limits(mut self, limits: Limits) -> PolicyBuilder {
+        self.settings.limits = limits;
         self
     }
 
@@ -82,7 +75,10 @@ impl PolicyBuilder {
     /// Everything that is wrong with its rules, at once.
     pub fn build(self) -> Result<Policy, LoadErrors> {
         let origin = Arc::new(Origin::Rust);
-        let mut faults = Vec::new();
+        let wrong = self.settings.limits.faults().into_iter();
+        let mut faults: Vec<Fault> = wrong
+            .map(|(message, help)| Fault::new(None, message, help))
+            .collect();
         let base = self.base.unwrap_or_else(|| PathBuf::from("/"));
         let policy = assemble(self.settings, self.rules, &base, &origin, &mut faults);
         LoadErrors::unless_empty(&origin, faults, policy)
@@ -241,6 +237,13 @@ impl Rule {
     pub fn path(mut self, root: &str, globs: &[&str]) -> Rule {
         self.top.root = Some(Text::new(root));
         add(&mut self.top.path, globs.iter().copied());
+        self
+    }
+
+    /// `limits`: what goes by this rule may be no more than this.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Rule {
+        self.limits = Some((limits, None));
         self
     }
 

@@ -1,6 +1,7 @@
 //! Checks a rule as a whole and compiles it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ends::{self, Place, each};
@@ -8,16 +9,17 @@ use super::error::Fault;
 use super::family::{self, Scope};
 use super::rule::{Ends, Listing, Rule, Span};
 use super::vocabulary::{
-    ancillary, descriptor_kinds, duration, families, ioctls, message_flags, operations,
-    option_patterns, protocols, types,
+    LONGEST_PIN, ancillary, descriptor_kinds, duration, families, ioctls, message_flags,
+    operations, option_patterns, protocols, types,
 };
+use super::written::Written;
 use crate::class::ClassSet;
 use crate::family::FamilyPattern;
 use crate::kind::{Family, SocketType};
 use crate::message::DescriptorKinds;
 use crate::model::{
-    AddressPattern, Clause, DEFAULT_PIN, GroupPattern, IpPattern, KindPattern, NamePattern, OpSet,
-    OptionGrant, PeerUsers,
+    AddressPattern, Clause, DEFAULT_PIN, GroupPattern, IpPattern, KindPattern, Limits, NamePattern,
+    OpSet, OptionGrant, PeerUsers,
 };
 use crate::permit::RuleId;
 
@@ -46,6 +48,7 @@ pub(crate) fn compile(
     let families = rule.family.as_ref().map(|list| families(list, faults));
     let types = rule.socket_type.as_ref().map(|list| types(list, faults));
     let broken = rule.broken || faults.len() > before;
+    let base = rule.base.as_deref().unwrap_or(base);
     let mut compiler = Compiler {
         rule: &rule,
         ops,
@@ -101,14 +104,14 @@ impl Compiler<'_> {
             id,
             place,
             from_line: rule.from_line,
-            kind: KindPattern {
+            kind: Arc::new(KindPattern {
                 families: self.families.clone(),
                 types: self.types.clone(),
                 protocols: rule
                     .protocol
                     .as_ref()
                     .map(|list| protocols(list, self.families.as_deref(), self.faults)),
-            },
+            }),
             ops: if host_alone {
                 OpSet::RESOLVE
             } else if every_op {
@@ -127,6 +130,7 @@ impl Compiler<'_> {
                 .as_ref()
                 .map_or(ClassSet::empty(), |list| ends::classes(list, self.faults)),
             pin: self.pin(),
+            limits: self.limits(),
             options: OptionGrant {
                 get: option_patterns(rule.get.as_ref(), self.faults),
                 set: option_patterns(rule.set.as_ref(), self.faults),
@@ -144,11 +148,13 @@ impl Compiler<'_> {
             replace_stale: rule.replace_stale.as_ref().is_some_and(|flag| flag.value),
             peer_users: self.peer_users(),
             uses_only,
+            written: Written::of(rule).into(),
         }
     }
 
     fn id(&mut self) -> RuleId {
         match &self.rule.id {
+            None if self.rule.broken => RuleId::new(""),
             None => {
                 self.fault(
                     None,
@@ -158,13 +164,16 @@ impl Compiler<'_> {
                 RuleId::new("")
             }
             Some(id) => {
-                let reserved = id.value.starts_with('(');
-                if reserved || id.value.chars().any(char::is_control) {
-                    self.fault(
-                        id.at.clone(),
-                        "an `id` begins with no parenthesis and has no control characters",
-                        "write `id = \"web\"`",
-                    );
+                let wrong = if id.value.starts_with('(') {
+                    Some("begins with a parenthesis, as what logs say without a rule does")
+                } else if id.value.chars().any(char::is_control) {
+                    Some("has a control character, such as a line's end")
+                } else {
+                    None
+                };
+                if let Some(wrong) = wrong {
+                    let message = format!("this `id` {wrong}");
+                    self.fault(id.at.clone(), message, "write `id = \"web\"`");
                 }
                 RuleId::new(&id.value)
             }
@@ -279,7 +288,7 @@ impl Compiler<'_> {
             && self.ops.intersects(OpSet::CONNECT | OpSet::LISTEN);
         let users_help =
             "it goes with `connect` or `listen` in an allow rule with `family = [\"unix\"]`";
-        let checks: [(&str, Option<Span>, bool, &str); 10] = [
+        let checks: [(&str, Option<Span>, bool, &str); 11] = [
             (
                 "kinds",
                 at(&rule.kinds),
@@ -327,6 +336,12 @@ impl Compiler<'_> {
                 rule.pin.as_ref().map(|text| text.at.clone()),
                 has_host && !rule.deny,
                 "it goes with `host` in an allow rule",
+            ),
+            (
+                "limits",
+                rule.limits.as_ref().map(|(_, at)| at.clone()),
+                !rule.deny,
+                "it goes with an allow rule: what is denied needs no limit",
             ),
             ("peer-uid", at(&rule.peer_uid), users_fit, users_help),
             ("peer-gid", at(&rule.peer_gid), users_fit, users_help),
@@ -591,11 +606,22 @@ impl Compiler<'_> {
         let Some(text) = &self.rule.pin else {
             return DEFAULT_PIN;
         };
-        duration(&text.value).unwrap_or_else(|| {
+        duration(&text.value, LONGEST_PIN).unwrap_or_else(|| {
             let message = format!("`{}` is no duration up to a day", text.value);
             self.fault(text.at.clone(), message, "write `30s`, `5m` or `1h`");
             DEFAULT_PIN
         })
+    }
+
+    /// What goes by the rule may be no more than this. A file's were checked where they were read.
+    fn limits(&mut self) -> Option<Limits> {
+        let (limits, at) = self.rule.limits.clone()?;
+        if at.is_none() {
+            for (message, help) in limits.faults() {
+                self.fault(None, message, help);
+            }
+        }
+        (limits != Limits::none()).then_some(limits)
     }
 
     fn mode(&mut self) -> Option<u32> {

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::error::{Fault, suggest};
+use super::error::{Fault, nearest, suggest};
 use super::family;
+use super::groups::Groups;
 use super::rule::{Ends, Listing, Rule, Span, Text};
 use crate::address::ipv4_inside;
 use crate::class::{CLASSES, ClassSet};
@@ -96,20 +97,28 @@ pub(crate) fn networks(list: &Listing, faults: &mut Vec<Fault>) -> IpPattern {
     IpPattern::Nets(each(list, faults, network))
 }
 
+/// How to mend the name of a group that there is not.
+fn no_group(word: &str, groups: &Groups) -> String {
+    if word.parse::<IpAddr>().is_ok() || word.parse::<IpNet>().is_ok() {
+        return "networks are named by `cidr`; `group` names a list of them (or what `join-group` may join)"
+            .to_owned();
+    }
+    match nearest(word, groups.names()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write `[groups]` and below it `{word} = [\"10.0.0.0/8\"]`"),
+    }
+}
+
 /// Members of `group` are names of lists.
 fn named_lists(list: &Listing, rule: &Rule, faults: &mut Vec<Fault>) -> IpPattern {
     let mut nets = Vec::new();
     for item in &list.items {
         match rule.groups.get(&item.value) {
-            Some(members) => nets.extend(each(members, faults, network)),
+            Some(members) => nets.extend(members),
             None => faults.push(Fault::new(
                 item.at.clone(),
-                format!("there is no list `{}` in `[groups]`", item.value),
-                if item.value.parse::<IpAddr>().is_ok() || item.value.parse::<IpNet>().is_ok() {
-                    "networks are named by `cidr`; `group` names a list of them (or what `join-group` may join)".to_owned()
-                } else {
-                    format!("write `[groups]` and below it `{} = [\"10.0.0.0/8\"]`", item.value)
-                },
+                format!("there is no group `{}`", item.value),
+                no_group(&item.value, &rule.groups),
             )),
         }
     }
@@ -121,28 +130,27 @@ pub(crate) fn multicast_groups(list: &Listing, rule: &Rule, faults: &mut Vec<Fau
     if list.has("*") {
         return IpPattern::Any;
     }
-    let mut nets = Vec::new();
+    let mut nets: Vec<IpNet> = Vec::new();
     for item in &list.items {
-        match rule.groups.get(&item.value) {
-            Some(members) => nets.extend(each(members, faults, network)),
-            None => nets.extend(each(
-                &Listing {
-                    items: vec![item.clone()],
-                    at: None,
-                },
-                faults,
-                network,
-            )),
-        }
-    }
-    for net in &nets {
-        if !net.addr().is_multicast() {
+        let members = match rule.groups.get(&item.value) {
+            Some(members) => members.to_vec(),
+            None => match network(&item.value) {
+                Ok(net) => vec![net],
+                Err((message, help)) => {
+                    faults.push(Fault::new(item.at.clone(), message, help));
+                    continue;
+                }
+            },
+        };
+        if let Some(net) = members.iter().find(|net| !net.addr().is_multicast()) {
+            let net = crate::compare::shown(net);
             faults.push(Fault::new(
-                list.at.clone(),
+                item.at.clone(),
                 format!("`{net}` is no multicast group"),
                 "groups lie in 224.0.0.0/4 and ff00::/8",
             ));
         }
+        nets.extend(members);
     }
     IpPattern::Nets(nets)
 }
@@ -152,6 +160,9 @@ pub(crate) fn hosts(list: &Listing, faults: &mut Vec<Fault>) -> Vec<HostPattern>
         HostPattern::parse(word).map_err(|problem| {
             let help = if word.parse::<IpAddr>().is_ok() {
                 format!("addresses are named by `cidr`: `cidr = [\"{word}\"]`")
+            } else if word.contains('/') || word.contains(':') {
+                "write the name alone, without a scheme, a path or a port: `db.example.com`"
+                    .to_owned()
             } else {
                 "write a name (`db.example.com`), `*.example.com`, or `*`".to_owned()
             };
@@ -230,6 +241,13 @@ fn paths(
             None => PathPattern::absolute(word),
         };
         let help = match root {
+            _ if word.contains("**") || word.contains(['[', '{']) => {
+                "`*` is any name, `**` alone between slashes any number of folders; `\\[` is the character itself"
+                    .to_owned()
+            }
+            _ if word.split('/').any(|part| matches!(part, "." | "..")) => {
+                "write the path without `.` and `..`".to_owned()
+            }
             Some(root) => format!("write the path beneath `{}`, like `app/*.sock`", root.value),
             None => "write an absolute path like `/run/app/*.sock`, or give the rule a `root`"
                 .to_owned(),

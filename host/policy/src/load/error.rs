@@ -1,6 +1,7 @@
 //! Load errors: place, message, the line itself with a caret, and the mend.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::rule::Span;
@@ -8,8 +9,8 @@ use super::rule::Span;
 /// Where rules come from.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// A text with places in it.
-    Text(Text),
+    /// Texts one behind the other, with places in them: a policy's file and what it includes.
+    Texts(Vec<Text>),
     /// A builder, or several sources.
     Rust,
 }
@@ -19,13 +20,32 @@ pub(crate) enum Origin {
 pub(crate) struct Text {
     name: String,
     text: String,
-    /// The offset at which each line begins.
+    /// Where the text begins among the others of its origin: places count from the first of them.
+    start: usize,
+    /// The offset in the text at which each line begins.
     lines: Vec<usize>,
 }
 
 impl Text {
+    /// A text under the name that errors call it by.
+    pub(crate) fn new(name: &str, text: &str, start: usize) -> Text {
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Text {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            start,
+            lines: std::iter::once(0).chain(ends).collect(),
+        }
+    }
+
+    /// Where the next text begins.
+    pub(crate) fn end(&self) -> usize {
+        self.start + self.text.len() + 1
+    }
+
     /// Line and column, both from 1; the column counts characters.
     fn position(&self, offset: usize) -> (usize, usize) {
+        let offset = offset - self.start;
         let line = self.lines.partition_point(|begin| *begin <= offset).max(1);
         let before = self.text.get(self.lines[line - 1]..offset);
         (line, before.map_or(0, |before| before.chars().count()) + 1)
@@ -43,22 +63,31 @@ impl Text {
 impl Origin {
     /// A text under the name that errors call it by.
     pub(crate) fn text(name: &str, text: &str) -> Origin {
-        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
-        Origin::Text(Text {
-            name: name.to_owned(),
-            text: text.to_owned(),
-            lines: std::iter::once(0).chain(ends).collect(),
-        })
+        Origin::Texts(vec![Text::new(name, text, 0)])
+    }
+
+    /// The text that a place lies in.
+    fn text_at(&self, at: &Span) -> Option<(&Text, Range<usize>)> {
+        match (self, at) {
+            (Origin::Texts(texts), Some(at)) => {
+                let behind = texts.partition_point(|text| text.start <= at.start);
+                Some((texts.get(behind.checked_sub(1)?)?, at.clone()))
+            }
+            _ => None,
+        }
     }
 
     /// `policy.toml:12`, as far as that is known.
     pub(crate) fn place(&self, at: &Span) -> String {
-        match (self, at) {
-            (Origin::Text(text), Some(at)) if text.lines.len() > 1 => {
+        match (self.text_at(at), self) {
+            (Some((text, at)), _) if text.lines.len() > 1 => {
                 format!("{}:{}", text.name, text.position(at.start).0)
             }
-            (Origin::Text(text), _) => text.name.clone(),
-            (Origin::Rust, _) => "(in code)".to_owned(),
+            (Some((text, _)), _) => text.name.clone(),
+            (None, Origin::Texts(texts)) => texts
+                .first()
+                .map_or_else(String::new, |text| text.name.clone()),
+            (None, Origin::Rust) => "(in code)".to_owned(),
         }
     }
 }
@@ -106,20 +135,33 @@ impl LoadError {
     /// Line and column, both from 1, if the policy came from a text.
     #[must_use]
     pub fn position(&self) -> Option<(usize, usize)> {
-        match (&*self.origin, &self.at) {
-            (Origin::Text(text), Some(at)) => Some(text.position(at.start)),
-            _ => None,
-        }
+        let (text, at) = self.origin.text_at(&self.at)?;
+        Some(text.position(at.start))
+    }
+
+    /// The name of the text that it stands in: that of the policy, or of a file that it includes.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        let (text, _) = self.origin.text_at(&self.at)?;
+        Some(&text.name)
+    }
+
+    /// The line and column behind what the error points at, as [`LoadError::position`] counts them.
+    #[must_use]
+    pub fn end_position(&self) -> Option<(usize, usize)> {
+        let (text, at) = self.origin.text_at(&self.at)?;
+        Some(text.position(at.end))
     }
 }
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let (Origin::Text(text), Some(at)) = (&*self.origin, &self.at) {
+        if let Some((text, at)) = self.origin.text_at(&self.at) {
             let (line, column) = text.position(at.start);
             let shown = text.line(line);
             let left = shown.chars().count().saturating_sub(column - 1).max(1);
-            let width = text.text.get(at.clone()).map_or(1, |slice| {
+            let within = at.start - text.start..at.end.saturating_sub(text.start);
+            let width = text.text.get(within).map_or(1, |slice| {
                 slice.lines().next().unwrap_or("").chars().count()
             });
             writeln!(f, "{}:{line}:{column}: error: {}", text.name, self.message)?;
@@ -135,8 +177,8 @@ impl fmt::Display for LoadError {
             return write!(f, "{blank} = help: {}", self.help);
         }
         match &*self.origin {
-            Origin::Text(text) => writeln!(f, "{}: error: {}", text.name, self.message)?,
             Origin::Rust => writeln!(f, "error: {}", self.message)?,
+            texts => writeln!(f, "{}: error: {}", texts.place(&None), self.message)?,
         }
         write!(f, "  = help: {}", self.help)
     }

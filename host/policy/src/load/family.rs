@@ -137,8 +137,8 @@ fn check_key(name: &str, at: Span, top: bool, scope: Scope<'_>, faults: &mut Vec
             .flat_map(|group| group.families)
             .map(|family| format!("`family = [\"{family}\"]`"))
             .collect();
-        let message = format!("`{name}` in a rule that is not about one family that has it");
-        let help = format!("write a rule with {}", owners.join(" or "));
+        let message = format!("`{name}` stands only in a rule about one family that has it");
+        let help = format!("write a rule of its own with {}", owners.join(" or "));
         return faults.push(Fault::new(at, message, help));
     };
     let families: Vec<String> = group.families.iter().map(ToString::to_string).collect();

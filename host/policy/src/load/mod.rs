@@ -6,24 +6,34 @@ mod compile;
 mod ends;
 mod error;
 mod family;
+mod files;
+mod groups;
+pub(crate) mod keys;
+mod limits;
 mod line;
 mod reader;
 mod rule;
 mod vocabulary;
+mod written;
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use builder::PolicyBuilder;
 pub use error::{LoadError, LoadErrors};
 pub use rule::Rule;
 
-pub(crate) use error::{Fault, Origin};
+use files::Files;
+
+pub(crate) use error::{Fault, Origin, nearest};
+pub(crate) use limits::keys as limit_keys;
 pub(crate) use line::{Words, kind_of, transport, transport_word};
 pub(crate) use rule::Listing;
+pub(crate) use written::{EndWords, Terms, Written, terms_line};
 
-use crate::model::{AllowTable, Clause, DenyTable, Limits, Mode, OnReload, Policy};
+use crate::check::Warning;
+use crate::model::{AllowTable, Clause, DenyTable, KindPattern, Limits, Mode, OnReload, Policy};
 
 /// The text of a policy file, which the host has read.
 #[derive(Clone, Debug, Default)]
@@ -65,14 +75,29 @@ impl Source {
     }
 }
 
+/// What was noticed while a policy was loaded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remarks {
+    pub(crate) warnings: Vec<Warning>,
+    /// The variables that were put in.
+    pub(crate) variables: BTreeSet<String>,
+}
+
+impl Remarks {
+    fn merge(mut self, other: Remarks) -> Remarks {
+        self.warnings.extend(other.warnings);
+        self.variables.extend(other.variables);
+        self
+    }
+}
+
 /// What a policy says besides its rules; `None` is the default.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) mode: Option<Mode>,
     pub(crate) on_reload: Option<OnReload>,
     pub(crate) reveal: Option<bool>,
-    pub(crate) sockets: Option<usize>,
-    pub(crate) buffer_bytes: Option<usize>,
+    pub(crate) limits: Limits,
 }
 
 /// Of two that are given the stricter one, else the one that is given.
@@ -93,22 +118,64 @@ impl Settings {
                 if one == other { one } else { OnReload::Close }
             }),
             reveal: stricter(self.reveal, other.reveal, |one, other| one && other),
-            sockets: stricter(self.sockets, other.sockets, usize::min),
-            buffer_bytes: stricter(self.buffer_bytes, other.buffer_bytes, usize::min),
+            limits: self.limits.stricter(&other.limits),
         }
     }
 }
 
 impl Policy {
-    /// Loads a policy from TOML.
+    /// Loads a policy from TOML, in one text: `include` is an error.
     ///
     /// # Errors
     /// Everything that is wrong with it, at once.
     pub fn from_toml(source: &Source) -> Result<Policy, LoadErrors> {
-        let origin = Arc::new(Origin::text(&source.name, &source.text));
-        let (settings, rules, mut faults) = reader::read(source);
+        Policy::from_files(source, |_| {
+            Err("this policy was loaded as one text, without its files".to_owned())
+        })
+    }
+
+    /// Loads a policy from TOML, with the files that it includes. `read` gives the text of one of them by
+    /// its path (beside the source's `base`, or deeper), or says why it cannot.
+    ///
+    /// ```
+    /// use sockgate_policy::{Policy, Source};
+    ///
+    /// let source = Source::new("web.toml", "version = 1\ninclude = ['lan.toml']").with_base("/etc/sockgate");
+    /// let policy = Policy::from_files(&source, |path| {
+    ///     assert_eq!(path, Path::new("/etc/sockgate/lan.toml"));
+    ///     Ok("version = 1\n[[deny]]\nid = 'no-lan'\nclass = ['private']".to_owned())
+    /// })?;
+    /// assert_eq!(policy.rule_ids().collect::<Vec<_>>(), ["no-lan"]);
+    /// # Ok::<(), sockgate_policy::LoadErrors>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Everything that is wrong with all of them, at once.
+    pub fn from_files(
+        source: &Source,
+        mut read: impl FnMut(&Path) -> Result<String, String>,
+    ) -> Result<Policy, LoadErrors> {
+        let Files {
+            settings,
+            rules,
+            groups,
+            used_variables,
+            mut faults,
+            origin,
+        } = files::read(source, &mut read);
+        let unused = groups.unused(&rules);
+        let odd = unused.into_iter().map(|(name, at)| Warning {
+            rule: None,
+            place: origin.place(&Some(at)),
+            message: format!("the group `{name}` is used by no rule"),
+        });
+        let remarks = Remarks {
+            warnings: odd.collect(),
+            variables: used_variables,
+        };
+        let origin = Arc::new(origin);
         let policy = assemble(settings, rules, &source.base, &origin, &mut faults);
-        LoadErrors::unless_empty(&origin, faults, policy)
+        LoadErrors::unless_empty(&origin, faults, Policy { remarks, ..policy })
     }
 
     /// A policy of one rule in one line, as `--allow` takes it: `tcp connect 10.0.0.0/8:443`.
@@ -126,7 +193,7 @@ impl Policy {
         let policy = assemble(
             Settings::default(),
             rules,
-            std::path::Path::new("/"),
+            Path::new("/"),
             &origin,
             &mut faults,
         );
@@ -170,7 +237,10 @@ impl Policy {
                 }
             }
         }
-        let policy = finish(self.settings.merge(other.settings), allow, deny);
+        let policy = Policy {
+            remarks: self.remarks.merge(other.remarks),
+            ..finish(self.settings.merge(other.settings), allow, deny)
+        };
         LoadErrors::unless_empty(&Arc::new(Origin::Rust), faults, policy)
     }
 }
@@ -179,12 +249,13 @@ impl Policy {
 fn assemble(
     settings: Settings,
     rules: Vec<Rule>,
-    base: &std::path::Path,
+    base: &Path,
     origin: &Arc<Origin>,
     faults: &mut Vec<Fault>,
 ) -> Policy {
     let mut allow = Vec::new();
     let mut deny = Vec::new();
+    let mut kinds: Vec<Arc<KindPattern>> = Vec::new();
     let mut places: HashMap<String, String> = HashMap::new();
     for rule in rules {
         let place = origin.place(&rule.at);
@@ -198,7 +269,11 @@ fn assemble(
             ));
         }
         let denies = rule.deny;
-        if let Some(clause) = compile::compile(rule, base, place, faults) {
+        if let Some(mut clause) = compile::compile(rule, base, place, faults) {
+            match kinds.iter().find(|kind| **kind == clause.kind) {
+                Some(known) => clause.kind = known.clone(),
+                None => kinds.push(clause.kind.clone()),
+            }
             if denies { &mut deny } else { &mut allow }.push(Arc::new(clause));
         }
     }
@@ -206,17 +281,14 @@ fn assemble(
 }
 
 fn finish(settings: Settings, allow: Vec<Arc<Clause>>, deny: Vec<Arc<Clause>>) -> Policy {
-    let defaults = Limits::default();
     Policy {
         mode: settings.mode.unwrap_or_default(),
         on_reload: settings.on_reload.unwrap_or_default(),
         reveal: settings.reveal.unwrap_or_default(),
-        limits: Limits {
-            sockets: settings.sockets.unwrap_or(defaults.sockets),
-            buffer_bytes: settings.buffer_bytes.unwrap_or(defaults.buffer_bytes),
-        },
+        limits: settings.limits.or(&Limits::of_a_guest()),
         allow: AllowTable::new(allow),
         deny: DenyTable::new(deny),
         settings,
+        remarks: Remarks::default(),
     }
 }

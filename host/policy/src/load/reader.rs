@@ -1,99 +1,99 @@
 //! Reads TOML into rules. Every fault is kept with its place; reading goes on.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Fault, nearest, suggest};
+use super::Settings;
+use super::error::{Fault, suggest};
+use super::groups::Groups;
+use super::keys;
 use super::rule::{Ends, Flag, Listing, Rule, Text, Word};
-use super::{Settings, Source};
 use crate::family::{self, Shape};
 use crate::model::{Mode, OnReload};
 
-type Value<'i> = Spanned<DeValue<'i>>;
+pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 
-struct Reader<'s> {
+pub(super) struct Reader<'s> {
     variables: &'s HashMap<String, String>,
-    faults: Vec<Fault>,
+    used_variables: BTreeSet<String>,
+    pub(super) faults: Vec<Fault>,
+    groups: Groups,
+    /// Where the text that is being read begins among all that belong to the policy.
+    pub(super) start: usize,
 }
 
-const TOP_KEYS: &[&str] = &[
-    "version",
-    "mode",
-    "on-reload",
-    "reveal",
-    "limits",
-    "groups",
-    "allow",
-    "deny",
-];
-const LIMIT_KEYS: &[&str] = &["sockets", "buffer-bytes"];
-const RULE_KEYS: &[&str] = &[
-    "id",
-    "family",
-    "type",
-    "protocol",
-    "ops",
-    "local",
-    "peer",
-    "host-may-be",
-    "pin",
-    "options",
-    "ancillary",
-    "flags",
-    "kinds",
-    "source",
-    "interface",
-    "ioctl",
-    "mode",
-    "replace-stale",
-    "peer-uid",
-    "peer-gid",
-];
-const ADDRESS_KEYS: &[&str] = &[
-    "cidr", "host", "class", "group", "port", "path", "abstract", "unnamed", "root",
-];
+/// What one text says.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) settings: Settings,
+    pub(super) rules: Vec<Rule>,
+    pub(super) includes: Option<Listing>,
+}
 
-/// Reads the whole text.
-pub(crate) fn read(source: &Source) -> (Settings, Vec<Rule>, Vec<Fault>) {
-    let (document, errors) = DeTable::parse_recoverable(&source.text);
-    if !errors.is_empty() {
-        let faults = errors
-            .iter()
-            .map(|error| {
-                Fault::new(
-                    error.span(),
-                    error.message(),
-                    "this is no TOML; see https://toml.io/en/v1.0.0",
-                )
-            })
-            .collect();
-        return (Settings::default(), Vec::new(), faults);
+impl<'s> Reader<'s> {
+    pub(super) fn new(variables: &'s HashMap<String, String>) -> Reader<'s> {
+        Reader {
+            variables,
+            used_variables: BTreeSet::new(),
+            faults: Vec::new(),
+            groups: Groups::default(),
+            start: 0,
+        }
     }
-    let mut reader = Reader {
-        variables: &source.variables,
-        faults: Vec::new(),
-    };
-    let (settings, rules) = reader.document(document.get_ref());
-    (settings, rules, reader.faults)
+
+    /// The groups, the variables that were used, and everything that is wrong.
+    pub(super) fn finish(self) -> (Groups, BTreeSet<String>, Vec<Fault>) {
+        (self.groups, self.used_variables, self.faults)
+    }
 }
 
 impl Reader<'_> {
-    fn fault(&mut self, at: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn fault(
+        &mut self,
+        at: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.faults.push(Fault::new(Some(at), message, help));
     }
 
-    fn document(&mut self, document: &DeTable<'_>) -> (Settings, Vec<Rule>) {
-        let mut settings = Settings::default();
-        let mut rules = Vec::new();
-        let mut groups = HashMap::new();
-        if let Some((_, value)) = document.iter().find(|(key, _)| key.get_ref() == "groups") {
-            groups = self.groups(value);
+    /// The place of a value or a key among all texts of the policy.
+    pub(super) fn at<T>(&self, value: &Spanned<T>) -> Range<usize> {
+        let at = value.span();
+        at.start + self.start..at.end + self.start
+    }
+
+    /// Reads one of the policy's texts.
+    pub(super) fn text_of_policy(&mut self, text: &str) -> Read {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        if errors.is_empty() {
+            return self.document(document.get_ref());
         }
-        let groups = Arc::new(groups);
+        let start = self.start;
+        self.faults.extend(errors.iter().map(|error| {
+            let at = error.span();
+            Fault::new(
+                at.map(|at| at.start + start..at.end + start),
+                error.message(),
+                match error.message() {
+                    "duplicate key" => "it stands above already: put the two together",
+                    _ => "this is no TOML; see https://toml.io/en/v1.0.0",
+                },
+            )
+        }));
+        Read::default()
+    }
+
+    fn document(&mut self, document: &DeTable<'_>) -> Read {
+        let Read {
+            mut settings,
+            mut rules,
+            mut includes,
+        } = Read::default();
         for (key, value) in document {
             match key.get_ref().as_ref() {
                 "version" => self.version(value),
@@ -102,136 +102,118 @@ impl Reader<'_> {
                 "reveal" => {
                     settings.reveal = self.flag(key.get_ref(), value).map(|flag| flag.value)
                 }
-                "limits" => self.limits(value, &mut settings),
-                "groups" => {}
-                "allow" => self.rules(value, false, &groups, &mut rules),
-                "deny" => self.rules(value, true, &groups, &mut rules),
+                "limits" => settings.limits = self.limits(value).unwrap_or_default(),
+                "include" => includes = self.list("include", value),
+                "groups" => self.groups(value),
+                "allow" => self.rules(value, false, &mut rules),
+                "deny" => self.rules(value, true, &mut rules),
                 other => self.fault(
-                    key.span(),
+                    self.at(key),
                     format!("unknown key `{other}`"),
-                    suggest(other, TOP_KEYS.iter().copied()),
+                    suggest(other, keys::names(keys::TOP)),
                 ),
             }
         }
         if !document.keys().any(|key| key.get_ref() == "version") {
             self.fault(
-                0..0,
+                self.start..self.start,
                 "the policy has no `version`",
                 "begin the file with `version = 1`",
             );
         }
-        (settings, rules)
+        Read {
+            settings,
+            rules,
+            includes,
+        }
     }
 
     fn version(&mut self, value: &Value<'_>) {
         if !matches!(value.get_ref(), DeValue::Integer(number) if number.as_str() == "1") {
             self.fault(
-                value.span(),
+                self.at(value),
                 "this version of policies is not known",
-                "write `version = 1`",
+                "write `version = 1`, the only one that this sockgate knows",
             );
         }
     }
 
     fn mode(&mut self, value: &Value<'_>) -> Option<Mode> {
         let text = self.text("mode", value)?;
-        match text.value.as_str() {
-            "enforce" => Some(Mode::Enforce),
-            "audit" => Some(Mode::Audit),
-            "learn" => Some(Mode::Learn),
-            other => {
-                self.fault(
-                    value.span(),
-                    format!("`{other}` is no mode"),
-                    suggest(other, ["enforce", "audit", "learn"]),
-                );
-                None
-            }
+        let mode = Mode::from_name(&text.value);
+        if mode.is_none() {
+            self.fault(
+                self.at(value),
+                format!("`{}` is no mode", text.value),
+                suggest(&text.value, Mode::ALL.map(Mode::name)),
+            );
         }
+        mode
     }
 
     fn on_reload(&mut self, value: &Value<'_>) -> Option<OnReload> {
         let text = self.text("on-reload", value)?;
-        match text.value.as_str() {
-            "close" => Some(OnReload::Close),
-            "keep" => Some(OnReload::Keep),
-            other => {
-                self.fault(
-                    value.span(),
-                    format!("`on-reload` cannot be `{other}`"),
-                    suggest(other, ["close", "keep"]),
-                );
-                None
-            }
+        let on_reload = OnReload::from_name(&text.value);
+        if on_reload.is_none() {
+            self.fault(
+                self.at(value),
+                format!("`on-reload` cannot be `{}`", text.value),
+                suggest(&text.value, OnReload::ALL.map(OnReload::name)),
+            );
         }
+        on_reload
     }
 
-    fn limits(&mut self, value: &Value<'_>, settings: &mut Settings) {
-        let Some(table) = self.table("limits", value) else {
+    /// `office = ["10.1.0.0/16"]`, or a table with `cidr`.
+    fn groups(&mut self, value: &Value<'_>) {
+        let Some(table) = self.table("groups", value) else {
             return;
         };
         for (key, value) in table {
-            match key.get_ref().as_ref() {
-                "sockets" => settings.sockets = self.amount("sockets", value),
-                "buffer-bytes" => settings.buffer_bytes = self.amount("buffer-bytes", value),
-                other => {
-                    let help = match nearest(other, LIMIT_KEYS.iter().copied()) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => "take it out; there are `sockets` and `buffer-bytes`".to_owned(),
-                    };
-                    self.fault(
-                        key.span(),
-                        format!("limit `{other}` is not supported by this version yet"),
-                        help,
-                    );
-                }
+            let name = key.get_ref().as_ref();
+            let list = match value.get_ref() {
+                DeValue::Table(table) => self.group_table(name, key, table),
+                _ => self.list(name, value),
+            };
+            if let Some(list) = list {
+                let at = self.at(key);
+                self.groups.add(name, at, &list, &mut self.faults);
             }
         }
     }
 
-    /// A count, or an amount of bytes: `64`, `"10 MiB"`.
-    fn amount(&mut self, key: &str, value: &Value<'_>) -> Option<usize> {
-        let read = match value.get_ref() {
-            DeValue::Integer(number) => usize::from_str_radix(number.as_str(), number.radix()).ok(),
-            DeValue::String(_) => {
-                let text = self.text(key, value)?;
-                parse_amount(&text.value)
-            }
-            _ => None,
-        };
-        if read.is_none() {
-            let help = format!(
-                "write `{key} = 64` or, for bytes, `{key} = \"10 MiB\"` (KiB, MiB, GiB, kB, MB, GB)"
-            );
-            self.fault(value.span(), format!("`{key}` is no amount"), help);
-        }
-        read
-    }
-
-    fn groups(&mut self, value: &Value<'_>) -> HashMap<String, Listing> {
-        let Some(table) = self.table("groups", value) else {
-            return HashMap::new();
-        };
-        let mut groups = HashMap::new();
-        for (key, value) in table {
-            if let Some(list) = self.list(key.get_ref(), value) {
-                groups.insert(key.get_ref().to_string(), list);
-            }
-        }
-        groups
-    }
-
-    fn rules(
+    fn group_table(
         &mut self,
-        value: &Value<'_>,
-        deny: bool,
-        groups: &Arc<HashMap<String, Listing>>,
-        rules: &mut Vec<Rule>,
-    ) {
+        name: &str,
+        key: &Spanned<Cow<'_, str>>,
+        table: &DeTable<'_>,
+    ) -> Option<Listing> {
+        let mut networks = None;
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "cidr" => networks = Some(self.list("cidr", value)),
+                other => self.fault(
+                    self.at(key),
+                    format!("unknown key `{other}` in the group `{name}`"),
+                    "a group has `cidr`: `cidr = [\"10.0.0.0/8\"]`",
+                ),
+            }
+        }
+        networks.unwrap_or_else(|| {
+            self.fault(
+                self.at(key),
+                format!("the group `{name}` has no `cidr`"),
+                format!("write `[groups.{name}]` and below it `cidr = [\"10.0.0.0/8\"]`"),
+            );
+            None
+        })
+    }
+
+    fn rules(&mut self, value: &Value<'_>, deny: bool, rules: &mut Vec<Rule>) {
         let word = if deny { "deny" } else { "allow" };
         let DeValue::Array(array) = value.get_ref() else {
             self.fault(
-                value.span(),
+                self.at(value),
                 format!("`{word}` is no list of rules"),
                 format!("write `[[{word}]]`"),
             );
@@ -241,9 +223,8 @@ impl Reader<'_> {
             match entry.get_ref() {
                 DeValue::Table(table) => {
                     let mut rule = Rule {
-                        at: Some(entry.span()),
+                        at: Some(self.at(entry)),
                         deny,
-                        groups: groups.clone(),
                         ..Rule::default()
                     };
                     let before = self.faults.len();
@@ -252,7 +233,7 @@ impl Reader<'_> {
                     rules.push(rule);
                 }
                 _ => self.fault(
-                    entry.span(),
+                    self.at(entry),
                     "a rule is a table",
                     format!("write `[[{word}]]` and its keys below"),
                 ),
@@ -264,6 +245,12 @@ impl Reader<'_> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             match name {
+                _ if !keys::is_one_of(keys::RULE, name) => {
+                    if !self.address_key(name, value, &mut rule.top) {
+                        let known = keys::names(keys::RULE).chain(keys::names(keys::ADDRESS));
+                        self.unknown_key(name, self.at(key), known);
+                    }
+                }
                 "id" => rule.id = self.text(name, value),
                 "family" => rule.family = self.list(name, value),
                 "type" => rule.socket_type = self.list(name, value),
@@ -285,43 +272,45 @@ impl Reader<'_> {
                 "ioctl" => rule.ioctl = self.list(name, value),
                 "mode" => rule.mode = self.text(name, value),
                 "replace-stale" => rule.replace_stale = self.flag(name, value),
+                "limits" => {
+                    rule.limits = self
+                        .limits(value)
+                        .map(|limits| (limits, Some(self.at(value))))
+                }
                 "peer-uid" => rule.peer_uid = self.list(name, value),
                 "peer-gid" => rule.peer_gid = self.list(name, value),
-                _ if self.address_key(name, value, &mut rule.top) => {}
-                _ => self.unknown_key(name, key.span(), RULE_KEYS.iter().chain(ADDRESS_KEYS)),
+                _ => self.unknown_key(name, self.at(key), keys::names(keys::RULE)),
             }
         }
     }
 
-    fn unknown_key<'k>(
+    fn unknown_key(
         &mut self,
         name: &str,
         at: Range<usize>,
-        known: impl Iterator<Item = &'k &'k str> + Clone,
+        known: impl Iterator<Item = &'static str>,
     ) {
-        let known: Vec<&str> = known
-            .copied()
-            .chain(family::keys().map(|key| key.name))
-            .collect();
+        let known: Vec<&str> = known.chain(family::keys().map(|key| key.name)).collect();
         self.fault(at, format!("unknown key `{name}`"), suggest(name, known));
     }
 
     /// `local = { ... }`, or `"*"`.
     fn ends(&mut self, name: &str, value: &Value<'_>) -> Option<Ends> {
         let mut ends = Ends {
-            at: Some(value.span()),
+            at: Some(self.at(value)),
             ..Ends::default()
         };
         match value.get_ref() {
             DeValue::Table(table) => {
                 for (key, value) in table {
                     if !self.address_key(key.get_ref(), value, &mut ends) {
-                        self.unknown_key(key.get_ref(), key.span(), ADDRESS_KEYS.iter());
+                        let known = keys::names(keys::ADDRESS);
+                        self.unknown_key(key.get_ref(), self.at(key), known);
                     }
                 }
                 if ends.is_empty() && table.is_empty() {
                     let help = format!("name addresses, or write `{name} = \"*\"` for all of them");
-                    self.fault(value.span(), format!("`{name}` is empty"), help);
+                    self.fault(self.at(value), format!("`{name}` is empty"), help);
                 }
                 Some(ends)
             }
@@ -334,7 +323,7 @@ impl Reader<'_> {
                     "write `{name} = {{ cidr = [\"10.0.0.0/8\"], port = [\"443\"] }}`, or `{name} = \"*\"`"
                 );
                 self.fault(
-                    value.span(),
+                    self.at(value),
                     format!("`{name}` is no table of addresses"),
                     help,
                 );
@@ -346,6 +335,9 @@ impl Reader<'_> {
     /// Reads an address key; false if the key is none.
     fn address_key(&mut self, name: &str, value: &Value<'_>, ends: &mut Ends) -> bool {
         let list = match name {
+            _ if !keys::is_one_of(keys::ADDRESS, name) => {
+                return self.family_key(name, value, ends);
+            }
             "cidr" => &mut ends.cidr,
             "host" => &mut ends.host,
             "class" => &mut ends.class,
@@ -361,11 +353,11 @@ impl Reader<'_> {
                 ends.root = self.text(name, value);
                 return true;
             }
-            _ => return self.family_key(name, value, ends),
+            _ => return false,
         };
         *list = self.list(name, value);
         if ends.at.is_none() {
-            ends.at = Some(value.span());
+            ends.at = Some(self.at(value));
         }
         true
     }
@@ -384,7 +376,7 @@ impl Reader<'_> {
         };
         ends.family.extend(word.map(|word| (key.name, word)));
         if ends.at.is_none() {
-            ends.at = Some(value.span());
+            ends.at = Some(self.at(value));
         }
         true
     }
@@ -395,7 +387,11 @@ impl Reader<'_> {
             DeValue::Array(entries) if !entries.is_empty() => entries,
             _ => {
                 let help = format!("write `{name} = [{{ rx = \"0x7E8\", tx = \"0x7E0\" }}]`");
-                self.fault(value.span(), format!("`{name}` is no list of pairs"), help);
+                self.fault(
+                    self.at(value),
+                    format!("`{name}` is no list of pairs"),
+                    help,
+                );
                 return None;
             }
         };
@@ -412,7 +408,7 @@ impl Reader<'_> {
             let (Some(rx), Some(tx)) = (rx, tx) else {
                 let help = "write `{ rx = \"0x7E8\", tx = \"0x7E0\" }`";
                 self.fault(
-                    entry.span(),
+                    self.at(entry),
                     "a pair has `rx` and `tx`, and nothing else",
                     help,
                 );
@@ -421,13 +417,13 @@ impl Reader<'_> {
             if let (Some(rx), Some(tx)) = (self.text("rx", rx), self.text("tx", tx)) {
                 items.push(Text {
                     value: format!("{}:{}", rx.value, tx.value),
-                    at: Some(entry.span()),
+                    at: Some(self.at(entry)),
                 });
             }
         }
         Some(Listing {
             items,
-            at: Some(value.span()),
+            at: Some(self.at(value)),
         })
     }
 
@@ -445,7 +441,7 @@ impl Reader<'_> {
             match keys.iter().position(|known| known == key.get_ref()) {
                 Some(place) => lists[place] = self.list(key.get_ref(), value),
                 None => self.fault(
-                    key.span(),
+                    self.at(key),
                     format!("unknown key `{}` in `{name}`", key.get_ref()),
                     suggest(key.get_ref(), keys),
                 ),
@@ -455,12 +451,16 @@ impl Reader<'_> {
         (first, second)
     }
 
-    fn table<'v, 'i>(&mut self, name: &str, value: &'v Value<'i>) -> Option<&'v DeTable<'i>> {
+    pub(super) fn table<'v, 'i>(
+        &mut self,
+        name: &str,
+        value: &'v Value<'i>,
+    ) -> Option<&'v DeTable<'i>> {
         match value.get_ref() {
             DeValue::Table(table) => Some(table),
             _ => {
                 self.fault(
-                    value.span(),
+                    self.at(value),
                     format!("`{name}` is no table"),
                     format!("write `{name} = {{ ... }}`"),
                 );
@@ -478,7 +478,7 @@ impl Reader<'_> {
                 _ => "\"...\"".to_owned(),
             };
             self.fault(
-                value.span(),
+                self.at(value),
                 format!("`{name}` is no list"),
                 format!("write `{name} = [{shown}]`"),
             );
@@ -486,8 +486,8 @@ impl Reader<'_> {
         };
         if array.is_empty() {
             self.fault(
-                value.span(),
-                format!("`{name}` is empty, so that the rule never matches"),
+                self.at(value),
+                format!("`{name}` is an empty list"),
                 format!("name something, or take `{name}` out"),
             );
             return None;
@@ -499,19 +499,19 @@ impl Reader<'_> {
                 DeValue::Integer(number) => {
                     items.push(Text {
                         value: number.to_string(),
-                        at: Some(entry.span()),
+                        at: Some(self.at(entry)),
                     });
                 }
                 _ => self.fault(
-                    entry.span(),
-                    format!("`{name}` holds words"),
+                    self.at(entry),
+                    format!("a member of `{name}` is neither a text nor a whole number"),
                     "put it in quotes",
                 ),
             }
         }
         Some(Listing {
             items,
-            at: Some(value.span()),
+            at: Some(self.at(value)),
         })
     }
 
@@ -519,11 +519,11 @@ impl Reader<'_> {
         match value.get_ref() {
             DeValue::Boolean(flag) => Some(Flag {
                 value: *flag,
-                at: Some(value.span()),
+                at: Some(self.at(value)),
             }),
             _ => {
                 self.fault(
-                    value.span(),
+                    self.at(value),
                     format!("`{name}` is `true` or `false`"),
                     format!("write `{name} = true`"),
                 );
@@ -532,24 +532,28 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&mut self, name: &str, value: &Value<'_>) -> Option<Text> {
+    pub(super) fn text(&mut self, name: &str, value: &Value<'_>) -> Option<Text> {
         let DeValue::String(text) = value.get_ref() else {
+            let shown = match value.get_ref() {
+                DeValue::Integer(number) => number.to_string(),
+                _ => "...".to_owned(),
+            };
             self.fault(
-                value.span(),
+                self.at(value),
                 format!("`{name}` is no text"),
-                format!("write `{name} = \"...\"`"),
+                format!("write `{name} = \"{shown}\"`"),
             );
             return None;
         };
         if text.is_empty() {
             self.fault(
-                value.span(),
+                self.at(value),
                 format!("`{name}` has an empty text"),
                 "write what is meant, or take it out",
             );
             return None;
         }
-        let value = self.expand(text, value.span())?;
+        let value = self.expand(text, self.at(value))?;
         Some(value)
     }
 
@@ -562,14 +566,15 @@ impl Reader<'_> {
                 self.fault(at, "a `${` without its `}`", "write `${name}`");
                 return None;
             };
-            let Some(value) = self.variables.get(name) else {
+            let Some(value) = self.variables.get(name).cloned() else {
                 let message = format!("the variable `{name}` has no value");
                 let help = format!("give it one where the policy is loaded: `--var {name}=VALUE`");
                 self.fault(at, message, help);
                 return None;
             };
+            self.used_variables.insert(name.to_owned());
             whole.push_str(before);
-            whole.push_str(value);
+            whole.push_str(&value);
             rest = behind;
         }
         whole.push_str(rest);
@@ -577,37 +582,5 @@ impl Reader<'_> {
             value: whole,
             at: Some(at),
         })
-    }
-}
-
-fn parse_amount(text: &str) -> Option<usize> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let number: usize = digits.trim().parse().ok()?;
-    let unit = match text[digits.len()..].trim() {
-        "" | "B" => 1,
-        "kB" => 1000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.checked_mul(unit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_have_units() {
-        assert_eq!(parse_amount("10 MiB"), Some(10 << 20));
-        assert_eq!(parse_amount("64"), Some(64));
-        assert_eq!(parse_amount("3kB"), Some(3000));
-        assert_eq!(parse_amount("3 parsec"), None);
-        assert_eq!(parse_amount("99999999999999999999 B"), None);
-        assert_eq!(parse_amount("99999999999999 GiB"), None);
-        assert_eq!(parse_amount(""), None);
     }
 }

@@ -2,6 +2,12 @@
 
 use std::ops::Range;
 
+use crate::model::Limits;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::groups::Groups;
+
 /// A place in the text that a rule comes from.
 pub(crate) type Span = Option<Range<usize>>;
 
@@ -136,8 +142,11 @@ pub struct Rule {
     pub(crate) ioctl: Option<Listing>,
     pub(crate) mode: Option<Text>,
     pub(crate) replace_stale: Option<Flag>,
+    pub(crate) limits: Option<(Limits, Span)>,
     pub(crate) peer_uid: Option<Listing>,
     pub(crate) peer_gid: Option<Listing>,
     /// Named lists of networks that `group` refers to.
-    pub(crate) groups: std::sync::Arc<std::collections::HashMap<String, Listing>>,
+    pub(crate) groups: Arc<Groups>,
+    /// The directory that a relative `root` begins at; none: that of the whole policy.
+    pub(crate) base: Option<Arc<Path>>,
 }

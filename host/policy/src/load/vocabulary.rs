@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::ends::each;
 use super::error::{Fault, suggest};
 use super::rule::Listing;
+use crate::class::CLASSES;
 use crate::kind::{Family, PROTOCOLS, SocketType};
 use crate::message::{AncillaryKind, AncillarySet, DescriptorKinds, MessageFlags};
-use crate::model::{OpSet, OptionPattern, OptionPatterns, ProtocolPattern};
+use crate::model::{Mode, OnReload, OpSet, OptionPattern, OptionPatterns, ProtocolPattern};
+use crate::option::OptionName;
 
 pub(super) const FAMILIES: &[(&str, Family)] = &[
     ("inet", Family::Inet),
@@ -33,6 +35,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("link", "BSD"),
     ("divert", "FreeBSD"),
 ];
+/// What people call families.
+const ALSO_CALLED: &[(&str, &str)] = &[
+    ("ip", "inet"),
+    ("ipv4", "inet"),
+    ("ipv6", "inet6"),
+    ("local", "unix"),
+];
 pub(super) const TYPES: &[(&str, SocketType)] = &[
     ("stream", SocketType::Stream),
     ("datagram", SocketType::Datagram),
@@ -43,10 +52,67 @@ pub(super) const TYPES: &[(&str, SocketType)] = &[
 ];
 
 /// Longest `pin`: a day.
-const LONGEST_PIN: Duration = Duration::from_secs(86_400);
+pub(super) const LONGEST_PIN: Duration = Duration::from_secs(86_400);
 
 fn names<T>(table: &'static [(&'static str, T)]) -> impl Iterator<Item = &'static str> + Clone {
     table.iter().map(|(name, _)| *name)
+}
+
+fn owned(names: impl IntoIterator<Item = &'static str>) -> Vec<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+// The words of the vocabularies, for the schema and for what errors suggest.
+
+pub(crate) fn family_names() -> Vec<String> {
+    owned(names(FAMILIES))
+}
+
+pub(crate) fn type_names() -> Vec<String> {
+    owned(names(TYPES))
+}
+
+pub(crate) fn protocol_names() -> Vec<String> {
+    owned(PROTOCOLS.iter().map(|protocol| protocol.name))
+}
+
+pub(crate) fn operation_names() -> Vec<String> {
+    owned(OpSet::policy_names())
+}
+
+pub(crate) fn class_names() -> Vec<String> {
+    owned(names(CLASSES))
+}
+
+pub(crate) fn option_names() -> Vec<String> {
+    owned(OptionName::named().map(|(readable, _)| readable))
+}
+
+pub(crate) fn ancillary_names() -> Vec<String> {
+    owned(AncillaryKind::policy_names())
+}
+
+/// Those that need a grant.
+pub(crate) fn flag_names() -> Vec<String> {
+    (MessageFlags::all() - MessageFlags::ALWAYS)
+        .policy_names()
+        .collect()
+}
+
+pub(crate) fn descriptor_names() -> Vec<String> {
+    owned(names(DESCRIPTORS))
+}
+
+pub(crate) fn ioctl_names() -> Vec<String> {
+    owned(IOCTLS.iter().copied())
+}
+
+pub(crate) fn modes() -> Vec<String> {
+    owned(Mode::ALL.map(Mode::name))
+}
+
+pub(crate) fn on_reload() -> Vec<String> {
+    owned(OnReload::ALL.map(OnReload::name))
 }
 
 pub(super) fn families(list: &Listing, faults: &mut Vec<Fault>) -> Vec<Family> {
@@ -60,12 +126,20 @@ pub(super) fn families(list: &Listing, faults: &mut Vec<Fault>) -> Vec<Family> {
                 "take it out: Linux has no such sockets".to_owned(),
             ));
         }
-        if let Some(protocol) = PROTOCOLS.iter().find(|protocol| protocol.name == word)
-            && let [family] = protocol.families
-        {
+        if let Some((_, meant)) = ALSO_CALLED.iter().find(|(name, _)| *name == word) {
             return Err((
-                format!("`{word}` is a protocol of family `{family}`"),
-                format!("write `family = [\"{family}\"]` and `protocol = [\"{word}\"]`"),
+                format!("`{word}` is no address family"),
+                format!("did you mean `{meant}`?"),
+            ));
+        }
+        if let Some(protocol) = PROTOCOLS.iter().find(|protocol| protocol.name == word) {
+            let families: Vec<String> = protocol.families.iter().map(ToString::to_string).collect();
+            return Err((
+                format!(
+                    "`{word}` is a protocol of family `{}`",
+                    families.join("`, `")
+                ),
+                format!("write `family = {families:?}` and `protocol = [\"{word}\"]`"),
             ));
         }
         Err((
@@ -165,12 +239,18 @@ pub(super) fn option_patterns(list: Option<&Listing>, faults: &mut Vec<Fault>) -
     OptionPatterns(each(list, faults, |word| {
         OptionPattern::parse(word).map_err(|message| {
             let name = word.split('=').next().unwrap_or(word);
-            let near = super::error::nearest(
-                name,
-                crate::option::OptionName::named().map(|(readable, _)| readable),
-            );
-            let help = match near {
+            let near =
+                super::error::nearest(name, OptionName::named().map(|(readable, _)| readable));
+            let bare = OptionName::named()
+                .map(|(readable, _)| readable)
+                .find(|readable| {
+                    readable
+                        .split_once('.')
+                        .is_some_and(|(_, bare)| bare == name)
+                });
+            let help = match near.or(bare) {
                 Some(near) if near != name => format!("did you mean `{near}`?"),
+                Some(near) => format!("write `{near}` for any value"),
                 _ => "write `so.keepalive`, `so.bindtodevice=eth0`, or Linux's numbers: `6/1`"
                     .to_owned(),
             };
@@ -226,17 +306,23 @@ pub(super) fn message_flags(list: Option<&Listing>, faults: &mut Vec<Fault>) -> 
     .fold(MessageFlags::empty(), |set, flag| set | flag)
 }
 
+const DESCRIPTORS: &[(&str, DescriptorKinds)] = &[
+    ("socket", DescriptorKinds::SOCKET),
+    ("opaque", DescriptorKinds::OPAQUE),
+];
+
 pub(super) fn descriptor_kinds(list: Option<&Listing>, faults: &mut Vec<Fault>) -> DescriptorKinds {
     let Some(list) = list else {
         return DescriptorKinds::empty();
     };
-    each(list, faults, |word| match word {
-        "socket" => Ok(DescriptorKinds::SOCKET),
-        "opaque" => Ok(DescriptorKinds::OPAQUE),
-        _ => Err((
-            format!("`{word}` is no kind of descriptor"),
-            suggest(word, ["socket", "opaque"]),
-        )),
+    each(list, faults, |word| {
+        let found = DESCRIPTORS.iter().find(|(name, _)| *name == word);
+        found.map(|(_, kind)| *kind).ok_or_else(|| {
+            (
+                format!("`{word}` is no kind of descriptor"),
+                suggest(word, names(DESCRIPTORS)),
+            )
+        })
     })
     .into_iter()
     .fold(DescriptorKinds::empty(), |set, kind| set | kind)
@@ -256,7 +342,8 @@ pub(super) fn ioctls(list: Option<&Listing>, faults: &mut Vec<Fault>) -> Vec<Str
     })
 }
 
-pub(super) fn duration(text: &str) -> Option<Duration> {
+/// `30s`, `5m`, `1h`, up to the longest one.
+pub(super) fn duration(text: &str, longest: Duration) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let number: u64 = digits.parse().ok()?;
     let duration = match text[digits.len()..].trim() {
@@ -266,7 +353,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
         "h" => Duration::from_secs(number.checked_mul(3600)?),
         _ => return None,
     };
-    (!duration.is_zero() && duration <= LONGEST_PIN).then_some(duration)
+    (!duration.is_zero() && duration <= longest).then_some(duration)
 }
 
 #[cfg(test)]
@@ -275,11 +362,14 @@ mod tests {
 
     #[test]
     fn durations_have_a_unit_and_an_end() {
-        assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
-        assert_eq!(duration("10 ms"), Some(Duration::from_millis(10)));
-        assert_eq!(duration("24h"), Some(LONGEST_PIN));
+        assert_eq!(duration("5m", LONGEST_PIN), Some(Duration::from_secs(300)));
+        assert_eq!(
+            duration("10 ms", LONGEST_PIN),
+            Some(Duration::from_millis(10))
+        );
+        assert_eq!(duration("24h", LONGEST_PIN), Some(LONGEST_PIN));
         for wrong in ["5", "0s", "25h", "m", "", "99999999999999999999h"] {
-            assert_eq!(duration(wrong), None, "{wrong}");
+            assert_eq!(duration(wrong, LONGEST_PIN), None, "{wrong}");
         }
     }
 }

@@ -136,6 +136,11 @@ impl AddressPattern {
                 && self.ip.as_ref().is_none_or(IpPattern::is_any))
     }
 
+    /// Whether a range of ports leaves the kernel something to choose from.
+    pub(crate) fn is_choice(range: &PortRange) -> bool {
+        range.start() != range.end() && *range.end() >= FIRST_CHOSEN_PORT
+    }
+
     fn covers_port(&self, port: u16, side: Side) -> bool {
         let Some(ports) = &self.ports else {
             return true;
@@ -147,12 +152,7 @@ impl AddressPattern {
             // "0" grants the port that the kernel then chooses.
             Side::LocalChosen => port >= FIRST_CHOSEN_PORT && ports.contains(&(0..=0)),
             // A range grants port 0: the port chosen is judged again.
-            Side::Local => {
-                port == 0
-                    && ports.iter().any(|range| {
-                        range.start() != range.end() && *range.end() >= FIRST_CHOSEN_PORT
-                    })
-            }
+            Side::Local => port == 0 && ports.iter().any(AddressPattern::is_choice),
             Side::Peer => false,
         }
     }

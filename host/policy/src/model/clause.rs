@@ -8,11 +8,13 @@ use bitflags::bitflags;
 
 use super::address::{AddressPattern, IpPattern};
 use super::host::HostPattern;
+use super::limits::Limits;
 use super::options::OptionGrant;
 use super::place::NamePattern;
 use crate::class::ClassSet;
 use crate::family::KeyPattern;
 use crate::kind::{DCCP, Family, ICMP, ICMPV6, Kind, Protocol, SCTP, SocketType};
+use crate::load::Written;
 use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
 use crate::permit::RuleId;
 
@@ -112,7 +114,7 @@ impl OpSet {
 }
 
 /// Which sockets a clause is about. `None` is any.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KindPattern {
     pub(crate) families: Option<Vec<Family>>,
     pub(crate) types: Option<Vec<SocketType>>,
@@ -273,7 +275,8 @@ pub(crate) struct Clause {
     pub(crate) place: String,
     /// Written with `--allow`.
     pub(crate) from_line: bool,
-    pub(crate) kind: KindPattern,
+    /// Shared with the other rules about such sockets: a policy of many rules has few of them.
+    pub(crate) kind: Arc<KindPattern>,
     pub(crate) ops: OpSet,
     /// A deny rule without `ops`.
     pub(crate) every_op: bool,
@@ -296,8 +299,12 @@ pub(crate) struct Clause {
     pub(crate) mode: Option<u32>,
     pub(crate) replace_stale: bool,
     pub(crate) peer_users: PeerUsers,
+    /// What goes by this rule may be no more than this; none where nothing is limited.
+    pub(crate) limits: Option<Limits>,
     /// A deny rule that only takes away options, flags or ancillary data.
     pub(crate) uses_only: bool,
+    /// The rule's words, to show it.
+    pub(crate) written: Arc<Written>,
 }
 
 impl Clause {

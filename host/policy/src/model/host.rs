@@ -23,7 +23,11 @@ impl HostPattern {
         if text == "*" {
             return Ok(HostPattern::Any);
         }
-        if let Some(suffix) = text.strip_prefix("*.") {
+        let suffix = text.strip_prefix("*.");
+        if suffix.unwrap_or(text).contains('*') {
+            return Err("has a `*` elsewhere than as its whole first label");
+        }
+        if let Some(suffix) = suffix {
             return Ok(HostPattern::Suffix(format!(
                 ".{}",
                 fold(suffix.as_bytes())?

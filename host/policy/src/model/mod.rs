@@ -3,6 +3,7 @@
 mod address;
 mod clause;
 mod host;
+mod limits;
 mod nets;
 mod options;
 mod place;
@@ -14,11 +15,13 @@ pub(crate) use address::{AddressPattern, IpPattern, PortRange, Side, unbound};
 pub(crate) use clause::{Clause, GroupPattern, KindPattern, OpSet, PeerUsers, ProtocolPattern};
 pub(crate) use host::{HostPattern, fold};
 pub use host::{is_host_name, unicode_host_name};
+pub use limits::{Count, Flow, Limits, Rate};
+pub(crate) use limits::{LIFETIME, LONGEST_LIFETIME, fault};
 pub(crate) use options::{OptionGrant, OptionPattern, OptionPatterns};
 pub(crate) use place::{AbstractPattern, NamePattern, PathPattern, UnixPattern, whole_place};
 pub(crate) use table::{AllowTable, DenyTable, Known};
 
-use crate::load::Settings;
+use crate::load::{Remarks, Settings};
 
 /// What happens to an operation that lacks a grant. Deny rules and limits hold in every mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +35,25 @@ pub enum Mode {
     Learn,
 }
 
+impl Mode {
+    /// All of them.
+    pub(crate) const ALL: [Mode; 3] = [Mode::Enforce, Mode::Audit, Mode::Learn];
+
+    /// The word for it in a policy.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mode::Enforce => "enforce",
+            Mode::Audit => "audit",
+            Mode::Learn => "learn",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Mode> {
+        Mode::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
 /// What happens on a reload to sockets that lose their grant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnReload {
@@ -42,23 +64,21 @@ pub enum OnReload {
     Keep,
 }
 
-/// The limits of one guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// What the guest holds at one time of sockets, further handles on them, pollers and descriptors that
-    /// were passed to it. Default 256. Reaching it answers `mfile`.
-    pub sockets: usize,
-    /// Bytes that the host may hold in buffers for the guest at one time. Default 16 MiB. Reaching it
-    /// answers `nobufs`.
-    pub buffer_bytes: usize,
-}
+impl OnReload {
+    /// All of them.
+    pub(crate) const ALL: [OnReload; 2] = [OnReload::Close, OnReload::Keep];
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            sockets: 256,
-            buffer_bytes: 16 << 20,
+    /// The word for it in a policy.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            OnReload::Close => "close",
+            OnReload::Keep => "keep",
         }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<OnReload> {
+        OnReload::ALL.into_iter().find(|known| known.name() == name)
     }
 }
 
@@ -75,6 +95,7 @@ pub struct Policy {
     pub(crate) allow: AllowTable,
     pub(crate) deny: DenyTable,
     pub(crate) settings: Settings,
+    pub(crate) remarks: Remarks,
 }
 
 impl Policy {
@@ -85,10 +106,11 @@ impl Policy {
             mode: Mode::Enforce,
             on_reload: OnReload::Close,
             reveal: false,
-            limits: Limits::default(),
+            limits: Limits::of_a_guest(),
             allow: AllowTable::default(),
             deny: DenyTable::default(),
             settings: Settings::default(),
+            remarks: Remarks::default(),
         }
     }
 
@@ -112,7 +134,7 @@ impl Policy {
         self.on_reload
     }
 
-    /// The guest's limits.
+    /// The guest's limits, the defaults included.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -122,6 +144,11 @@ impl Policy {
     #[must_use]
     pub fn reveals_denials(&self) -> bool {
         self.reveal
+    }
+
+    /// The names of the variables (`${name}`) that the policy's texts used.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.remarks.variables.iter().map(String::as_str)
     }
 
     /// The ids of all rules, allow rules first.

@@ -12,7 +12,7 @@ use crate::permit::UnixPlace;
 
 /// A glob over names whose parts are divided by `/`: a part's `*` never crosses one, `**` is any number
 /// of parts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NamePattern(Vec<Part>);
 
 #[derive(Clone, Debug)]
@@ -32,6 +32,22 @@ impl NamePattern {
             .map(Part::parse)
             .collect::<Result<Vec<Part>, String>>()
             .map(NamePattern)
+    }
+
+    /// The pattern that matches this name alone; what no text can say is any one character.
+    pub(crate) fn naming(name: &[u8]) -> String {
+        let mut text = String::new();
+        for character in String::from_utf8_lossy(name).chars() {
+            match character {
+                char::REPLACEMENT_CHARACTER => text.push('?'),
+                '*' | '?' | '[' | ']' | '{' | '}' | '\\' => {
+                    text.push('\\');
+                    text.push(character);
+                }
+                plain => text.push(plain),
+            }
+        }
+        text
     }
 
     pub(crate) fn matches(&self, name: &[u8]) -> bool {
@@ -73,8 +89,39 @@ impl NamePattern {
         matches!(self.0.as_slice(), [Part::AnyParts])
     }
 
+    /// Whether this matches every name that `narrow` matches, as far as that is plain.
+    pub(crate) fn holds(&self, narrow: &NamePattern) -> bool {
+        self == narrow
+            || self.is_everything()
+            || narrow
+                .literal()
+                .is_some_and(|name| self.matches_parts(&name))
+    }
+
+    /// The parts of the one name that it matches, if it is one.
+    fn literal(&self) -> Option<Vec<&[u8]>> {
+        self.0
+            .iter()
+            .map(|part| match part {
+                Part::Literal(literal) => Some(literal.as_slice()),
+                _ => None,
+            })
+            .collect()
+    }
+
     fn is_literal(part: &str) -> bool {
         !part.contains(['*', '?', '[', ']', '{', '}', '\\'])
+    }
+}
+
+impl PartialEq for Part {
+    fn eq(&self, other: &Part) -> bool {
+        match (self, other) {
+            (Part::Literal(one), Part::Literal(other)) => one == other,
+            (Part::Glob(one), Part::Glob(other)) => one.glob() == other.glob(),
+            (Part::AnyParts, Part::AnyParts) => true,
+            _ => false,
+        }
     }
 }
 
@@ -185,6 +232,11 @@ impl PathPattern {
             .count();
         let root = PathBuf::from(format!("/{}", parts[..literal].join("/")));
         PathPattern::new(&root, &parts[literal..].join("/"))
+    }
+
+    /// Whether this covers every path that `narrow` covers, as far as that is plain.
+    pub(crate) fn holds(&self, narrow: &PathPattern) -> bool {
+        self.root_parts == narrow.root_parts && self.beneath.holds(&narrow.beneath)
     }
 
     fn place_of(&self, path: &[u8]) -> Option<UnixPlace> {

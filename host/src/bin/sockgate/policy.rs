@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use clap::Args;
-use sockgate::policy::{Policy, Source};
+use sockgate::policy::Policy;
+use sockgate::{ReadPolicyError, read_policy};
 
 /// What grants: files, rules in one line, variables.
 #[derive(Args)]
@@ -30,6 +31,13 @@ pub struct Variables {
     variables: Vec<(String, String)>,
 }
 
+impl Variables {
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(|(name, _)| name.as_str())
+    }
+}
+
 /// `NAME=VALUE`.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -42,6 +50,11 @@ impl PolicyArgs {
     /// Whether nothing was given: then everything is refused.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && self.rules.is_empty()
+    }
+
+    /// Whether some of it stands in files, which may change.
+    pub fn has_files(&self) -> bool {
+        !self.files.is_empty()
     }
 
     /// The policy of all files and rules together.
@@ -65,26 +78,7 @@ fn merge(policy: Policy, more: Policy) -> Result<Policy> {
         .map_err(|errors| anyhow!("the policies do not go together:\n{errors}"))
 }
 
-/// One policy file.
-pub fn load_file(file: &Path, variables: &Variables) -> Result<Policy> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("the policy file {} cannot be read", file.display()))?;
-    let source = Source {
-        name: file.display().to_string(),
-        text,
-        base: base_of(file)?,
-        variables: variables.variables.iter().cloned().collect(),
-    };
-    Policy::from_toml(&source)
-        .map_err(|errors| anyhow!("{} is no policy:\n{errors}", file.display()))
-}
-
-/// A relative `root` begins beside the file.
-fn base_of(file: &Path) -> Result<PathBuf> {
-    let absolute = std::path::absolute(file)
-        .with_context(|| format!("the place of {} cannot be told", file.display()))?;
-    Ok(absolute
-        .parent()
-        .map(Path::to_path_buf)
-        .unwrap_or_else(|| PathBuf::from("/")))
+/// One policy file, with what it includes.
+pub fn load_file(file: &Path, variables: &Variables) -> Result<Policy, ReadPolicyError> {
+    read_policy(file, variables.variables.iter().cloned().collect())
 }

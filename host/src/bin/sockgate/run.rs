@@ -1,7 +1,5 @@
 //! `sockgate run`: one guest under its policy.
 
-use std::fs::File;
-use std::io::{IsTerminal, LineWriter};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,37 +7,27 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use sockgate::{
-    CancelHandle, JsonLines, SocketsCtx, SocketsCtxView, SocketsView, Stopped, TextLines, WaitMode,
-};
+use sockgate::policy::{Learner, Policy};
+use sockgate::{CancelHandle, SocketsCtx, SocketsCtxView, SocketsView, Stopped, WaitMode};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::granted::{self, BoundFiles};
+use super::granted;
 use super::policy::{PolicyArgs, pair};
+use super::reload::{self, Reload};
+use super::report::{Report, ReportArgs};
 
-/// Run a guest under a policy
-///
-/// Without --policy and --allow every operation is refused.
+// Its help stands where the commands are listed, since `learn` has these options too.
 #[derive(Args)]
-#[command(
-    verbatim_doc_comment,
-    after_help = "Exit status: the guest's own; 134 when it traps, 130 when a signal ended it, 2 when it cannot be run."
-)]
 pub struct Run {
     #[command(flatten)]
     policy: PolicyArgs,
 
-    /// Print each operation on standard error, as strace would, with the rule that
-    /// decided or the reason of the refusal
-    #[arg(long, verbatim_doc_comment)]
-    trace: bool,
-
-    /// Append each operation to FILE as a line of JSON
-    #[arg(long, value_name = "FILE")]
-    audit: Option<PathBuf>,
+    #[command(flatten)]
+    report: ReportArgs,
 
     /// How the guest waits: park blocks its thread (the cheapest wake-up), ready
     /// suspends it in the runtime
@@ -107,15 +95,42 @@ impl SocketsView for State {
     }
 }
 
+/// How a run ended.
+pub struct Ended {
+    /// The exit status.
+    pub code: ExitCode,
+    /// What the guest was seen doing, in learn mode.
+    pub learner: Learner,
+}
+
 impl Run {
     pub fn execute(self) -> Result<ExitCode> {
+        Ok(self.under(std::convert::identity, |_| {})?.code)
+    }
+
+    /// What the guest is called.
+    pub fn name(&self) -> String {
+        let name = self.guest.file_stem().unwrap_or(self.guest.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Runs the guest under its policy, and under each that replaces it, as `adapt` makes them. `cut_short` is
+    /// called before the process ends beneath a guest that heeds no signal.
+    pub fn under(
+        self,
+        adapt: fn(Policy) -> Policy,
+        cut_short: impl Fn(&Learner) + Send + Sync + 'static,
+    ) -> Result<Ended> {
         if let Err(errno) = sockgate::raise_descriptor_limit() {
             eprintln!("sockgate: the limit of open descriptors stays as it is: {errno}");
         }
         // Before this process opens anything: what LISTEN_FDS names must be what was handed over.
         let granted = granted::sockets(&self.sockets)?;
         let files = granted.files;
-        let sockets = self.sockets(granted.sockets)?;
+        let report = self.report.open()?;
+        let policy = adapt(self.policy.load()?);
+        let sockets = self.sockets(policy, granted.sockets, &report)?;
+        let learner = sockets.learner();
         let mut config = Config::new();
         // No component-model-async here: 80 ns less for each call.
         config.concurrency_support(false);
@@ -125,50 +140,66 @@ impl Run {
         }
         let engine = Engine::new(&config).map_err(told)?;
         let component = compile(&engine, &self.guest)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .context("the runtime could not be started")?;
-        let signal = runtime.spawn(first_signal(sockets.cancel_handle(), files.clone()));
         let state = State {
             table: ResourceTable::new(),
             wasi: self.wasi(&sockets)?,
             sockets,
         };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .context("the runtime could not be started")?;
+        let ending = {
+            let (files, learner, report) = (files.clone(), learner.clone(), report.clone());
+            move || {
+                files.unlink();
+                cut_short(&learner);
+                report.finish();
+            }
+        };
+        let cancel = state.sockets.cancel_handle();
+        let renewed = Reload {
+            policies: state.sockets.policy_handle(),
+            arguments: self.policy,
+            adapt,
+            report: report.clone(),
+        };
+        // From here on no signal ends the process by itself.
+        let signals = Signals::new(&runtime)?;
+        let hung_up = runtime.spawn(reload::on_hang_up(signals.hang_up, renewed));
+        let last = [signals.interrupt, signals.terminate];
+        let signal = runtime.spawn(first_signal(last, cancel, hung_up, ending));
+        runtime.spawn(report.clone().keep_metrics());
+        let guest = self.guest;
         let code = runtime.block_on(async {
             tokio::select! {
                 biased;
                 // Dropping the call ends what waits in the runtime; what parks was stopped.
                 _ = signal => Ok(ExitCode::from(INTERRUPTED)),
-                code = run(&engine, &component, state, &self.guest) => code,
+                code = run(&engine, &component, state, &guest) => code,
             }
-        })?;
+        });
+        report.finish();
+        let code = code?;
         files.unlink();
         // A resolver thread, or a read of standard input, may still be under way.
         runtime.shutdown_background();
-        Ok(code)
+        Ok(Ended { code, learner })
     }
 
-    fn sockets(&self, granted: Vec<(String, OwnedFd)>) -> Result<SocketsCtx> {
-        let name = self.guest.file_stem().unwrap_or(self.guest.as_os_str());
-        let mut builder = SocketsCtx::builder(self.policy.load()?).name(name.to_string_lossy());
+    fn sockets(
+        &self,
+        policy: Policy,
+        granted: Vec<(String, OwnedFd)>,
+        report: &Report,
+    ) -> Result<SocketsCtx> {
+        let mut builder = SocketsCtx::builder(policy).name(self.name());
         builder = builder.wait_mode(match self.wait {
             Wait::Park => WaitMode::Park,
             Wait::Ready => WaitMode::Ready,
         });
-        if self.trace {
-            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            builder = builder.audit(TextLines::new(std::io::stderr(), colour));
-        }
-        if let Some(path) = &self.audit {
-            let file = File::options()
-                .create(true)
-                .append(true)
-                .open(path)
-                .with_context(|| format!("the audit log {} cannot be opened", path.display()))?;
-            builder = builder.audit(JsonLines::new(LineWriter::new(file)));
-        }
+        builder = report.listen(builder);
         for (name, socket) in granted {
             builder = builder.grant_socket(name, socket);
         }
@@ -294,24 +325,42 @@ fn missing_import(
     }
 }
 
+/// The signals that the command answers.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new(runtime: &tokio::runtime::Runtime) -> Result<Signals> {
+        let _entered = runtime.enter();
+        let on = |kind| signal(kind).context("a signal cannot be answered");
+        Ok(Signals {
+            interrupt: on(SignalKind::interrupt())?,
+            terminate: on(SignalKind::terminate())?,
+            hang_up: on(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// The first signal stops the guest where it waits, so that its sockets close in order; a guest that does
 /// not wait is ended a second later.
-async fn first_signal(cancel: CancelHandle, files: BoundFiles) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
-    };
+async fn first_signal(
+    [mut interrupt, mut terminate]: [Signal; 2],
+    cancel: CancelHandle,
+    hung_up: tokio::task::JoinHandle<()>,
+    ending: impl Fn() + Send + 'static,
+) {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hung_up => {}
     }
     cancel.stop();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        files.unlink();
+        ending();
         std::process::exit(INTERRUPTED.into());
     });
 }

@@ -81,6 +81,24 @@ impl Deadline {
         }
     }
 
+    /// The same, or that moment where it comes first; what it then answers is for who knows of both.
+    pub(crate) fn no_later_than(self, moment: Option<Instant>) -> Deadline {
+        let Some(moment) = moment else { return self };
+        match self {
+            Deadline::Open => Deadline::At(moment, Errno::TIMEDOUT),
+            Deadline::At(end, _) if end > moment => Deadline::At(moment, Errno::TIMEDOUT),
+            Deadline::Now(_) | Deadline::At(..) => self,
+        }
+    }
+
+    /// The same for a call that has not begun when its time is over.
+    pub(crate) fn answering(self, errno: Errno) -> Deadline {
+        match self {
+            Deadline::Now(_) => Deadline::Now(errno),
+            other => other,
+        }
+    }
+
     /// The time that is left; `None` is without end.
     pub(crate) fn left(self) -> Result<Option<Duration>, Errno> {
         match self {
@@ -116,6 +134,11 @@ impl Descriptor {
     /// The open descriptor.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// The same, kept open for longer than this.
+    pub(crate) fn shared(&self) -> Arc<OwnedFd> {
+        self.fd.clone()
     }
 
     fn registration(&self) -> Result<Arc<Registration>, Errno> {

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use sockgate_embed_tests::{
     Blocked, CALLS, Figures, Obstacle, Outcome, Place, descriptors, settled_descriptors,
 };
+use sockgate_tests::Attack;
 
 /// Tries of each series.
 const TRIES: usize = 100;
@@ -82,6 +83,7 @@ fn every_call(
         // One to warm up: the runtime and the engine open descriptors of their own.
         let warm = blocked.guest(place, 1)?;
         warm.expect("ready")?;
+        let during = descriptors()?;
         warm.cancel.stop();
         warm.end()?;
         let before = descriptors()?;
@@ -93,6 +95,20 @@ fn every_call(
             after == before,
             "{verb} {call} {place:?}: {before} descriptors before, {after} after"
         );
+        if verb == "stop" {
+            let id = format!("stopped-in-{call}-{place:?}").to_lowercase();
+            let phrase = "a guest stopped in the middle of each blocking call";
+            Attack::new(id, "Resources", phrase)
+                .tried(format!("is stopped while it waits in {call} ({place:?})"))
+                .got("a trap of its own")
+                .checked("it ends soon, and not a descriptor of its sockets is left")
+                .saw(
+                    "/proc/self/fd of the host",
+                    after.saturating_sub(before),
+                    during.saturating_sub(before),
+                )
+                .state()?;
+        }
     }
     Ok(())
 }

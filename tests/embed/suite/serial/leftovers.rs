@@ -1,6 +1,7 @@
 //! Nothing is left once a guest's store is dropped: descriptors are counted before and after, following one
 //! guest that warms everything up.
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,10 +12,10 @@ use sockgate_embed_tests::{
     Blocked, Guest, Obstacle, Outcome, Place, Start, descriptors, policy, policy_from,
     settled_descriptors,
 };
-use sockgate_tests::folder;
+use sockgate_tests::{Attack, folder};
 
-/// Runs it once to warm up and once more; nothing is left by that.
-fn leaves_nothing(name: &str, run: impl Fn() -> Result<()>) -> Result<()> {
+/// Runs it once to warm up and once more; nothing is left by that. How many descriptors there were before.
+fn leaves_nothing(name: &str, run: impl Fn() -> Result<()>) -> Result<usize> {
     run()?;
     let before = descriptors()?;
     run()?;
@@ -25,7 +26,7 @@ fn leaves_nothing(name: &str, run: impl Fn() -> Result<()>) -> Result<()> {
         "{name} left {} descriptors",
         after - before
     );
-    Ok(())
+    Ok(before)
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn after_a_server_that_is_stopped() -> Result<()> {
 #[test]
 fn after_ten_thousand_sockets() -> Result<()> {
     for place in Place::ALL {
-        leaves_nothing(&format!("10,000 sockets, {place:?}"), || {
+        let before = leaves_nothing(&format!("10,000 sockets, {place:?}"), || {
             let folder = folder()?;
             let guest = Start::new("embed_churn", place, policy(folder.path())?)
                 .argument(10_000)
@@ -111,12 +112,25 @@ fn after_ten_thousand_sockets() -> Result<()> {
             ensure!(ended.outcome == Outcome::Exited(0), "{ended:?}");
             Ok(())
         })?;
+        let left = settled_descriptors(before)?.saturating_sub(before);
+        // One that was left would be seen as ours are.
+        let one = UnixStream::pair()?;
+        let seen = descriptors()?.saturating_sub(before);
+        drop(one);
+        let id = format!("ten-thousand-sockets-{place:?}").to_lowercase();
+        Attack::new(id, "Resources", "10,000 sockets opened and dropped")
+            .tried("opens sockets, pairs, pollers and pollables, and drops them")
+            .got("every one of them")
+            .checked("as many descriptors are open behind it as before")
+            .saw("/proc/self/fd of the host", left, seen)
+            .state()?;
     }
     Ok(())
 }
 
-/// A guest with descriptors on their way, ended in each way that there is.
-fn ended_in_every_way(place: Place, start: impl Fn() -> Result<Guest>) -> Result<()> {
+/// A guest with descriptors on their way, ended in each way that there is. How many descriptors the process had
+/// meanwhile.
+fn ended_in_every_way(place: Place, start: impl Fn() -> Result<Guest>) -> Result<usize> {
     let ready = || -> Result<Guest> {
         let guest = start()?;
         loop {
@@ -129,26 +143,44 @@ fn ended_in_every_way(place: Place, start: impl Fn() -> Result<Guest>) -> Result
         }
     };
     let guest = ready()?;
+    let meanwhile = descriptors()?;
     guest.cancel.stop();
     ensure!(guest.end()?.outcome == Outcome::Stopped);
     if place != Place::Park {
         ensure!(ready()?.drop_future()?.outcome == Outcome::Dropped);
     }
-    Ok(())
+    Ok(meanwhile)
 }
 
 #[test]
 fn after_descriptors_in_flight() -> Result<()> {
     for place in Place::ALL {
         for way in ["queued", "cut", "held"] {
-            leaves_nothing(&format!("descriptors {way}, {place:?}"), || {
+            let most = Cell::new(0);
+            let before = leaves_nothing(&format!("descriptors {way}, {place:?}"), || {
                 let folder = folder()?;
-                ended_in_every_way(place, || {
+                let meanwhile = ended_in_every_way(place, || {
                     Start::new("embed_rights", place, policy(folder.path())?)
                         .argument(way)
                         .start()
-                })
+                })?;
+                most.set(meanwhile);
+                Ok(())
             })?;
+            Attack::new(
+                format!("dropped-with-{way}-{place:?}").to_lowercase(),
+                "Descriptors",
+                "leaked descriptors after the guest is dropped in the middle",
+            )
+            .tried(format!("is stopped, and dropped, with descriptors {way}"))
+            .got("its end")
+            .checked("the process has as many descriptors as before")
+            .saw(
+                "descriptors of the process beyond those before",
+                settled_descriptors(before)?.saturating_sub(before),
+                most.get().saturating_sub(before),
+            )
+            .state()?;
         }
     }
     Ok(())
@@ -204,7 +236,8 @@ fn after_contexts_alone() -> Result<()> {
             sockets.cancel_handle().stop();
         }
         Ok(())
-    })
+    })?;
+    Ok(())
 }
 
 /// A handle to cancel with outlives its guest, and holds nothing but its own event.

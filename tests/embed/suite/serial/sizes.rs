@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use sockgate_embed_tests::{
     Outcome, Place, Start, peak_memory, policy, resident_memory, start_peak_anew,
 };
-use sockgate_tests::folder;
+use sockgate_tests::{Attack, folder};
 
 const MIB: u64 = 1 << 20;
 /// What a guest may make the host hold above its idle.
@@ -40,6 +40,7 @@ const ANSWERED: &[(&str, &str)] = &[
     ("recv-many", "ok 1"),
     ("recv-many-none", "EINVAL"),
     ("gather", "EMSGSIZE"),
+    ("gather-empty", "EMSGSIZE"),
     ("send-many", "EMSGSIZE"),
     ("poll-thousands", "EINVAL"),
     ("poll-most", "ok 4096"),
@@ -51,9 +52,41 @@ const ANSWERED: &[(&str, &str)] = &[
     ("closed", "ok 29"),
 ];
 
+/// The attack that a case is.
+fn phrase(case: &str) -> Option<&'static str> {
+    Some(match case {
+        "recv-stream" | "recv-all" | "recv-datagram" | "recv-from" => "recv with max = 4 GiB",
+        "gather" | "gather-empty" => "a gather list of a million empty pieces",
+        "poll" | "poll-thousands" | "poll-most" | "poller-wait" => "poll over a million entries",
+        "recv-many" => "recv-many whose sum overflows",
+        "recv-msg-control" | "send-many" | "option" | "path" => "memory without end",
+        _ => return None,
+    })
+}
+
+/// States a case: what the guest was told, and the host's peak above idle. `seen` is that of a guest whose own
+/// memory is beyond the limit.
+fn state(name: &str, place: Place, told: &str, above: u64, seen: u64) -> Result<()> {
+    let Some(phrase) = phrase(name) else {
+        return Ok(());
+    };
+    let id = format!("sizes-{name}-{place:?}").to_lowercase();
+    let got = match told.strip_prefix('E') {
+        Some(errno) => errno.to_lowercase(),
+        None => format!("the answer `{told}`"),
+    };
+    Attack::new(id, "Resources", phrase)
+        .tried(format!("names sizes that no host has ({name}, {place:?})"))
+        .got(got)
+        .checked("the host's memory stays within 64 MiB above idle")
+        .saw("VmHWM of the host", above > LIMIT, seen > LIMIT)
+        .state()
+}
+
 #[test]
 fn a_guests_sizes_are_answered() -> Result<()> {
     let mut wrong = Vec::new();
+    let (_, _, seen) = case("send-huge", Place::Park)?;
     for place in [Place::Park, Place::ReadyShared] {
         for &(name, answer) in ANSWERED {
             let (told, outcome, above) = case(name, place)?;
@@ -66,6 +99,7 @@ fn a_guests_sizes_are_answered() -> Result<()> {
                     "{name} {place:?}: {told}, {outcome:?}, {above} bytes"
                 ));
             }
+            state(name, place, &told, above, seen)?;
         }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -76,6 +110,7 @@ fn a_guests_sizes_are_answered() -> Result<()> {
 #[test]
 fn beyond_wasmtimes_limit_one_guest_traps() -> Result<()> {
     let folder = folder()?;
+    let (_, _, seen) = case("send-huge", Place::Park)?;
     for place in Place::ALL {
         let neighbour = Start::new("embed_blocked", place, policy(folder.path())?)
             .argument("recv")
@@ -97,6 +132,7 @@ fn beyond_wasmtimes_limit_one_guest_traps() -> Result<()> {
             ensure!(told.is_empty() && limited, "{message}");
             // The guest's own bytes are 129 MiB where it sends as many.
             ensure!(above <= 129 * MIB + LIMIT, "{name}: {above} bytes");
+            state(name, place, "a trap of this guest alone", above, seen)?;
         }
         neighbour.wait_until_asleep()?;
         neighbour.cancel.interrupt();

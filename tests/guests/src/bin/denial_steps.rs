@@ -131,6 +131,7 @@ impl Guest {
             }
             ("recv-msg", [name, max, room]) => self.recv_msg(name, number(max)?, number(room)?),
             ("lookup", [host]) => {
+                let host: &str = &host.replace("%00", "\0");
                 let found = names::look_up(Some(host), None, &names::Hints::default())?;
                 let found: Vec<_> = found.iter().map(|info| info.address.to_string()).collect();
                 Ok(format!("ok {}", found.join(" ")))
@@ -235,6 +236,13 @@ impl Guest {
                 let file = File::open(path)?;
                 bytes(socket.send_file_piece(&file, number(offset)?, number(count)?)? as usize)
             }
+            ("subscribe", [count]) => subscribe(socket, number(count)?),
+            ("poll-list", [count]) => {
+                let list: Vec<_> = (0..number(count)?)
+                    .map(|_| (socket, Interest::READABLE))
+                    .collect();
+                poll(&list, Timeout::NonBlocking).map(|found| format!("ok {}", found.len()))
+            }
             ("time-out", []) => Ok(format!("ok {:?}", socket.timeout())),
             ("fill", []) => fill(socket),
             ("splice", [to]) => bytes(socket.splice(self.socket(to)?, 1 << 16)? as usize),
@@ -308,6 +316,21 @@ fn send_file(socket: &Socket, path: &str, offset: &str, count: &str) -> io::Resu
     Ok(format!("{outcome} at {}", file.position()))
 }
 
+/// Asks for so many pollables and keeps them all; how many there were, and what the next answered.
+fn subscribe(socket: &Socket, count: usize) -> io::Result<String> {
+    let mut kept = Vec::new();
+    let error = loop {
+        if kept.len() == count {
+            break "none".to_owned();
+        }
+        match socket.subscribe(Interest::READABLE) {
+            Ok(pollable) => kept.push(pollable),
+            Err(error) => break named(&error),
+        }
+    };
+    Ok(format!("{} kept, then {error}", kept.len()))
+}
+
 /// Sends until the socket takes nothing more.
 fn fill(socket: &Socket) -> io::Result<String> {
     let data = vec![b'.'; 1 << 16];
@@ -368,13 +391,15 @@ fn socket_type(word: &str) -> io::Result<SocketType> {
     })
 }
 
-/// `127.0.0.1:80`, `[::1%lo]:80`, `path:/run/x`, `abstract:name`, `unnamed`, `unspecified`.
+/// `127.0.0.1:80`, `[::1%lo]:80`, `path:/run/x`, `abstract:name`, `unnamed`, `unspecified`. `%00` in a name is a
+/// NUL, which no argument can hold.
 fn address(word: &str) -> io::Result<SocketAddress> {
+    let bytes = |text: &str| text.replace("%00", "\0").into_bytes();
     if let Some(path) = word.strip_prefix("path:") {
-        return Ok(UnixAddress::Pathname(path.as_bytes().to_vec()).into());
+        return Ok(UnixAddress::Pathname(bytes(path)).into());
     }
     if let Some(name) = word.strip_prefix("abstract:") {
-        return Ok(UnixAddress::Abstract(name.as_bytes().to_vec()).into());
+        return Ok(UnixAddress::Abstract(bytes(name)).into());
     }
     match word {
         "unnamed" => return Ok(UnixAddress::Unnamed.into()),

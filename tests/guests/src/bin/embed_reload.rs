@@ -60,11 +60,19 @@ fn main() -> io::Result<()> {
             }
             tell(listener.accept().map(|_| b"a client".to_vec()));
         }
-        "recv-from" => {
+        "recv-from" | "poller-from" => {
             let socket = Socket::new(Family::Inet, SocketType::Datagram, Protocol::Default)?;
             socket.bind(address)?;
+            let poller = Poller::new()?;
+            poller.register(&socket, 1, Interest::READABLE)?;
             loop {
                 println!("ready");
+                if way == "poller-from"
+                    && let Err(error) = poller.wait(4, Timeout::Blocking)
+                {
+                    tell(Err(error));
+                    break;
+                }
                 let mut buffer = [0; 16];
                 let received = socket.recv_from(&mut buffer);
                 if !tell(received.map(|(length, _)| buffer[..length].to_vec())) {

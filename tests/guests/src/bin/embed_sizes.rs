@@ -65,9 +65,9 @@ fn outcome(case: &str) -> io::Result<usize> {
             let (one, _other) = pair(SocketType::Datagram)?;
             one.recv_many(0, 16)?.len()
         }
-        "gather" => {
+        "gather" | "gather-empty" => {
             let (one, _other) = pair(SocketType::Stream)?;
-            let piece: &[u8] = b"x";
+            let piece: &[u8] = if case == "gather" { b"x" } else { b"" };
             let mut message = MessageOut::new();
             for _ in 0..MANY {
                 message = message.piece(piece);

@@ -209,6 +209,11 @@ impl<'a> Control<'a> {
         Ok(control)
     }
 
+    /// How many bytes they are, headers and padding included.
+    pub fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
     fn push_message(&mut self, family: Family, message: &ControlOut<'a>) -> Result<()> {
         match message {
             ControlOut::Rights(descriptors) => rights::encode(self, descriptors),

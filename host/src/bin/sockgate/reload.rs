@@ -1,0 +1,61 @@
+//! SIGHUP: the policy files are read again, and the audit log is opened anew.
+
+use std::io::IsTerminal;
+
+use sockgate::PolicyHandle;
+use sockgate::policy::Policy;
+use tokio::signal::unix::Signal;
+
+use super::policy::PolicyArgs;
+use super::report::Report;
+
+/// What SIGHUP renews.
+pub struct Reload {
+    pub policies: PolicyHandle,
+    pub arguments: PolicyArgs,
+    /// What becomes of a policy before it is put in force.
+    pub adapt: fn(Policy) -> Policy,
+    pub report: Report,
+}
+
+/// Answers SIGHUP for as long as it means to renew something. It ends where the signal means what it does
+/// without a handler, and the guest is to end: nothing was read from a file, or the terminal went away.
+pub async fn on_hang_up(mut hang_up: Signal, reload: Reload) {
+    let has_terminal = || std::io::stdin().is_terminal();
+    let began_at_terminal = has_terminal();
+    while hang_up.recv().await.is_some() {
+        let nothing_to_read = !reload.arguments.has_files() && !reload.report.has_log();
+        if nothing_to_read || (began_at_terminal && !has_terminal()) {
+            return;
+        }
+        reload.report.reopen();
+        reload.read_policy();
+    }
+    std::future::pending().await
+}
+
+impl Reload {
+    fn read_policy(&self) {
+        if !self.arguments.has_files() {
+            return;
+        }
+        let policy = match self.arguments.load() {
+            Ok(policy) => (self.adapt)(policy),
+            Err(error) => {
+                return eprintln!("sockgate: the policy stays as it was: {error:#}");
+            }
+        };
+        let Some(former) = self.policies.policy() else {
+            return;
+        };
+        let differences = former.diff(&policy);
+        match differences.as_slice() {
+            [] => eprintln!("sockgate: the policy was read again, and grants the same"),
+            _ => eprintln!("sockgate: the policy was read again:"),
+        }
+        for difference in differences {
+            eprintln!("  {difference}");
+        }
+        self.policies.replace(policy);
+    }
+}

@@ -1,0 +1,550 @@
+//! What `sockgate run` does while its guest runs: reading the policy again, the audit log and its rotation, the
+//! metrics.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use sockgate_tests::{
+    Audit, Guest, GuestRun, Prompt, Prompter, command_path, folder, free_port, guest_path,
+    guest_with, patience, root,
+};
+
+fn signal(guest: &Guest, name: &str) -> Result<()> {
+    let pid = guest.pid().to_string();
+    let status = Command::new("kill").args([name, &pid]).status()?;
+    ensure!(status.success(), "kill {name}: {status}");
+    Ok(())
+}
+
+/// A guest that does what it is told, under a policy file that may change.
+struct Stage {
+    guest: Guest,
+    prompt: Prompt,
+    policy: PathBuf,
+    prompter: Prompter,
+}
+
+fn rules(prompter: &Prompter, ports: &[u16]) -> String {
+    let mut text = format!(
+        "version = 1\n[[allow]]\nid = \"prompt\"\nfamily = [\"unix\"]\ntype = [\"stream\"]\nops = [\"connect\"]\n\
+         path = [\"{}\"]\n",
+        prompter.path().display()
+    );
+    for port in ports {
+        text += &format!(
+            "[[allow]]\nid = \"to-{port}\"\nfamily = [\"inet\"]\ntype = [\"stream\"]\nops = [\"connect\"]\n\
+             cidr = [\"127.0.0.1\"]\nport = [\"{port}\"]\n"
+        );
+    }
+    text
+}
+
+fn stage(place: &Path, ports: &[u16], dress: impl FnOnce(GuestRun) -> GuestRun) -> Result<Stage> {
+    let prompter = Prompter::new(place)?;
+    let policy = place.join("policy.toml");
+    fs::write(&policy, rules(&prompter, ports))?;
+    let run = guest_with("poller_steps", &[prompter.path().display().to_string()]);
+    let guest = dress(run.policy(&policy)).start()?;
+    let prompt = prompter.prompt()?;
+    Ok(Stage {
+        guest,
+        prompt,
+        policy,
+        prompter,
+    })
+}
+
+impl Stage {
+    /// Writes another policy, and waits until the command says this of it.
+    fn reload(&self, text: &str, told: &str) -> Result<()> {
+        fs::write(&self.policy, text)?;
+        self.hang_up(told)
+    }
+
+    fn hang_up(&self, told: &str) -> Result<()> {
+        let seen = self.guest.stderr.lines().len();
+        signal(&self.guest, "-HUP")?;
+        let deadline = std::time::Instant::now() + patience();
+        loop {
+            let lines = self.guest.stderr.lines();
+            if lines.iter().skip(seen).any(|line| line.contains(told)) {
+                return Ok(());
+            }
+            ensure!(
+                std::time::Instant::now() < deadline,
+                "{lines:?} has no `{told}`"
+            );
+            self.guest.stderr.more(lines.len(), patience());
+        }
+    }
+
+    fn connects(&mut self, name: &str, port: u16) -> Result<bool> {
+        let step = format!("connect {name} 127.0.0.1:{port}");
+        match self.prompt.ask(&step)?.as_str() {
+            "ok" | "inprogress" => Ok(true),
+            "acces" => Ok(false),
+            other => bail!("{step}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn sighup_reads_the_policy_again() -> Result<()> {
+    let place = folder()?;
+    let (one, two) = (
+        TcpListener::bind("127.0.0.1:0")?,
+        TcpListener::bind("127.0.0.1:0")?,
+    );
+    let ports = [one.local_addr()?.port(), two.local_addr()?.port()];
+    let mut stage = stage(place.path(), &ports[..1], |run| run)?;
+    ensure!(stage.connects("a", ports[0])? && !stage.connects("b", ports[1])?);
+    let (mut accepted, _) = one.accept()?;
+
+    // The other instead: what the guest has of the first ends, and its peer sees that.
+    let text = rules(&stage.prompter, &ports[1..]);
+    stage.reload(&text, "the policy was read again")?;
+    let gone = stage.guest.stderr.wait_for(patience(), |line| {
+        line.trim_start().starts_with('-') && line.contains(&ports[0].to_string())
+    })?;
+    ensure!(gone.contains("connect"), "{gone}");
+    ensure!(std::io::Read::read(&mut accepted, &mut [0])? == 0);
+    assert_eq!(stage.prompt.ask("recv a")?, "badf");
+    ensure!(!stage.connects("c", ports[0])? && stage.connects("d", ports[1])?);
+
+    // A broken file, and one that is gone, are told, and nothing changes.
+    stage.reload("version = 1\nfoo = 1\n", "the policy stays as it was")?;
+    let lines = stage.guest.stderr.text();
+    ensure!(
+        lines.contains("policy.toml:2:1: error: unknown key `foo`"),
+        "{lines}"
+    );
+    fs::remove_file(&stage.policy)?;
+    stage.hang_up("the policy stays as it was")?;
+    ensure!(!stage.connects("e", ports[0])? && stage.connects("f", ports[1])?);
+    assert_eq!(stage.prompt.ask("close d")?, "ok");
+
+    // The same again is no news.
+    stage.reload(&text, "grants the same")?;
+    signal(&stage.guest, "-TERM")?;
+    assert_eq!(stage.guest.wait(patience())?.status.code(), Some(130));
+    Ok(())
+}
+
+#[test]
+fn included_files_and_variables_are_read_again() -> Result<()> {
+    let place = folder()?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    let mut stage = stage(place.path(), &[], |run| run.variable("port", port))?;
+    ensure!(!stage.connects("a", port)?);
+    let included = "version = 1\n[[allow]]\nid = \"included\"\nfamily = [\"inet\"]\ntype = [\"stream\"]\n\
+        ops = [\"connect\"]\ncidr = [\"127.0.0.1\"]\nport = [\"${port}\"]\n";
+    fs::write(place.path().join("more.toml"), included)?;
+    let text = rules(&stage.prompter, &[]);
+    let text = text.replacen(
+        "version = 1\n",
+        "version = 1\ninclude = [\"more.toml\"]\n",
+        1,
+    );
+    stage.reload(&text, "the policy was read again")?;
+    ensure!(stage.connects("b", port)?);
+    Ok(())
+}
+
+/// Where nothing came from a file, SIGHUP means what it means to every program.
+#[test]
+fn sighup_ends_what_has_nothing_to_read() -> Result<()> {
+    let address = format!("127.0.0.1:{}", free_port()?);
+    let run = guest_with("upper-tcp", &[&address]).allow(&format!("tcp listen {address}"));
+    let guest = run.without_audit().start()?;
+    guest.wait_for_line("listening on ", patience())?;
+    signal(&guest, "-HUP")?;
+    assert_eq!(guest.wait(patience())?.status.code(), Some(130));
+    Ok(())
+}
+
+/// The sequences of the events in these files, in their order; each line is a whole event.
+fn sequences(files: &[PathBuf]) -> Result<Vec<u64>> {
+    let mut sequences = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        ensure!(
+            text.is_empty() || text.ends_with('\n'),
+            "{}",
+            file.display()
+        );
+        for line in text.lines() {
+            let event: serde_json::Value = serde_json::from_str(line)?;
+            sequences.push(event["sequence"].as_u64().context("no sequence")?);
+        }
+    }
+    Ok(sequences)
+}
+
+/// A guest with some 300 events in its log.
+fn busy(audit: &Path, rotation: Option<&str>) -> GuestRun {
+    let run = guest_with("port-scanner", &["127.0.0.1", "1-100"])
+        .allow("tcp connect 127.0.0.1:65535")
+        .without_audit()
+        .option("--audit")
+        .option(audit);
+    match rotation {
+        Some(rotation) => run.option("--audit-rotate").option(rotation),
+        None => run,
+    }
+}
+
+#[test]
+fn a_full_log_is_put_aside_and_nothing_is_lost() -> Result<()> {
+    let place = folder()?;
+    let whole = place.path().join("whole.jsonl");
+    busy(&whole, None).finish(patience())?.success()?;
+    let all = sequences(&[whole])?;
+    ensure!(all.len() > 150 && all == (1..=all.len() as u64).collect::<Vec<_>>());
+
+    let log = place.path().join("log.jsonl");
+    let aside = |number: usize| PathBuf::from(format!("{}.{number}", log.display()));
+    busy(&log, Some("4kB,500")).finish(patience())?.success()?;
+    let count = (1..).take_while(|number| aside(*number).exists()).count();
+    ensure!(count > 5, "{count} logs");
+    let mut files: Vec<PathBuf> = (1..=count).rev().map(aside).collect();
+    files.push(log.clone());
+    assert_eq!(sequences(&files)?, all);
+    for file in &files {
+        ensure!(fs::metadata(file)?.len() <= 4000, "{}", file.display());
+    }
+
+    // The oldest go; what is there already is gone on with.
+    let kept = place.path().join("kept.jsonl");
+    for _ in 0..2 {
+        busy(&kept, Some("4kB,2")).finish(patience())?.success()?;
+    }
+    let aside = |number: usize| PathBuf::from(format!("{}.{number}", kept.display()));
+    ensure!(aside(1).exists() && aside(2).exists() && !aside(3).exists());
+    let last = sequences(&[aside(2), aside(1), kept.clone()])?;
+    assert_eq!(last.last(), all.last());
+    ensure!(
+        last.windows(2).all(|pair| pair[1] == pair[0] + 1),
+        "{last:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn sighup_opens_the_log_anew() -> Result<()> {
+    let place = folder()?;
+    let log = place.path().join("log.jsonl");
+    let mut stage = stage(place.path(), &[], |run| {
+        run.without_audit().option("--audit").option(&log)
+    })?;
+    let port = free_port()?;
+    ensure!(!stage.connects("a", port)?);
+    let moved = place.path().join("moved.jsonl");
+    fs::rename(&log, &moved)?;
+    ensure!(!stage.connects("b", port)?);
+    stage.hang_up("grants the same")?;
+    ensure!(!stage.connects("c", port)?);
+    let (before, after) = (sequences(&[moved.clone()])?, sequences(&[log.clone()])?);
+    ensure!(!before.is_empty() && !after.is_empty());
+    let both = sequences(&[moved, log.clone()])?;
+    assert_eq!(both, (1..=both.len() as u64).collect::<Vec<_>>());
+    ensure!(Audit::read(&log)?.denied("socket").is_ok());
+    Ok(())
+}
+
+/// A disk that is full is told once, and the guest goes on.
+#[test]
+fn a_full_disk_is_told_once() -> Result<()> {
+    let ended = busy(Path::new("/dev/full"), None)
+        .finish(patience())?
+        .success()?;
+    ensure!(ended.stdout.contains("100 tried"), "{}", ended.stdout);
+    let told = ended.stderr.matches("cannot be written: ").count();
+    assert_eq!(told, 1, "{}", ended.stderr);
+    Ok(())
+}
+
+/// One sample: its name, its labels, its value.
+type Sample = (String, BTreeMap<String, String>, f64);
+
+/// Reads the text format of Prometheus, version 0.0.4, strictly.
+fn exposition(text: &str) -> Result<Vec<Sample>> {
+    let mut samples: Vec<Sample> = Vec::new();
+    let mut family = None;
+    let mut told = BTreeSet::new();
+    ensure!(text.ends_with('\n'));
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').context("a type without a kind")?;
+            ensure!(
+                matches!(kind, "counter" | "gauge") && told.insert(name.to_owned()),
+                "{line}"
+            );
+            ensure!((kind == "counter") == name.ends_with("_total"), "{line}");
+            family = Some(name.to_owned());
+            continue;
+        }
+        if line.starts_with("# HELP ") {
+            continue;
+        }
+        let sample = sample(line).with_context(|| line.to_owned())?;
+        ensure!(
+            Some(&sample.0) == family.as_ref(),
+            "{line} stands under another name"
+        );
+        let twice = samples
+            .iter()
+            .any(|known| (&known.0, &known.1) == (&sample.0, &sample.1));
+        ensure!(!twice, "{line} comes twice");
+        samples.push(sample);
+    }
+    Ok(samples)
+}
+
+fn sample(line: &str) -> Result<Sample> {
+    let (name, rest) = line.split_once('{').context("no labels")?;
+    let named = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    ensure!(!name.is_empty() && named(name));
+    let mut labels = BTreeMap::new();
+    let mut rest = rest;
+    loop {
+        let (label, behind) = rest.split_once("=\"").context("a label without a value")?;
+        ensure!(named(label));
+        let mut value = String::new();
+        let mut characters = behind.char_indices();
+        let end = loop {
+            match characters.next().context("a value without an end")? {
+                (_, '\\') => match characters.next().context("nothing is escaped")?.1 {
+                    'n' => value.push('\n'),
+                    escaped @ ('\\' | '"') => value.push(escaped),
+                    other => bail!("\\{other} is no escape"),
+                },
+                (at, '"') => break at,
+                (_, plain) => value.push(plain),
+            }
+        };
+        ensure!(labels.insert(label.to_owned(), value).is_none());
+        rest = &behind[end + 1..];
+        match rest.strip_prefix(',') {
+            Some(more) => rest = more,
+            None => break,
+        }
+    }
+    let value = rest.strip_prefix("} ").context("no end of the labels")?;
+    Ok((name.to_owned(), labels, value.parse()?))
+}
+
+#[test]
+fn metrics_count_what_the_audit_log_tells() -> Result<()> {
+    let place = folder()?;
+    // Names that have to be escaped: of the guest, which is its file's, and of the rule.
+    let guest = place.path().join("a \"guest\"\\\n.wasm");
+    fs::copy(guest_path("std-net-twin")?, &guest)?;
+    let peer = sockgate_tests::tcp_echo("127.0.0.1:0")?;
+    let policy = place.path().join("policy.toml");
+    let id = r#"say \"hi\" \\ there"#;
+    let text = format!(
+        "version = 1\n[[allow]]\nid = \"{id}\"\nfamily = [\"inet\"]\ntype = [\"stream\"]\nops = [\"connect\"]\n\
+         cidr = [\"127.0.0.1\"]\nport = [\"{}\"]\n",
+        peer.port()
+    );
+    fs::write(&policy, text)?;
+    let metrics = place.path().join("metrics.prom");
+    let granted = format!("127.0.0.1:{}", peer.port());
+    let denied = format!("127.0.0.1:{}", free_port()?);
+    let run = |audited: bool| {
+        let run = GuestRun::new(guest.clone())
+            .policy(&policy)
+            .option("--metrics")
+            .option(&metrics);
+        let words = ["connect", &granted, "connect", &denied, "connect", &denied];
+        let run = words.iter().fold(run, |run, word| run.argument(*word));
+        match audited {
+            true => run,
+            false => run.without_audit(),
+        }
+    };
+    let ended = run(true).finish(patience())?;
+    let samples = exposition(&fs::read_to_string(&metrics)?)?;
+    let mut wanted: BTreeMap<(String, String, String), f64> = BTreeMap::new();
+    for record in ended.audit.records() {
+        let key = (
+            record.operation().to_owned(),
+            record.verdict().to_owned(),
+            record.rule().to_owned(),
+        );
+        *wanted.entry(key).or_default() += 1.0;
+    }
+    let label = |labels: &BTreeMap<String, String>, name: &str| {
+        labels.get(name).cloned().unwrap_or_default()
+    };
+    let mut counted = BTreeMap::new();
+    for (name, labels, value) in &samples {
+        ensure!(labels["guest"] == "a \"guest\"\\\n", "{labels:?}");
+        if name == "sockgate_operations_total" {
+            let key = ["operation", "verdict", "rule"].map(|name| label(labels, name));
+            let [operation, verdict, rule] = key;
+            counted.insert((operation, verdict, rule), *value);
+        }
+    }
+    assert_eq!(counted, wanted);
+    let rule = "say \"hi\" \\ there".to_owned();
+    let connects = |verdict: &str, rule: &str| {
+        let key = ("connect".to_owned(), verdict.to_owned(), rule.to_owned());
+        counted.get(&key).copied()
+    };
+    assert_eq!(connects("deny", ""), Some(2.0));
+    ensure!(connects("allow", &rule) >= Some(1.0), "{counted:?}");
+    let sum = |wanted: &str| -> f64 {
+        let all = samples.iter().filter(|(name, ..)| name == wanted);
+        all.map(|(.., value)| value).sum()
+    };
+    // "hello" there and back.
+    assert_eq!(sum("sockgate_bytes_total"), 10.0);
+    ensure!(sum("sockgate_messages_total") >= 2.0 && sum("sockgate_open_sockets") == 0.0);
+
+    // Without an audit log nothing else is counted.
+    run(false).finish(patience())?;
+    let again = exposition(&fs::read_to_string(&metrics)?)?;
+    let names = |samples: &[Sample]| -> BTreeSet<_> {
+        let samples = samples.iter();
+        samples
+            .map(|(name, labels, _)| (name.clone(), labels.clone()))
+            .collect()
+    };
+    assert_eq!(names(&again), names(&samples));
+    Ok(())
+}
+
+/// The first column of the table of the log's fields, and the names of operations in it.
+fn documented() -> Result<(BTreeSet<String>, BTreeSet<String>)> {
+    let page = fs::read_to_string(root().join("docs/policy.md"))?;
+    let (_, page) = page
+        .split_once("\n## sockgate run --audit")
+        .context("no such section")?;
+    let page = page.split("\n## ").next().unwrap_or_default();
+    let mut fields = BTreeSet::new();
+    let mut operations = BTreeSet::new();
+    for line in page.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let ["", name, _, told, ..] = cells.as_slice() else {
+            continue;
+        };
+        let Some(name) = name
+            .strip_prefix('`')
+            .and_then(|name| name.strip_suffix('`'))
+        else {
+            continue;
+        };
+        fields.insert(name.to_owned());
+        if name == "operation" {
+            operations.extend(told.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    Ok((fields, operations))
+}
+
+/// The names of operations in the host's own text.
+fn in_the_code() -> Result<(String, BTreeSet<String>)> {
+    let mut text = String::new();
+    let mut folders = vec![
+        root().join("host/src/socket"),
+        root().join("host/src/bridge"),
+    ];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                text += &fs::read_to_string(path)?;
+            }
+        }
+    }
+    let mut names = BTreeSet::new();
+    for makes in ["Event::new(\"", "event(\"", "making(\""] {
+        for rest in text.split(makes).skip(1) {
+            names.extend(rest.split('"').next().map(str::to_owned));
+        }
+    }
+    Ok((text, names))
+}
+
+#[test]
+fn the_log_is_what_its_page_says() -> Result<()> {
+    let (fields, operations) = documented()?;
+    ensure!(
+        fields.len() >= 12 && operations.len() >= 30,
+        "{fields:?} {operations:?}"
+    );
+    let (text, names) = in_the_code()?;
+    ensure!(names.len() >= 20, "{names:?}");
+    let missing: Vec<_> = names.difference(&operations).collect();
+    ensure!(
+        missing.is_empty(),
+        "docs/policy.md does not name {missing:?}"
+    );
+    for operation in &operations {
+        ensure!(
+            text.contains(&format!("\"{operation}\"")),
+            "no code does {operation}"
+        );
+    }
+    // And what a run writes.
+    let place = folder()?;
+    let log = place.path().join("log.jsonl");
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let ports = [listener.local_addr()?.port()];
+    let mut stage = stage(place.path(), &ports, |run| {
+        run.without_audit().option("--audit").option(&log)
+    })?;
+    ensure!(stage.connects("a", ports[0])? && !stage.connects("b", 1)?);
+    for step in [
+        "listen l 127.0.0.1:0",
+        "bind d 127.0.0.1:0",
+        "pair p q",
+        "send a x",
+        "recv a",
+    ] {
+        stage.prompt.ask(step)?;
+    }
+    for line in fs::read_to_string(&log)?.lines() {
+        let event: serde_json::Value = serde_json::from_str(line)?;
+        let event = event.as_object().context("an event is an object")?;
+        for field in event.keys() {
+            ensure!(
+                fields.contains(field),
+                "docs/policy.md does not name `{field}`: {line}"
+            );
+        }
+        let operation = event["operation"].as_str().unwrap_or_default();
+        ensure!(operations.contains(operation), "{line}");
+    }
+    Ok(())
+}
+
+/// A mistake in what is written beside the guest is told before it runs.
+#[test]
+fn a_report_that_cannot_be_written_is_told_at_once() -> Result<()> {
+    for (option, value) in [
+        ("--audit", "/nowhere/log"),
+        ("--metrics", "/nowhere/metrics"),
+        ("--audit-rotate", "10 apples"),
+    ] {
+        let output = Command::new(command_path()?)
+            .args(["run", option, value])
+            .arg(guest_path("socketpair")?)
+            .output()?;
+        ensure!(
+            output.status.code() == Some(2) && output.stdout.is_empty(),
+            "{output:?}"
+        );
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(said.contains(value), "{said}");
+    }
+    Ok(())
+}

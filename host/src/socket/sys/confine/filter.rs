@@ -171,11 +171,11 @@ const OLDER_FILES: &[c_long] = &[];
 /// Requests of ioctl(2): what waits in a socket, what interfaces are called, whether a stream is a terminal.
 /// Not among them is TIOCSTI, which types into the terminal of whoever started this.
 const REQUESTS: &[u64] = &[
-    libc::FIONREAD as u64,
-    libc::TIOCOUTQ as u64,
-    libc::FIONBIO as u64,
-    libc::TCGETS as u64,
-    libc::TIOCGWINSZ as u64,
+    libc::FIONREAD,
+    libc::TIOCOUTQ,
+    libc::FIONBIO,
+    libc::TCGETS,
+    libc::TIOCGWINSZ,
     // SIOCATMARK, SIOCUNIXFILE, SIOCGIFNAME, SIOCGIFINDEX, IOCTL_VM_SOCKETS_GET_LOCAL_CID
     0x8905,
     0x89e0,

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use sockgate_tests::{GuestRun, patience};
 
 const ROUNDS: usize = 5;
+const MOST_ROUNDS: usize = 20;
 const WARM_UP: u32 = 5_000;
 const MEASURED: u32 = 50_000;
 /// How much more a pair of calls may cost. The kernel keeps the filter's answer for both.
@@ -27,26 +28,25 @@ fn pair(options: &[&str]) -> Result<f64> {
     Ok(Duration::from_nanos(nanoseconds).as_nanos() as f64 / f64::from(MEASURED))
 }
 
-/// The least of each, taken in turns.
-fn series() -> Result<(f64, f64)> {
-    let (mut open, mut hardened) = (f64::MAX, f64::MAX);
-    for _ in 0..ROUNDS {
-        open = open.min(pair(&[])?);
-        hardened = hardened.min(pair(&["--harden"])?);
-    }
-    println!(
-        "a send and a receive: {open:.0} ns, {hardened:.0} ns under --harden ({:.3} times)",
-        hardened / open
-    );
-    Ok((open, hardened))
-}
-
 #[test]
 fn the_walls_cost_next_to_nothing_per_call() -> Result<()> {
-    let holds = |(open, hardened): (f64, f64)| hardened / open <= BOUND;
+    // The least of each, taken in turns; on a busy machine it takes more of them until both had the machine to
+    // themselves.
+    let (mut open, mut hardened) = (f64::MAX, f64::MAX);
+    for round in 1..=MOST_ROUNDS {
+        open = open.min(pair(&[])?);
+        hardened = hardened.min(pair(&["--harden"])?);
+        if round >= ROUNDS && hardened / open <= BOUND {
+            break;
+        }
+    }
+    let ratio = hardened / open;
+    println!(
+        "a send and a receive: {open:.0} ns, {hardened:.0} ns under --harden ({ratio:.3} times)"
+    );
     ensure!(
-        holds(series()?) || holds(series()?),
-        "a call costs more than {BOUND} times as much behind the walls"
+        ratio <= BOUND,
+        "a call costs {ratio:.2} times as much behind the walls, and may cost {BOUND} times"
     );
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Every place where the policy decides is changed, one at a time ([`find`] says what is changed into what;
 //! none is chosen by hand), and some test has to fail. One build holds all mutants, and a variable of the
-//! environment turns one on ([`write`]). First the policy's own tests are tried on each; what survives them,
+//! environment turns one on ([`mod@write`]). First the policy's own tests are tried on each; what survives them,
 //! and what the host does with verdicts, is tried with the attacks on a command that is built from the same
 //! copy. A mutant that nothing catches is a missing test, unless it stands in `tests/mutants/equivalents.toml`
 //! with the reason why no input can tell it from the original.
@@ -10,24 +10,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
+mod build;
 mod equivalents;
 mod find;
 mod trial;
 mod write;
 
+use build::{Built, build};
 use equivalents::Equivalents;
 use find::{Asks, Change, Names, Point};
 use trial::{Bench, Outcome, Suite, Tell};
 use write::{Numbered, Written};
 
-use crate::workspace::{Workspace, shown};
+use crate::workspace::Workspace;
 
 /// Where the policy decides: its modules that read, match and judge. What writes text for people, and what
 /// asks on behalf of `explain`, decides nothing.
@@ -45,7 +47,7 @@ const HOST_LEFT_OUT: [&str; 2] = ["host/src/socket/sys", "host/src/socket/wait"]
 /// The suites of the command that mutants are tried on which the policy's own tests let live.
 const SUITES: [&str; 2] = ["attack_*", "denial_*"];
 
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct Options {
     /// List the mutants, and try none.
     #[arg(long)]
@@ -65,14 +67,6 @@ pub struct Options {
 }
 
 impl Options {
-    /// Everything: what the report is written of.
-    pub const ALL: Options = Options {
-        list: false,
-        only: None,
-        again: false,
-        policy: false,
-    };
-
     fn is_partial(&self) -> bool {
         self.only.is_some() || self.again || self.policy
     }
@@ -498,72 +492,5 @@ fn collect(path: &Path, root: &Path, sources: &mut BTreeMap<PathBuf, String>) ->
     Ok(())
 }
 
-/// What came of a build.
-enum Built {
-    Suites(Vec<Suite>),
-    /// The mutants for which the compiler refuses the text.
-    Refused(BTreeSet<usize>),
-}
-
-/// Builds, and tells what test binaries that made, or which mutants stand where the compiler found errors.
-fn build(command: &mut Command, written: &BTreeMap<PathBuf, Written>) -> Result<Built> {
-    let answer = command
-        .stderr(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start {}", shown(command)))?;
-    let mut suites = Vec::new();
-    let mut refused = BTreeSet::new();
-    let mut errors = Vec::new();
-    for line in String::from_utf8_lossy(&answer.stdout).lines() {
-        let message: Value = serde_json::from_str(line)?;
-        if let Some(suite) = suite(&message) {
-            suites.push(suite);
-        }
-        let error = &message["message"];
-        if error["level"] != "error" {
-            continue;
-        }
-        errors.extend(error["rendered"].as_str().map(str::to_owned));
-        for span in error["spans"].as_array().into_iter().flatten() {
-            refused.extend(mutant_at(span, written));
-        }
-    }
-    if answer.status.success() {
-        return Ok(Built::Suites(suites));
-    }
-    if refused.is_empty() {
-        bail!(
-            "{} ended with {}, and not for a mutant:\n{}",
-            shown(command),
-            answer.status,
-            errors.join("\n")
-        );
-    }
-    Ok(Built::Refused(refused))
-}
-
-/// The smallest mutant around a place that the compiler names.
-fn mutant_at(span: &Value, written: &BTreeMap<PathBuf, Written>) -> Option<usize> {
-    let name = Path::new(span["file_name"].as_str()?);
-    let (_, written) = written.iter().find(|(file, _)| name.ends_with(file))?;
-    let start = usize::try_from(span["byte_start"].as_u64()?).ok()?;
-    written
-        .places
-        .iter()
-        .filter(|(_, place)| place.contains(&start))
-        .min_by_key(|(_, place)| place.len())
-        .map(|(number, _)| *number)
-}
-
-/// The test binary that a message of cargo's announces.
-fn suite(message: &Value) -> Option<Suite> {
-    if message["profile"]["test"] != true {
-        return None;
-    }
-    let manifest = Path::new(message["manifest_path"].as_str()?);
-    Some(Suite {
-        name: message["target"]["name"].as_str()?.to_owned(),
-        executable: message["executable"].as_str()?.into(),
-        folder: manifest.parent()?.to_owned(),
-    })
-}
+#[cfg(test)]
+mod tests;

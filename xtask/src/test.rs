@@ -15,6 +15,7 @@ use crate::families;
 use crate::guests::{self, TARGET};
 use crate::kernel;
 use crate::libtest::{Reader, Run};
+use crate::mutants;
 use crate::parity;
 use crate::report::Report;
 use crate::setup;
@@ -88,6 +89,9 @@ const LINTS: [&str; 5] = [
     "doc",
 ];
 
+/// The tests against changes of what they test; with `--long` alone.
+const MUTANTS: &str = "mutants";
+
 /// Documentation examples.
 const DOCTESTS: &str = "doctests";
 
@@ -107,6 +111,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     };
     session.lints()?;
     session.tests()?;
+    session.mutants()?;
     let mut report = session.report;
     // Where the tests do not build, nothing can be said of what they cover.
     let built = !report.cases().iter().any(|case| case.name == "build");
@@ -118,7 +123,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     if report.len() == 0 {
         bail!(
-            "nothing is called `{}`: give a stage ({}, {DOCTESTS}, {}), a test binary or a test",
+            "nothing is called `{}`: give a stage ({}, {DOCTESTS}, {}, {MUTANTS} with --long), a test binary or a test",
             options.only.as_deref().unwrap_or_default(),
             LINTS.join(", "),
             Phase::ALL.map(Phase::name).join(", "),
@@ -212,10 +217,25 @@ impl Session<'_> {
         }
     }
 
+    /// Whether some test fails for each mutant of the policy and of what the host does with its verdicts.
+    fn mutants(&mut self) -> Result<()> {
+        if !self.options.long || !self.wants(MUTANTS) || self.options.table.is_some() {
+            return Ok(());
+        }
+        let start = announce(MUTANTS);
+        let problem = mutants::run(self.workspace, &mutants::Options::default()).err();
+        self.report
+            .check(MUTANTS, problem.map(|problem| format!("{problem:#}")));
+        self.report.stage(MUTANTS, start.elapsed());
+        self.report.time(MUTANTS, start.elapsed());
+        Ok(())
+    }
+
     /// Builds, then runs the test binaries phase by phase, and the documentation examples.
     fn tests(&mut self) -> Result<()> {
         let only = self.options.only.as_deref();
-        if only.is_some_and(|only| LINTS.contains(&only)) {
+        let alone = |only| LINTS.contains(&only) || (self.options.long && only == MUTANTS);
+        if only.is_some_and(alone) {
             return Ok(());
         }
         let start = announce("build");

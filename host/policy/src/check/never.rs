@@ -148,8 +148,9 @@ pub(super) fn unused_terms(clause: &Clause) -> Option<String> {
         || !clause.flags.is_empty()
         || !clause.ancillary_out.is_empty()
         || !clause.ancillary_in.is_empty();
-    (terms && !clause.ops.intersects(OpSet::MAKING)).then(|| {
-        "lists options, flags or ancillary data, and no operation that makes a socket to use them on"
+    // Of what is done to a socket, each has to list the options that were set on it.
+    (terms && OpSet::SOCKETLESS.contains(clause.ops)).then(|| {
+        "lists options, flags or ancillary data, and no operation on a socket to use them with"
             .to_owned()
     })
 }

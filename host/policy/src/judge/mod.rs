@@ -67,15 +67,11 @@ fn forbids(clause: &Clause, ask: &Ask<'_>) -> bool {
         return denies_option(clause, ask);
     }
     let denied = match ask.what {
-        // Any operation left can make use of the socket.
+        // A socket is made for whatever is left: one operation less does not keep it from the others.
         What::Create => clause.ops.contains(ask.denied_by),
         _ => clause.ops.intersects(ask.denied_by),
     };
     if !denied {
-        return false;
-    }
-    // A socket is made for whatever is left: one operation less does not keep it from the others.
-    if matches!(ask.what, What::Create) && !clause.ops.contains(ask.denied_by) {
         return false;
     }
     match ask.kind {

@@ -57,8 +57,8 @@ fn reach(lines: &[&str]) -> Reach {
 }
 
 fn call(name: &'static str, result: c_long) -> Outcome {
-    // SAFETY: the C library's errno is a number of this thread.
     let error = if result < 0 {
+        // SAFETY: the C library's errno is a number of this thread.
         unsafe { *libc::__errno_location() }
     } else {
         0
@@ -518,7 +518,9 @@ fn a_mode_that_lets_everything_through_is_told_as_a_gap() {
 #[test]
 fn a_process_with_threads_is_not_confined() {
     let (done, wait) = std::sync::mpsc::channel::<()>();
-    let other = std::thread::spawn(move || drop(wait.recv()));
+    let other = std::thread::spawn(move || {
+        let _ = wait.recv();
+    });
     let refused = Confinement::new(Reach::default()).apply();
     drop(done);
     other.join().unwrap();

@@ -193,6 +193,8 @@ fn rights(random: &mut Random) -> io::Result<()> {
         None,
     )?;
     if random.below(3) == 0 {
+        // Nobody can receive it any more, so that it is not in flight when its sender closes.
+        drop(other);
         return Ok(());
     }
     let (_, handles, ..) = other.recv_fds(1, 4, MessageFlags::empty())?;

@@ -246,8 +246,9 @@ impl World {
                 let known = &self.all[at];
                 let expected = match known.state {
                     _ if known.unsure => Expected::Either,
-                    // Whose peer said its end may be past being connected.
-                    State::Connected if known.kind == TCP && known.ended => Expected::Either,
+                    State::Connected if known.kind == TCP && known.may_be_over() => {
+                        Expected::Either
+                    }
                     State::Connected => Expected::Success,
                     _ => Expected::Failure(&[Errno::NOTCONN]),
                 };
@@ -321,38 +322,47 @@ impl World {
     }
 
     fn accept(&mut self, at: usize) -> Outcome {
-        let known = &mut self.all[at];
-        let outcome = known.socket.accept();
-        let expected = match known.state {
-            State::Listening if known.waiting.is_empty() => Expected::Failure(&[Errno::AGAIN]),
-            State::Listening => Expected::Success,
+        let outcome = self.all[at].socket.accept();
+        let waiting = self.all[at].waiting.clone();
+        // One that was closed or reset may be passed over.
+        let steady = |number: &u64| {
+            let client = self.find(*number).map(|at| &self.all[at]);
+            client.is_some_and(|client| !client.unsure && client.state == State::Connected)
+        };
+        let expected = match self.all[at].state {
+            State::Listening if waiting.is_empty() => Expected::Failure(&[Errno::AGAIN]),
+            State::Listening if waiting.iter().any(steady) => Expected::Success,
+            State::Listening => Expected::Either,
             _ => Expected::Failure(&[Errno::INVAL, Errno::OPNOTSUPP, Errno::ACCES]),
         };
-        match outcome {
-            Ok((socket, _)) => {
-                let client = known.waiting.remove(0);
-                let served = self.add(socket, TCP, State::Connected);
-                match self.find(client) {
-                    Some(at) => {
-                        self.joined(client, served);
-                        // What it sent before it was accepted is in the new socket's queue.
-                        let sent = std::mem::take(&mut self.all[at].early);
-                        let ended = self.all[at].write_shut;
-                        let served = self.all.len() - 1;
-                        self.all[served].queued = sent;
-                        self.all[served].ended = ended;
-                        self.all[served].unsure = self.all[at].unsure;
-                    }
-                    // It has gone already.
-                    None => {
-                        let served = self.all.len() - 1;
-                        self.all[served].unsure = true;
-                    }
-                }
-                (expected, Ok(0))
+        let (socket, from) = match outcome {
+            Ok(accepted) => accepted,
+            Err(error) => return (expected, Err(error)),
+        };
+        // Who it is, the address says.
+        let client = waiting.iter().position(|number| {
+            let client = self.find(*number).map(|at| &self.all[at]);
+            client.is_some_and(|client| client.local.as_ref() == Some(&from))
+        });
+        let passed = client.map_or(1, |place| place + 1).min(waiting.len());
+        self.all[at].waiting.drain(..passed);
+        let served = self.add(socket, TCP, State::Connected);
+        let last = self.all.len() - 1;
+        let shut_before = self.all[at].unsure;
+        match client.and_then(|place| self.find(waiting[place])) {
+            Some(at) => {
+                let client = &self.all[at];
+                let over = shut_before || client.unsure || client.read_shut || client.write_shut;
+                self.joined(client.number, served);
+                // What it sent before it was accepted is in the new socket's queue.
+                self.all[last].queued = std::mem::take(&mut self.all[at].early);
+                self.all[last].ended = self.all[at].write_shut;
+                self.all[last].unsure = over;
             }
-            Err(error) => (expected, Err(error)),
+            // It has gone already.
+            None => self.all[last].unsure = true,
         }
+        (expected, Ok(0))
     }
 
     fn connect(&mut self, at: usize, random: &mut Random) -> io::Result<Outcome> {
@@ -376,6 +386,7 @@ impl World {
             return Ok((Expected::Success, Ok(0)));
         };
         let (number, target_number) = (self.all[at].number, self.all[target].number);
+        let target_unsure = self.all[target].unsure;
         let known = &mut self.all[at];
         let over = known.kind == TCP && known.may_be_over();
         // It waits, a moment: the listener is of this machine.
@@ -407,6 +418,7 @@ impl World {
         if outcome.is_ok() && known.kind == TCP {
             known.state = State::Connected;
             known.to = Some(place.clone());
+            known.unsure |= target_unsure;
             known.local = known.socket.local_address().ok();
             self.all[target].waiting.push(number);
         } else if outcome.is_ok() && known.kind == UDP {
@@ -527,6 +539,8 @@ impl World {
             State::Listening => Expected::Either,
             _ => Expected::Failure(&[Errno::NOTCONN, Errno::ACCES]),
         };
+        // On one without a connection it fails, and still holds for what the socket becomes, and what it accepts.
+        known.unsure |= outcome.is_err();
         if outcome.is_ok() {
             if known.state == State::Listening {
                 return (expected, self.end(at, true).1);

@@ -275,10 +275,12 @@ impl Forest {
         let version = format!("version = \"{}\"", env!("CARGO_PKG_VERSION"));
         let other = format!("version = \"{}-mutants\"", env!("CARGO_PKG_VERSION"));
         texts.insert(manifest, text.replacen(&version, &other, 1));
-        write::copy_tree(&workspace.root, tree, &texts)?;
         let count = self.mutants.len().to_string();
-        let switch = write::SWITCH.replace("{COUNT}", &count);
-        write::write(&tree.join("host/policy/src/mutants.rs"), switch.as_bytes())?;
+        texts.insert(
+            workspace.root.join("host/policy/src/mutants.rs"),
+            write::SWITCH.replace("{COUNT}", &count),
+        );
+        write::copy_tree(&workspace.root, tree, &texts)?;
         Ok(written)
     }
 

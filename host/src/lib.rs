@@ -67,6 +67,7 @@
 //! * [Hand a guest a ready socket](guide::grant_a_socket)
 //! * [What a guest can cost its host](guide::limits)
 //! * [Which sockets this kernel has](probe)
+//! * [Give up what no policy needs](Confinement)
 //!
 //! # The path of a call
 //!
@@ -81,6 +82,8 @@
 //!    block, a *wait*; then the policy is asked again.
 //! 3. `socket::sys`: the system calls. Private to `socket`, and the only place with `unsafe`.
 //! 4. `audit`: one [`Event`] for each operation, to any number of sinks.
+//!
+//! Around all of it may stand a second wall, [`Confinement`]: what no rule can need is taken from the process.
 //!
 //! # What there is
 //!
@@ -104,6 +107,8 @@ mod socket;
 
 mod audit;
 
+mod confine;
+
 pub mod guide;
 
 mod policy_file;
@@ -117,7 +122,8 @@ pub use bridge::{
     BuildError, PolicyHandle, Sockets, SocketsCtx, SocketsCtxBuilder, SocketsCtxView, SocketsView,
     Stopped, add_to_linker_async,
 };
-pub use policy_file::{ReadPolicyError, read_policy};
+pub use confine::{ConfineError, Confinement, Gap, User, UserError};
+pub use policy_file::{ReadPolicyError, policy_files, read_policy};
 pub use socket::{
     CancelHandle, Errno, InheritedSocket, Probe, ProbeError, ProbeStatus, Timeout, WaitMode,
     inherited_sockets, probe, probe_families, raise_descriptor_limit,

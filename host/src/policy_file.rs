@@ -35,7 +35,30 @@ pub fn read_policy(
     file: impl AsRef<Path>,
     variables: HashMap<String, String>,
 ) -> Result<Policy, ReadPolicyError> {
-    let file = file.as_ref();
+    read(file.as_ref(), variables, |_| {})
+}
+
+/// The files that [`read_policy`] reads: this one, and those that it includes. A process that is confined and
+/// means to read them again goes on being let ([`Confinement::file`](crate::Confinement::file)).
+///
+/// # Errors
+/// As [`read_policy`].
+pub fn policy_files(
+    file: impl AsRef<Path>,
+    variables: HashMap<String, String>,
+) -> Result<Vec<PathBuf>, ReadPolicyError> {
+    let mut files = vec![file.as_ref().to_owned()];
+    read(file.as_ref(), variables, |included| {
+        files.push(included.to_owned())
+    })?;
+    Ok(files)
+}
+
+fn read(
+    file: &Path,
+    variables: HashMap<String, String>,
+    mut includes: impl FnMut(&Path),
+) -> Result<Policy, ReadPolicyError> {
     let unreadable = |source| ReadPolicyError::Unreadable {
         file: file.to_owned(),
         source,
@@ -48,7 +71,10 @@ pub fn read_policy(
         base: absolute.parent().unwrap_or(Path::new("/")).to_owned(),
         variables,
     };
-    let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| error.to_string());
+    let read = |path: &Path| {
+        includes(path);
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    };
     Policy::from_files(&source, read).map_err(|errors| ReadPolicyError::Wrong {
         file: file.to_owned(),
         errors,

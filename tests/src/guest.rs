@@ -201,6 +201,9 @@ impl GuestRun {
             None => command.arg("run"),
         };
         command.args(&self.options);
+        if hardened() {
+            command.arg("--harden");
+        }
         if self.audited {
             command.arg("--audit").arg(audit_file(place));
         }
@@ -220,6 +223,13 @@ impl GuestRun {
             None => command,
         })
     }
+}
+
+/// Whether every guest of this test binary runs behind the second wall: its name says so.
+fn hardened() -> bool {
+    let name = std::env::current_exe().unwrap_or_default();
+    let name = name.file_name().unwrap_or_default();
+    name.to_string_lossy().contains("hardened")
 }
 
 fn audit_file(place: &Path) -> PathBuf {

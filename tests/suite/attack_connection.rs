@@ -1,11 +1,12 @@
 //! Ways round a policy by the order of calls on one socket: other peers after the granted one, peers that stand
 //! beside the data, and sockets that listen where nobody let them.
 
+use std::io::Read;
 use std::net::TcpListener;
 
 use anyhow::Result;
 use sockgate_tests::{
-    Attack, Ended, GuestRun, door, ear, free_port, heard, knocked, steps, watched,
+    Attack, Ended, GuestRun, door, ear, folder, free_port, heard, knocked, steps, watched,
 };
 
 const SECTION: &str = "Connection";
@@ -298,4 +299,74 @@ fn a_stream_socket_has_one_peer() -> Result<()> {
     .tried("binds AF_UNSPEC, which Linux takes as every interface")
     .step((&attack, step(27)), (&control, step(28)), &["bind"])?
     .state()
+}
+
+/// Bytes that the host moves by itself go where the guest may send them, and by the way that was granted.
+#[test]
+fn no_side_door_leads_to_a_peer() -> Result<()> {
+    let name = "no_side_door_leads_to_a_peer";
+    let place = folder()?;
+    std::fs::write(place.path().join("secret"), "0123456789")?;
+    let door = TcpListener::bind("127.0.0.1:0")?;
+    let tcp = door.local_addr()?.port();
+    let script = [
+        "p = pair stream".to_owned(),
+        "send p 1234567".to_owned(),
+        "t = socket inet stream".to_owned(),
+        format!("connect t 127.0.0.1:{tcp}"),
+        "splice p' t 7".to_owned(),
+        "send-file-piece t /steps/secret 0 5".to_owned(),
+    ];
+    let read = |door: &TcpListener| -> Result<Vec<String>> {
+        door.set_nonblocking(true)?;
+        let mut found = Vec::new();
+        while let Ok((mut stream, _)) = door.accept() {
+            let mut text = String::new();
+            stream.set_nonblocking(false)?;
+            stream.read_to_string(&mut text)?;
+            found.push(text);
+        }
+        Ok(found.into_iter().filter(|text| !text.is_empty()).collect())
+    };
+    let run = |rules: &[&str]| {
+        let run = allowed(&script, rules.iter().copied());
+        watched(run.directory(place.path(), "/steps"), name)
+    };
+    let elsewhere = ["unix-stream socketpair,splice", "tcp connect 127.0.0.9:1"];
+    let attack = run(&elsewhere)?;
+    let reached = read(&door)?;
+    let tcp_rule = format!("tcp connect,splice 127.0.0.1:{tcp}");
+    let control = run(&["unix-stream socketpair,splice", &tcp_rule])?;
+    assert_eq!(control.step(&script[4])?, "ok 7", "{}", control.stdout);
+    let reached_then = read(&door)?;
+    let phrase = "splice, send-file and poll as side doors";
+    for (id, step) in [("splice", &script[4]), ("send-file", &script[5])] {
+        Attack::new(format!("side-{id}"), "Beyond", phrase)
+            .tried(format!("`{step}` after a connect that was refused"))
+            .got(attack.step(step)?)
+            .saw(
+                "what a native listener read",
+                reached.clone(),
+                reached_then.clone(),
+            )
+            .state()?;
+    }
+    // Without `splice` on the receiving end nothing moves either.
+    let half = format!("tcp connect 127.0.0.1:{tcp}");
+    let attack = run(&["unix-stream socketpair,splice", &half])?;
+    let spliced = |found: Vec<String>| -> Vec<String> {
+        found
+            .into_iter()
+            .filter(|text| text.contains("1234567"))
+            .collect()
+    };
+    Attack::new("side-splice-half-granted", "Beyond", phrase)
+        .tried("moves bytes to a socket whose rule does not grant `splice`")
+        .got(attack.step(&script[4])?)
+        .saw(
+            "what a native listener read",
+            spliced(read(&door)?),
+            spliced(reached_then),
+        )
+        .state()
 }

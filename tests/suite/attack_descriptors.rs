@@ -158,12 +158,14 @@ fn what_was_not_granted_is_not_held() -> Result<()> {
             "kinds = [\"socket\", \"opaque\"]",
         ),
     ];
+    let sent = "the control cannot be sent";
+    let socket = arrival(&python, "udp", 1, &udp)?.context(sent)?;
+    let opaque = arrival(&python, "folder", 1, &take(OPAQUE))?.context(sent)?;
     for (kind, phrase, control, other) in kinds {
         let granted = match control {
-            "udp" => arrival(&python, control, 1, &udp)?,
-            _ => arrival(&python, control, 1, &take(OPAQUE))?,
+            "udp" => &socket,
+            _ => &opaque,
         };
-        let granted = granted.context("the control cannot be sent")?;
         for (how, keys) in [("ungranted", ""), ("as-other-kind", other)] {
             let Some(attack) = arrival(&python, kind, 1, &take(keys))? else {
                 skip(

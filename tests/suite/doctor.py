@@ -294,12 +294,22 @@ def openat2():
     os.close(descriptor)
 
 
+def call(number, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(number, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), f"system call {number}")
+
+
 def host():
     truth["host - - kernel"] = "works" if read("/proc/sys/kernel/osrelease") else "limited"
     truth["host - - openat2"] = tried(openat2)
     truth["host - - epoll"] = tried(lambda: select.epoll().close())
     truth["host - - /proc/self/fd"] = "works" if os.path.isdir("/proc/self/fd") else "absent"
     truth["host - - UNIX_DIAG_VFS"] = tried(unix_diag)
+    # seccomp(SECCOMP_GET_ACTION_AVAIL, 0, SECCOMP_RET_ERRNO), landlock_create_ruleset(NULL, 0, version)
+    seccomp = {"x86_64": 317}.get(os.uname().machine, 277)
+    truth["host - - seccomp"] = tried(lambda: call(seccomp, 2, 0, ctypes.byref(ctypes.c_uint32(0x50000))))
+    truth["host - - landlock"] = tried(lambda: call(444, None, ctypes.c_size_t(0), 1))
     whole = (read("/proc/self/uid_map") or "0 0 4294967295").split() == ["0", "0", "4294967295"]
     for name, capability in [("NET_RAW", "RAW"), ("NET_ADMIN", "ADMIN"), ("NET_BIND_SERVICE", "BIND_SERVICE")]:
         has = "works" if whole else "limited"

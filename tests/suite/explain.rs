@@ -175,7 +175,7 @@ fn explain_names_the_rule_and_what_it_lacks() -> Result<()> {
     assert_eq!(
         lacks.out,
         "denied, no rule grants it: tcp connect 10.1.2.3:22\n  \
-         web.toml:3 `web`: covers the peer, but not its port 22\n\
+         web.toml:3 `web`: covers the peer, but not its port 22 (it says `10.0.0.0/8:443`)\n\
          rule `web` comes nearest: it covers the peer, but not its port 22; \
          this would grant it: --allow 'tcp connect 10.1.2.3:22'\n"
     );

@@ -2,7 +2,7 @@
 //!
 //! Every place where the policy decides is changed, one at a time ([`find`] says what is changed into what;
 //! none is chosen by hand), and some test has to fail. One build holds all mutants, and a variable of the
-//! environment turns one on ([`write`]). First the policy's own tests are tried on each; what survives them,
+//! environment turns one on ([`mod@write`]). First the policy's own tests are tried on each; what survives them,
 //! and what the host does with verdicts, is tried with the attacks on a command that is built from the same
 //! copy. A mutant that nothing catches is a missing test, unless it stands in `tests/mutants/equivalents.toml`
 //! with the reason why no input can tell it from the original.

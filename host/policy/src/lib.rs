@@ -34,6 +34,7 @@ mod message;
 mod model;
 mod option;
 pub mod permit;
+mod reach;
 mod schema;
 
 pub use address::{Address, UnixAddress};
@@ -64,4 +65,5 @@ pub use permit::{
     BindTarget, Carries, ConnectTarget, GroupRequest, HostName, IoctlName, Operation, Permit,
     RuleId, UnixPlace, op,
 };
+pub use reach::{Capabilities, KindReach, PortSet, Protocols, Reach};
 pub use schema::json_schema;

@@ -1,5 +1,6 @@
 //! Every question of the bench, asked of many small policies: the files of `tests/rows` list what each refuses,
 //! or grants.
+#![allow(clippy::disallowed_methods, reason = "tests read files")]
 
 mod common;
 

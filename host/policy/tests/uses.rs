@@ -431,7 +431,7 @@ fn explain_ranks_the_rules() {
     assert_eq!(
         policy.explain(&question).to_string(),
         "denied: tcp connect 10.1.2.3:22 (no rule grants it)\n  \
-         rule `near` (p.toml:5) covers the peer, but not its port 22\n  \
+         rule `near` (p.toml:5) covers the peer, but not its port 22 (it says `10.1.0.0/16:443`)\n  \
          rule `far` (p.toml:2) does not list `connect`\n  \
          to change that: rule `near` comes nearest: it covers the peer, but not its port 22; \
          this would grant it: --allow 'tcp connect 10.1.2.3:22'"

@@ -15,9 +15,13 @@ use sockgate_policy::{
     SocketType, Toll,
 };
 use wasmtime::component::{Linker, Resource, ResourceType};
-use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddress, Network};
-use wasmtime_wasi::p2::{DynPollable, Pollable};
-use wasmtime_wasi::sockets::SocketAddrUse;
+use wasmtime_wasi::p2::bindings::sockets::network::{
+    ErrorCode, IpAddress, IpAddressFamily, Network,
+};
+use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket::Host as _;
+use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::Host as _;
+use wasmtime_wasi::p2::{DynPollable, Pollable, SocketResult};
+use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsView};
 use wasmtime_wasi::{WasiCtxBuilder, WasiView};
 
 use super::SocketsCtx;
@@ -30,6 +34,8 @@ use crate::socket::{
 
 /// wasmtime-wasi registers its interfaces under this version; ours takes the place of one of them.
 const NAME_LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
+const TCP_SOCKETS: &str = "wasi:sockets/tcp-create-socket@0.2.12";
+const UDP_SOCKETS: &str = "wasi:sockets/udp-create-socket@0.2.12";
 
 impl SocketsCtx {
     /// Puts wasmtime-wasi's own sockets under this guest's policy: TCP and UDP are allowed as far as the
@@ -288,8 +294,11 @@ impl Pollable for Answers {
     }
 }
 
-/// Replaces wasmtime-wasi's name resolution on a linker by one that obeys the guest's policy. Call it
-/// after wasmtime-wasi's own `add_to_linker_async`.
+/// Replaces wasmtime-wasi's name resolution on a linker by one that obeys the guest's policy, and tells the
+/// operator where the kernel refuses a socket before any address is judged (as it does in a [confined]
+/// process). Call it after wasmtime-wasi's own `add_to_linker_async`.
+///
+/// [confined]: crate::Confinement
 ///
 /// # Errors
 /// When the linker has an instance of that name that is no instance of functions.
@@ -345,8 +354,52 @@ pub fn add_wasi_name_lookup<T: SocketsView + WasiView + 'static>(
             Ok((wasmtime_wasi::p2::subscribe(table, answers)?,))
         },
     )?;
+    linker.instance(TCP_SOCKETS)?.func_wrap(
+        "create-tcp-socket",
+        |mut store, (family,): (IpAddressFamily,)| {
+            let made = WasiSocketsView::sockets(store.data_mut()).create_tcp_socket(family);
+            told(store.data_mut(), family, SocketType::Stream, made)
+        },
+    )?;
+    linker.instance(UDP_SOCKETS)?.func_wrap_async(
+        "create-udp-socket",
+        |mut store, (family,): (IpAddressFamily,)| {
+            Box::new(async move {
+                let mut sockets = WasiSocketsView::sockets(store.data_mut());
+                let made = sockets.create_udp_socket(family).await;
+                told(store.data_mut(), family, SocketType::Datagram, made)
+            })
+        },
+    )?;
     linker.allow_shadowing(false);
     Ok(())
+}
+
+/// What the guest gets of a socket that was made. wasmtime-wasi makes it without asking, and a confined process
+/// has none of kinds that no rule names: the operator is told of that as of any other refusal.
+fn told<T: SocketsView, S>(
+    data: &mut T,
+    family: IpAddressFamily,
+    socket_type: SocketType,
+    made: SocketResult<S>,
+) -> wasmtime::Result<(Result<S, ErrorCode>,)> {
+    let code = match made {
+        Ok(socket) => return Ok((Ok(socket),)),
+        Err(error) => error.downcast()?,
+    };
+    if code == ErrorCode::AccessDenied {
+        let family = match family {
+            IpAddressFamily::Ipv4 => Family::Inet,
+            IpAddressFamily::Ipv6 => Family::Inet6,
+        };
+        let kind = Kind::new(family, socket_type);
+        let guest = data.sockets().ctx.guest();
+        if let Err(denial) = guest.gate().create(kind) {
+            let event = || Event::new("socket").arguments(format_args!("{kind}, wasi:sockets"));
+            guest.refuse(&denial, event);
+        }
+    }
+    Ok((Err(code),))
 }
 
 async fn resolve(guest: Arc<Guest>, name: String) -> Result<Vec<IpAddr>, ErrorCode> {

@@ -310,6 +310,8 @@ impl Inner {
             } else {
                 self.wait(Interest::Writable, deadline).await?;
             }
+            // One that lost its grant was shut down: it is always ready, and never connected.
+            self.begin()?;
             if let Attempt::Done(()) = self.finish_connect()? {
                 return Ok(());
             }

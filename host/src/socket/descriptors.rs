@@ -235,8 +235,9 @@ impl Inner {
             tracing::debug!(kind = %facts.kind, "a socket of a kind without support arrived and was closed");
             return Err(errno.into());
         }
-        for (option, value) in present_options(fd.as_fd(), &facts)? {
-            facts.options.remember(option, &value);
+        let options = present_options(fd.as_fd(), &facts);
+        for (option, value) in options.iter().flatten() {
+            facts.options.remember(*option, value);
         }
         let event = || {
             let event = self.event("descriptor-receive").arguments(facts.kind);
@@ -249,6 +250,11 @@ impl Inner {
             Ok(adopted) => adopted,
             Err(denial) => return Err(self.refuse_adoption(&denial, event)),
         };
+        if let Err(errno) = options {
+            let why =
+                format_args!("no new socket can be made to compare its options with: {errno}");
+            return Err(self.guest.withhold(event, why));
+        }
         self.guest.audit().note(event);
         if matches!(adopted, Adopted::Connected(_)) {
             facts.origin = self.origin_of(&facts);

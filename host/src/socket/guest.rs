@@ -187,7 +187,7 @@ impl Guest {
 
     /// What a refusal answers, with its record.
     #[cold]
-    pub(super) fn refuse(&self, denial: &Denial, event: impl FnOnce() -> Event) -> Failure {
+    pub(crate) fn refuse(&self, denial: &Denial, event: impl FnOnce() -> Event) -> Failure {
         self.audit.note(|| event().denied(denial));
         if self.gate.reveals_denials() {
             *self

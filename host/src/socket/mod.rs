@@ -61,6 +61,7 @@ pub(crate) use option::Queue;
 pub use poller::Poller;
 pub(crate) use readiness::{POLL_LIMIT, Watched, poll};
 pub(crate) use sys::cmsg;
+pub(crate) use sys::confine;
 pub use sys::errno::Errno;
 pub use sys::host::raise_descriptor_limit;
 pub use sys::inherited::{InheritedSocket, inherited_sockets};

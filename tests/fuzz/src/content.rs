@@ -85,8 +85,11 @@ fn anything(input: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Ids as rules write them, and what each means of an id with its flags (linux/can.h).
-const IDS: [(&str, fn(u32) -> bool); 7] = [
+/// Whether an id with its flags (linux/can.h) is meant.
+type IsMeant = fn(u32) -> bool;
+
+/// Ids as rules write them, and what each means.
+const IDS: [(&str, IsMeant); 7] = [
     ("0x123", |id| id == 0x123),
     ("0x100/0x700", |id| id & !0xff == 0x100),
     ("0x0f0-0x201", |id| (0x0f0..=0x201).contains(&id)),

@@ -153,3 +153,20 @@ fn states_attacks(file: &Path) -> bool {
             module.is_some_and(|module| states_attacks(&file.with_file_name(module)))
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attacks_are_found_in_modules_of_a_suite() -> Result<()> {
+        let folder = sockgate_tests::folder()?;
+        let suite = folder.path().join("suite.rs");
+        fs::write(&suite, "#[path = \"of/one.rs\"]\nmod one;\n")?;
+        assert!(!states_attacks(&suite));
+        fs::create_dir(folder.path().join("of"))?;
+        fs::write(folder.path().join("of/one.rs"), "Attack::new(\"x\")")?;
+        assert!(states_attacks(&suite));
+        Ok(())
+    }
+}

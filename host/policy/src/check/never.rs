@@ -140,13 +140,17 @@ pub(super) fn nothing_to_hear(policy: &Policy, clause: &Clause) -> Option<String
 
 /// Options, flags or ancillary data in a rule that is about no socket.
 pub(super) fn unused_terms(clause: &Clause) -> Option<String> {
+    let sets = !clause.options.set.0.is_empty();
+    // What was set on a socket before has to be listed by whatever is done with it.
+    let bound = clause.ops.intersects(OpSet::all() - OpSet::SOCKETLESS);
     let terms = !clause.options.get.0.is_empty()
-        || !clause.options.set.0.is_empty()
+        || (sets && !bound)
         || !clause.flags.is_empty()
         || !clause.ancillary_out.is_empty()
         || !clause.ancillary_in.is_empty();
-    (terms && !clause.ops.intersects(OpSet::MAKING)).then(|| {
-        "lists options, flags or ancillary data, and no operation that makes a socket to use them on"
+    // Of what is done to a socket, each has to list the options that were set on it.
+    (terms && OpSet::SOCKETLESS.contains(clause.ops)).then(|| {
+        "lists options, flags or ancillary data, and no operation on a socket to use them with"
             .to_owned()
     })
 }

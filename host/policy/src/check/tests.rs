@@ -177,7 +177,7 @@ fn each_kind_of_warning_is_given() {
                 "a",
                 "ops=['resolve']\nhost=['x.test']\noptions={set=['so.mark']}",
             ),
-            "no operation that makes a socket",
+            "no operation on a socket",
         ),
         (
             allow("a", "family=['inet']\ntype=['datagram']\nops=['reply']")

@@ -196,7 +196,7 @@ fn groups_within(wide: &GroupPattern, narrow: &GroupPattern) -> bool {
 fn terms_within(wide: &Clause, narrow: &Clause, op: OpSet) -> bool {
     let names = wide.host_may_be.contains(narrow.host_may_be)
         && (wide.pin >= narrow.pin || narrow.hosts.is_none());
-    names && (!OpSet::MAKING.contains(op) || uses_within(wide, narrow))
+    names && (OpSet::SOCKETLESS.contains(op) || uses_within(wide, narrow))
 }
 
 /// Whether sockets that `wide` grants may be used as those that `narrow` grants.

@@ -118,7 +118,7 @@ fn means(key: &str, ops: OpSet) -> bool {
         "host-may-be" | "pin" => ops.intersects(OpSet::RESOLVE | OpSet::PEER_KIND),
         "interface" => true,
         "mode" | "replace-stale" => ops.intersects(OpSet::LOCAL_KIND),
-        _ => ops.intersects(OpSet::MAKING),
+        _ => !OpSet::SOCKETLESS.contains(ops),
     }
 }
 

@@ -419,6 +419,22 @@ fn describe(clause: &Clause, ask: &Ask<'_>, miss: Miss) -> String {
     }
 }
 
+/// What the rule says where it does not match, in its own words.
+fn says(clause: &Clause, miss: Miss) -> String {
+    let written = &clause.written;
+    let words = match miss {
+        Miss::Family | Miss::Type => written.sockets.clone(),
+        Miss::Peer => written.peer.as_ref().unwrap_or(&written.top).line(),
+        Miss::Local => written.local.as_ref().unwrap_or(&written.top).line(),
+        Miss::What | Miss::Message => written.top.line(),
+        _ => String::new(),
+    };
+    match words.as_str() {
+        "" => words,
+        words => format!(" (it says `{words}`)"),
+    }
+}
+
 fn describe_message(clause: &Clause, content: &Content) -> String {
     match (content.malformed(), content.uncovered(&clause.messages)) {
         (Some(why), _) => format!("grants no message that cannot be read ({why})"),
@@ -513,7 +529,7 @@ impl Policy {
             .map(|(miss, clause)| Candidate {
                 rule: clause.id.to_string(),
                 place: clause.place.clone(),
-                lacks: miss.map(|miss| describe(clause, ask, miss)),
+                lacks: miss.map(|miss| describe(clause, ask, miss) + &says(clause, miss)),
             })
             .collect();
         Explanation {

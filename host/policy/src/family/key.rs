@@ -399,6 +399,24 @@ impl KeyPattern {
         }
     }
 
+    /// The lowest number that the pattern covers; none where it is about no numbers.
+    pub(crate) fn lowest(&self) -> Option<u64> {
+        match &self.matcher {
+            Matcher::Numbers(ranges) => ranges.iter().map(|range| *range.start()).min(),
+            _ => None,
+        }
+    }
+
+    /// Whether every name that the pattern covers begins with one of the texts.
+    pub(crate) fn names_begin_with(&self, texts: &[&str]) -> bool {
+        match &self.matcher {
+            Matcher::Names(names) => names
+                .iter()
+                .all(|name| texts.iter().any(|text| name.begins_with(text))),
+            _ => false,
+        }
+    }
+
     /// Whether the pattern covers every value.
     pub(crate) fn is_any(&self) -> bool {
         match &self.matcher {

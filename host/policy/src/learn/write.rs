@@ -209,7 +209,7 @@ fn address(keys: &Keys) -> Vec<(&'static str, String)> {
         match *key {
             "unix" => unix(&mut written, words),
             "port" if keys.contains_key("cidr") || keys.contains_key("host") => {
-                written.push(("port", list(&ranges(words))));
+                written.push(("port", list(ranges(words))));
             }
             "cidr" | "host" => written.push((key, list(words))),
             key => written.push((key, family_value(key, words))),

@@ -142,7 +142,7 @@ impl Policy {
     ///
     /// let source = Source::new("web.toml", "version = 1\ninclude = ['lan.toml']").with_base("/etc/sockgate");
     /// let policy = Policy::from_files(&source, |path| {
-    ///     assert_eq!(path, Path::new("/etc/sockgate/lan.toml"));
+    ///     assert_eq!(path, std::path::Path::new("/etc/sockgate/lan.toml"));
     ///     Ok("version = 1\n[[deny]]\nid = 'no-lan'\nclass = ['private']".to_owned())
     /// })?;
     /// assert_eq!(policy.rule_ids().collect::<Vec<_>>(), ["no-lan"]);

@@ -89,6 +89,15 @@ impl NamePattern {
         matches!(self.0.as_slice(), [Part::AnyParts])
     }
 
+    /// Whether every name that matches begins with the text, as far as the first part shows.
+    pub(crate) fn begins_with(&self, text: &str) -> bool {
+        match self.0.first() {
+            Some(Part::Literal(literal)) => literal.starts_with(text.as_bytes()),
+            Some(Part::Glob(glob)) => glob.glob().glob().starts_with(text),
+            Some(Part::AnyParts) | None => false,
+        }
+    }
+
     /// Whether this matches every name that `narrow` matches, as far as that is plain.
     pub(crate) fn holds(&self, narrow: &NamePattern) -> bool {
         self == narrow
@@ -232,6 +241,11 @@ impl PathPattern {
             .count();
         let root = PathBuf::from(format!("/{}", parts[..literal].join("/")));
         PathPattern::new(&root, &parts[literal..].join("/"))
+    }
+
+    /// The directory that every path lies beneath.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Whether this covers every path that `narrow` covers, as far as that is plain.

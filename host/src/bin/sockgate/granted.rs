@@ -233,6 +233,13 @@ impl BoundFiles {
         Ok(())
     }
 
+    /// The directories that they lie in.
+    pub fn directories(&self) -> Vec<PathBuf> {
+        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let parents = files.iter().filter_map(|file| file.path.parent());
+        parents.map(Path::to_path_buf).collect()
+    }
+
     /// Unlinks each that is still the file that was made.
     pub fn unlink(&self) {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);

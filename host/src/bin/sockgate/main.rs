@@ -5,6 +5,7 @@ mod diff;
 mod doctor;
 mod explain;
 mod granted;
+mod harden;
 mod learn;
 mod policy;
 mod reload;

@@ -1,11 +1,12 @@
 //! Reading the policy that the command line names.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::Args;
 use sockgate::policy::Policy;
-use sockgate::{ReadPolicyError, read_policy};
+use sockgate::{ReadPolicyError, policy_files, read_policy};
 
 /// What grants: files, rules in one line, variables.
 #[derive(Args)]
@@ -32,6 +33,10 @@ pub struct Variables {
 }
 
 impl Variables {
+    fn all(&self) -> HashMap<String, String> {
+        self.variables.iter().cloned().collect()
+    }
+
     /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.variables.iter().map(|(name, _)| name.as_str())
@@ -57,6 +62,15 @@ impl PolicyArgs {
         !self.files.is_empty()
     }
 
+    /// Those files, and what they include.
+    pub fn read_files(&self) -> Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        for file in &self.files {
+            all.extend(policy_files(file, self.variables.all())?);
+        }
+        Ok(all)
+    }
+
     /// The policy of all files and rules together.
     pub fn load(&self) -> Result<Policy> {
         let mut policy = Policy::deny_all();
@@ -80,5 +94,5 @@ fn merge(policy: Policy, more: Policy) -> Result<Policy> {
 
 /// One policy file, with what it includes.
 pub fn load_file(file: &Path, variables: &Variables) -> Result<Policy, ReadPolicyError> {
-    read_policy(file, variables.variables.iter().cloned().collect())
+    read_policy(file, variables.all())
 }

@@ -6,6 +6,7 @@ use sockgate::PolicyHandle;
 use sockgate::policy::Policy;
 use tokio::signal::unix::Signal;
 
+use super::harden::Walls;
 use super::policy::PolicyArgs;
 use super::report::Report;
 
@@ -16,6 +17,8 @@ pub struct Reload {
     /// What becomes of a policy before it is put in force.
     pub adapt: fn(Policy) -> Policy,
     pub report: Report,
+    /// Of --harden.
+    pub walls: Option<Walls>,
 }
 
 /// Answers SIGHUP for as long as it means to renew something. It ends where the signal means what it does
@@ -55,6 +58,9 @@ impl Reload {
         }
         for difference in differences {
             eprintln!("  {difference}");
+        }
+        if let Some(walls) = &self.walls {
+            walls.compare(&policy);
         }
         self.policies.replace(policy);
     }

@@ -66,6 +66,15 @@ fn amount(text: &str) -> Option<u64> {
 }
 
 impl ReportArgs {
+    /// Where files are written while the guest runs.
+    pub fn folders(&self) -> impl Iterator<Item = PathBuf> {
+        let files = self.audit.iter().chain(&self.metrics);
+        files.map(|file| match file.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_path_buf(),
+            _ => PathBuf::from("."),
+        })
+    }
+
     pub fn open(&self) -> Result<Report> {
         let audit = match &self.audit {
             Some(path) => {

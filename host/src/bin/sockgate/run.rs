@@ -15,7 +15,8 @@ use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::granted;
+use super::granted::{self, BoundFiles};
+use super::harden::{HardenArgs, Places};
 use super::policy::{PolicyArgs, pair};
 use super::reload::{self, Reload};
 use super::report::{Report, ReportArgs};
@@ -44,6 +45,9 @@ pub struct Run {
     /// one name are taken one after the other
     #[arg(long = "socket", value_name = "NAME=SOCKET", value_parser = pair, verbatim_doc_comment)]
     sockets: Vec<(String, String)>,
+
+    #[command(flatten)]
+    harden: HardenArgs,
 
     /// An environment variable of the guest
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
@@ -129,14 +133,21 @@ impl Run {
         let files = granted.files;
         let report = self.report.open()?;
         let policy = adapt(self.policy.load()?);
+        let reach = policy.reach();
         let sockets = self.sockets(policy, granted.sockets, &report)?;
         let learner = sockets.learner();
         let mut config = Config::new();
         // No component-model-async here: 80 ns less for each call.
         config.concurrency_support(false);
-        match wasmtime::Cache::from_file(None) {
-            Ok(cache) => drop(config.cache(Some(cache))),
-            Err(error) => tracing::debug!(%error, "guests are compiled without a cache"),
+        if self.harden.is_wanted() {
+            // No threads before the process is confined. And whoever can write to the cache writes the code
+            // of later guests.
+            config.parallel_compilation(false);
+        } else {
+            match wasmtime::Cache::from_file(None) {
+                Ok(cache) => drop(config.cache(Some(cache))),
+                Err(error) => tracing::debug!(%error, "guests are compiled without a cache"),
+            }
         }
         let engine = Engine::new(&config).map_err(told)?;
         let component = compile(&engine, &self.guest)?;
@@ -145,6 +156,8 @@ impl Run {
             wasi: self.wasi(&sockets)?,
             sockets,
         };
+        // Everything that takes rights is open, and no other thread runs yet.
+        let walls = self.harden.apply(&reach, self.places(&files)?)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -164,6 +177,7 @@ impl Run {
             arguments: self.policy,
             adapt,
             report: report.clone(),
+            walls,
         };
         // From here on no signal ends the process by itself.
         let signals = Signals::new(&runtime)?;
@@ -206,6 +220,22 @@ impl Run {
         Ok(builder.build()?)
     }
 
+    /// Directories of --dir: on the host, and as the guest sees them.
+    fn directories(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.directories.iter();
+        pairs.map(|pair| pair.split_once("::").unwrap_or((pair, pair)))
+    }
+
+    /// What goes on being opened while the guest runs.
+    fn places(&self, bound: &BoundFiles) -> Result<Places> {
+        let folders = bound.directories().into_iter();
+        Ok(Places {
+            used: self.directories().map(|(host, _)| host.into()).collect(),
+            written: folders.chain(self.report.folders()).collect(),
+            read: self.policy.read_files()?,
+        })
+    }
+
     fn wasi(&self, sockets: &SocketsCtx) -> Result<WasiCtx> {
         let mut wasi = WasiCtxBuilder::new();
         wasi.inherit_stdio();
@@ -214,11 +244,10 @@ impl Run {
         for (name, value) in &self.environment {
             wasi.env(name, value);
         }
-        for directory in &self.directories {
-            let (host, guest) = directory.split_once("::").unwrap_or((directory, directory));
+        for (host, guest) in self.directories() {
             wasi.preopened_dir(host, guest, FsPerms::ReadWrite)
                 .map_err(told)
-                .with_context(|| format!("--dir {directory}: {host} cannot be opened"))?;
+                .with_context(|| format!("--dir {host}::{guest}: {host} cannot be opened"))?;
         }
         sockets.govern_wasi_sockets(&mut wasi);
         Ok(wasi.build())

@@ -17,6 +17,7 @@ pub mod batch;
 mod bluetooth;
 mod can;
 pub mod cmsg;
+pub mod confine;
 pub mod diag;
 pub mod errno;
 pub mod generic;

@@ -132,20 +132,21 @@ impl Turns {
                  cidr = [\"127.0.0.1\"]\nport = [\"{port}\"]\n"
             )
         };
+        // Datagrams are judged one by one, so that no policy may take them away if none is to be lost.
+        let datagrams = rule("datagram", "datagram", datagram);
         let talk = rule("stream", "stream", stream)
-            + &rule("datagram", "datagram", datagram)
+            + &datagrams
             + &format!(
                 "[[allow]]\nid = \"unix\"\nfamily = [\"unix\"]\ntype = [\"stream\"]\nops = [\"connect\"]\n\
                  path = [\"{path}\"]\n"
             );
         let other = rule("other", "stream", other);
         let head = |on_reload: &str| format!("version = 1\non-reload = \"{on_reload}\"\n");
-        // The last one takes everything away, and keeps what is connected.
-        let nothing = rule("nobody", "stream", 1);
+        // The last one takes the connections away, and keeps those that there are.
         Ok(Turns {
             grants: policy_from(&(head("close") + &talk + &other))?,
             takes: policy_from(&(head("close") + &talk))?,
-            keeps: policy_from(&(head("keep") + &nothing))?,
+            keeps: policy_from(&(head("keep") + &datagrams))?,
         })
     }
 

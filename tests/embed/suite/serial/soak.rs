@@ -54,6 +54,7 @@ fn rules() -> Result<Policy> {
         family = ["inet"]
         ops = ["connect"]
         cidr = ["127.0.0.0/8"]
+        options = { set = ["so.linger"] }
         [[allow]]
         id = "pair"
         family = ["unix"]

@@ -120,11 +120,15 @@ fn exactly(socket: &Socket, length: usize) -> io::Result<Vec<u8>> {
 
 fn tcp(random: &mut Random) -> io::Result<()> {
     let listener = inet(SocketType::Stream)?;
-    listener.bind(&address("127.0.0.1:0")?)?;
+    // Ports are in use for a minute after each connection: one address would soon have none left.
+    let [_, one, two, three, ..] = random.next().to_ne_bytes();
+    listener.bind(&address(&format!("127.{one}.{two}.{three}:0"))?)?;
     listener.listen(4)?;
     let client = inet(SocketType::Stream)?;
     client.connect(&listener.local_address()?)?;
     let (served, _) = listener.accept()?;
+    // Reset at the end, so that nothing lingers.
+    client.set_linger(Some(Duration::ZERO))?;
     for _ in 0..=random.below(4) {
         let data = random.data(20_000);
         client.send_all(&data)?;

@@ -129,7 +129,7 @@ impl Pump {
                     batch.push(&data);
                 }
                 let sent = self.socket.send_many(&batch, MessageFlags::empty())?;
-                Ok(sent.count as usize * size)
+                Ok(sent.count * size)
             }
             (true, "file") => {
                 let file = File::open("/files/data")?;

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::super::unix_path::Root;
-use super::super::{Errno, Result, check_descriptor, diag};
+use super::super::{Errno, Result, check_descriptor, confine, diag};
 use super::ProbeStatus;
 use super::find::{Capability, Finding, NET_ADMIN, NET_BIND_SERVICE, NET_RAW, Source, built};
 use super::kernel::text;
@@ -17,6 +17,8 @@ pub(super) fn look(look: &mut Look<'_>) -> Result<()> {
         ("epoll", epoll(look)?),
         ("/proc/self/fd", proc_descriptors()),
         ("UNIX_DIAG_VFS", unix_diag(look)?),
+        ("seccomp", seccomp(look)),
+        ("landlock", landlock(look)),
         (
             NET_RAW.name,
             capability(look, NET_RAW, "packets, raw sockets, XDP"),
@@ -103,6 +105,40 @@ fn unix_diag(look: &Look<'_>) -> Result<Finding> {
         finding.status = ProbeStatus::Limited;
     }
     Ok(finding)
+}
+
+/// Filters of system calls, for `--harden`.
+fn seccomp(look: &Look<'_>) -> Finding {
+    match confine::can_filter() {
+        Ok(()) => Finding::works("--harden filters system calls"),
+        Err(error) => {
+            let source = built("CONFIG_SECCOMP_FILTER", "");
+            look.kernel.refused("seccomp(2)", error, &source, None)
+        }
+    }
+}
+
+/// Landlock, for `--harden`.
+fn landlock(look: &Look<'_>) -> Finding {
+    match confine::landlock_version() {
+        Ok(version) => {
+            let held = match version {
+                ..=3 => "--harden narrows files",
+                4 | 5 => "--harden narrows files and TCP ports",
+                _ => "--harden narrows files, TCP ports, signals and abstract Unix names",
+            };
+            Finding::works(format!("version {version}: {held}"))
+        }
+        Err(Errno::OPNOTSUPP) => Finding::absent(
+            "the kernel has it, and it is switched off",
+            "add landlock to the kernel's lsm= list, and restart",
+        ),
+        Err(error) => {
+            let source = built("CONFIG_SECURITY_LANDLOCK", "");
+            let call = "landlock_create_ruleset(2)";
+            look.kernel.refused(call, error, &source, None)
+        }
+    }
 }
 
 /// Whether this user has the capability.

@@ -278,7 +278,7 @@ impl World {
             _ if known.unsure => Expected::Either,
             _ => Expected::Failure(&[Errno::INVAL]),
         };
-        if outcome.is_ok() {
+        if outcome.is_ok() && known.state == State::Fresh {
             known.state = State::Bound;
             known.local = known.socket.local_address().ok();
         }

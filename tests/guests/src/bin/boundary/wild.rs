@@ -161,7 +161,7 @@ fn sent(random: &mut Random, sockets: &[Socket], at: usize) {
     let _ = match random.below(3) {
         0 => sockets[at].send(&data),
         1 => sockets[at].send_with(&data, flags(random)),
-        _ => sockets[at].send_to_with(&data, &place(random), flags(random)),
+        _ => sockets[at].send_to_with(&data, place(random), flags(random)),
     };
 }
 

@@ -4,12 +4,11 @@ use std::sync::MutexGuard;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use sockgate_policy::{Address, Content, Family, MessageFlags, Permit, SocketType, Toll, Way, op};
+use sockgate_policy::{Address, Content, Family, MessageFlags, Permit, SocketType, op};
 
-use super::attempt::{Destination, Reception, Sender};
+use super::attempt::{Reception, Sender};
 use super::receipt::Paid;
 use super::sys::address::EncodedAddress;
-use super::sys::poll::{self, PollFd, Readiness};
 use super::wait::Deadline;
 use super::{Direction, Errno, Failure, Inner, Interest, Outcome, Socket, State, attempt, now};
 

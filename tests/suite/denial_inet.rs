@@ -534,3 +534,30 @@ fn scopes_and_mapped_sources_are_judged() -> Result<()> {
     );
     made_none(&ended, &["sendto", "sendmsg", "bind"])
 }
+
+/// The kernel answers the connect(2) that follows one which was under way with success, whatever its address.
+/// The peer stays the one that there is, for the policy as for the guest.
+#[test]
+fn a_second_connect_changes_no_peer() -> Result<()> {
+    let (one, first) = door("127.0.0.1:0")?;
+    let (other, second) = door("127.0.0.1:0")?;
+    let script = [
+        "s = socket inet stream".to_owned(),
+        format!("connect s 127.0.0.1:{first}"),
+        format!("connect s 127.0.0.1:{second}"),
+    ];
+    let ended = steps(&script)
+        .allow(&format!("tcp connect 127.0.0.1:{first}"))
+        .allow(&format!("tcp connect 127.0.0.1:{second}"))
+        .finish(patience())?;
+    assert_eq!(ended.step(&script[1])?, "ok");
+    assert_eq!(ended.step(&script[2])?, "isconn");
+    let told = ended
+        .audit
+        .of("connect")
+        .last()
+        .map(|record| record.errno().to_owned());
+    assert_eq!(told.as_deref(), Some("isconn"));
+    ensure!(knocked(&one)? && !knocked(&other)?);
+    Ok(())
+}

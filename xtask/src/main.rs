@@ -7,6 +7,7 @@ mod attack;
 mod bench;
 mod demo;
 mod families;
+mod fuzz;
 mod guests;
 mod kernel;
 mod libtest;

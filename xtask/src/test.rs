@@ -12,6 +12,7 @@ use sockgate_tests::{Kernel, Output};
 
 use crate::attack;
 use crate::families;
+use crate::fuzz;
 use crate::guests::{self, TARGET};
 use crate::kernel;
 use crate::libtest::{Reader, Run};
@@ -93,6 +94,9 @@ const LINTS: [&str; 6] = [
 /// The tests against changes of what they test; with `--long` alone.
 const MUTANTS: &str = "mutants";
 
+/// The targets under libFuzzer; with `--long` alone.
+const FUZZ: &str = "fuzz";
+
 /// Documentation examples.
 const DOCTESTS: &str = "doctests";
 
@@ -113,6 +117,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     session.lints()?;
     session.tests()?;
     session.mutants()?;
+    session.fuzz()?;
     let mut report = session.report;
     // Where the tests do not build, nothing can be said of what they cover.
     let built = !report.cases().iter().any(|case| case.name == "build");
@@ -124,7 +129,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     if report.len() == 0 {
         bail!(
-            "nothing is called `{}`: give a stage ({}, {DOCTESTS}, {}, {MUTANTS} with --long), a test binary or a test",
+            "nothing is called `{}`: give a stage ({}, {DOCTESTS}, {}, {MUTANTS} and {FUZZ} with --long), a test binary or a test",
             options.only.as_deref().unwrap_or_default(),
             LINTS.join(", "),
             Phase::ALL.map(Phase::name).join(", "),
@@ -242,10 +247,25 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Ten minutes of processor time for each target under libFuzzer.
+    fn fuzz(&mut self) -> Result<()> {
+        if !self.options.long || !self.wants(FUZZ) || self.options.table.is_some() {
+            return Ok(());
+        }
+        let start = announce(FUZZ);
+        let problem = fuzz::run(self.workspace, self.options.install).err();
+        self.report
+            .check(FUZZ, problem.map(|problem| format!("{problem:#}")));
+        self.report.stage(FUZZ, start.elapsed());
+        self.report.time(FUZZ, start.elapsed());
+        Ok(())
+    }
+
     /// Builds, then runs the test binaries phase by phase, and the documentation examples.
     fn tests(&mut self) -> Result<()> {
         let only = self.options.only.as_deref();
-        let alone = |only| LINTS.contains(&only) || (self.options.long && only == MUTANTS);
+        let alone =
+            |only| LINTS.contains(&only) || (self.options.long && [MUTANTS, FUZZ].contains(&only));
         if only.is_some_and(alone) {
             return Ok(());
         }
@@ -418,6 +438,7 @@ impl Place {
             .env("SOCKGATE_BIN", &self.command)
             .env("SOCKGATE_GUESTS", &self.guests)
             .env("SOCKGATE_ORACLES", workspace.oracles())
+            .env("SOCKGATE_REPORTS", workspace.target.join("reports"))
             // Compiled guests are kept where User Mode Linux may write as well.
             .env("XDG_CACHE_HOME", kernel::compiled(workspace))
             .env("SOCKGATE_KERNEL_CACHE", kernel::cache(workspace))

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sockgate_policy::{
-    Address, Carries, Counted, Family, Origin, Passage, Permit, SocketFacts, Toll, op,
+    Address, Carries, Counted, Family, Origin, Passage, Permit, SocketFacts, SocketType, Toll, op,
 };
 
 use super::data::Attempt;
@@ -163,7 +163,15 @@ impl Inner {
             // connect(2) has no flag against blocking; who shares the descriptor sees this.
             life::set_nonblocking(self.fd(), true)?;
         }
+        let before = self.state().facts.peer.clone();
         let mut outcome = attempt::connect(&permit, &self.guest, self.kind, self.fd());
+        // What was under way and has succeeded is told once more by the next connect(2), whatever its address:
+        // the peer is still the one before.
+        let stream = self.kind.socket_type == SocketType::Stream;
+        let another = before.is_some_and(|before| before != permit.subject().address);
+        if outcome.is_ok() && stream && another {
+            outcome = Err(Errno::ISCONN.into());
+        }
         // Attempts count, whatever becomes of them; but not each look at a Unix listener that has no room yet.
         let waits = self.kind.family == Family::Unix
             && matches!(outcome, Err(Failure::Errno(Errno::AGAIN)));

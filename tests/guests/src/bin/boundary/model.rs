@@ -51,6 +51,8 @@ struct Known {
     /// Something happened that the model does not follow: a peer that closed with data unread.
     unsure: bool,
     local: Option<SocketAddress>,
+    /// Where a client is connected to.
+    to: Option<SocketAddress>,
 }
 
 /// What a call is expected to answer.
@@ -121,6 +123,12 @@ const CALLS: [&str; 14] = [
 ];
 
 impl Known {
+    /// Whether the kernel may have ended the connection already: one end said so, or nobody has accepted it.
+    fn may_be_over(&self) -> bool {
+        let ending = self.unsure || self.write_shut || self.read_shut || self.ended;
+        self.state == State::Connected && (ending || self.peer == Peer::Elsewhere)
+    }
+
     fn shown(&self) -> String {
         format!(
             "{:?} {:?} {:?} to {:?} queued {:?} waiting {:?} shut {} {} ended {} unsure {}",
@@ -163,6 +171,7 @@ impl World {
             ended: false,
             unsure: false,
             local: None,
+            to: None,
         });
         self.made
     }
@@ -268,30 +277,30 @@ impl World {
 
     fn bind(&mut self, at: usize) -> io::Result<Outcome> {
         let known = &mut self.all[at];
-        let outcome = known.socket.bind(&address("127.0.0.1:0")?);
+        let outcome = known.socket.bind(&address("127.0.0.1:0")?).map(|()| 0);
         let expected = match (known.kind.0, known.state) {
             (Family::Unix, _) => {
                 Expected::Failure(&[Errno::INVAL, Errno::ACCES, Errno::AFNOSUPPORT])
             }
             (_, State::Fresh) => Expected::Success,
-            // One whose connection was reset is nobody's any more.
-            _ if known.unsure => Expected::Either,
+            _ if known.may_be_over() => return Ok(self.began_anew(at, outcome)),
             _ => Expected::Failure(&[Errno::INVAL]),
         };
-        if outcome.is_ok() && known.state == State::Fresh {
+        if outcome.is_ok() {
             known.state = State::Bound;
             known.local = known.socket.local_address().ok();
         }
-        Ok((expected, outcome.map(|()| 0)))
+        Ok((expected, outcome))
     }
 
     fn listen(&mut self, at: usize) -> Outcome {
         let known = &mut self.all[at];
-        let outcome = known.socket.listen(16);
+        let outcome = known.socket.listen(16).map(|()| 0);
         let expected = match (known.kind == TCP, known.state) {
             (true, State::Bound | State::Listening) => Expected::Success,
             // Never bound: it would listen everywhere, which no rule grants.
             (true, State::Fresh) => Expected::Failure(&[Errno::ACCES]),
+            (true, _) if known.may_be_over() => return self.began_anew(at, outcome),
             // It is bound where no rule lets it listen.
             (true, _) => Expected::Failure(&[Errno::INVAL, Errno::ACCES]),
             _ => Expected::Failure(&[Errno::ACCES, Errno::INVAL, Errno::OPNOTSUPP]),
@@ -299,7 +308,16 @@ impl World {
         if outcome.is_ok() {
             known.state = State::Listening;
         }
-        (expected, outcome.map(|()| 0))
+        (expected, outcome)
+    }
+
+    /// A connection that is over may be anything again, and the model lets go of what became of it.
+    fn began_anew(&mut self, at: usize, outcome: io::Result<usize>) -> Outcome {
+        if outcome.is_ok() {
+            // What it answers was asked for by nobody.
+            let _ = self.end(at, true);
+        }
+        (Expected::Either, outcome)
     }
 
     fn accept(&mut self, at: usize) -> Outcome {
@@ -359,16 +377,18 @@ impl World {
         };
         let (number, target_number) = (self.all[at].number, self.all[target].number);
         let known = &mut self.all[at];
-        let unsure =
-            known.unsure || (known.state == State::Connected && known.peer == Peer::Elsewhere);
+        let over = known.kind == TCP && known.may_be_over();
         // It waits, a moment: the listener is of this machine.
         known.socket.set_blocking(true);
         let outcome = known.socket.connect(&place);
         known.socket.set_blocking(false);
+        if over {
+            return Ok(self.began_anew(at, outcome.map(|()| 0)));
+        }
         let expected = match (known.kind, known.state) {
             (TCP, State::Fresh | State::Bound) => Expected::Success,
-            // A connection that was reset may be made anew.
-            (TCP, _) if unsure => Expected::Either,
+            // The kernel tells once more of a connection that was under way.
+            (TCP, State::Connected) if known.to.as_ref() == Some(&place) => Expected::Either,
             (TCP, State::Connected | State::Listening) => {
                 Expected::Failure(&[Errno::ISCONN, Errno::ACCES])
             }
@@ -381,8 +401,12 @@ impl World {
                 Errno::PROTOTYPE,
             ]),
         };
+        if outcome.is_ok() && known.kind == TCP && known.state == State::Connected {
+            return Ok((expected, Ok(0)));
+        }
         if outcome.is_ok() && known.kind == TCP {
             known.state = State::Connected;
+            known.to = Some(place.clone());
             known.local = known.socket.local_address().ok();
             self.all[target].waiting.push(number);
         } else if outcome.is_ok() && known.kind == UDP {

@@ -387,7 +387,11 @@ fn a_guest_hands_nothing_on_without_a_grant() -> Result<()> {
     let attack = watched(steps(script).policy_text(&rule("\"socketpair\"", "")), name)?;
     let both = "\"socketpair\", \"descriptor-send\", \"descriptor-receive\"";
     let control = watched(
-        steps(script).policy_text(&rule(both, "kinds = [\"socket\", \"opaque\"]")),
+        steps(script).policy_text(
+            // Nobody takes in what is sent.
+            &(rule(both, "kinds = [\"socket\", \"opaque\"]")
+                + "[limits]\ndescriptors-in-flight = 1000\n"),
+        ),
         name,
     )?;
     let itself = "a descriptor sent to itself";

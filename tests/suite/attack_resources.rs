@@ -104,19 +104,6 @@ fn what_a_guest_takes_stays_within_its_memory() -> Result<()> {
             .saw("VmHWM of the host", memory > MEMORY, seen > MEMORY)
             .state()?;
     }
-    // Beyond that the guest traps.
-    let beyond = GuestRun::new("attack_resources")
-        .allow("unix-stream socketpair")
-        .without_audit()
-        .argument("pollables")
-        .argument("1000000")
-        .finish(patience())?;
-    assert_eq!(beyond.status.code(), Some(134), "{}", beyond.stderr);
-    ensure!(
-        beyond.stderr.contains("handle limit exceeded"),
-        "{}",
-        beyond.stderr
-    );
     Ok(())
 }
 

@@ -33,6 +33,7 @@ pub(crate) mod option;
 mod poller;
 mod readiness;
 mod receipt;
+mod send;
 mod sys;
 mod tipc;
 mod transfer;

@@ -147,7 +147,7 @@ pub fn passages(source: &str) -> Result<Vec<Passage>> {
                 "Result<Grant,Reason>" => "Ok(crate::judge::Grant::without_rule(\"(mutant)\"))",
                 "Result<Verdict,Denial>" if signature.receiver().is_some() => {
                     "Ok(Verdict { grant: crate::judge::Grant::without_rule(\"(mutant)\"), \
-                     generation: self.generation(), unguarded: None })"
+                     generation: self.generation(), meters: None, unguarded: None })"
                 }
                 _ => return,
             };

@@ -47,7 +47,7 @@ fn main() {
         println!("{number} {inside:?} {} {:?}", name(number), checked(number));
     }
     let mut seen = Vec::new();
-    for one in [Some(1), Some(2)] {
+    for one in [Some(1), Some(2), Some(3)] {
         if let Some(one) = one && one == 1 { seen.push(true); }
     }
     println!("{seen:?} {} {} {}", all(&[1, 9]), all(&[1, 2]), matches!(seen.len(), 1));

@@ -158,7 +158,6 @@ impl<'a> Bench<'a> {
 
     fn command(&self, suite: usize, tests: &[&str]) -> Command {
         let suite = &self.suites[suite];
-        // What a mutant may take of memory is bounded.
         let mut command = Command::new(&suite.executable);
         command
             .current_dir(&suite.folder)

@@ -164,8 +164,8 @@ pub fn grants() -> bool {
 }
 "#;
 
-/// Copies a tree without what is built or versioned, with other texts for some of its files. What is the same
-/// already is left as it is, so that cargo does not build it again.
+/// Copies a tree without what is built or versioned, with other texts for some of its files and some files more.
+/// What is the same already is left as it is, so that cargo does not build it again; what is gone, goes.
 pub fn copy_tree(from: &Path, to: &Path, texts: &BTreeMap<PathBuf, String>) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
@@ -175,18 +175,32 @@ pub fn copy_tree(from: &Path, to: &Path, texts: &BTreeMap<PathBuf, String>) -> R
         let left_out = entry.file_name() == "target" || entry.file_name() == ".git";
         if kind.is_dir() && !left_out {
             copy_tree(&source, &place, texts)?;
-        } else if kind.is_file() && !left_out {
-            match texts.get(&source) {
-                Some(text) => write(&place, text.as_bytes())?,
-                None => write(&place, &fs::read(&source)?)?,
-            }
+        } else if kind.is_file() && !left_out && !texts.contains_key(&source) {
+            write(&place, &fs::read(&source)?)?;
+        }
+    }
+    for (file, text) in texts.iter().filter(|(file, _)| file.parent() == Some(from)) {
+        if let Some(name) = file.file_name() {
+            write(&to.join(name), text.as_bytes())?;
+        }
+    }
+    for entry in fs::read_dir(to)? {
+        let entry = entry?;
+        let source = from.join(entry.file_name());
+        if source.exists() || texts.contains_key(&source) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
         }
     }
     Ok(())
 }
 
 /// Writes a file unless it holds the same already.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|present| present == bytes) {
         return Ok(());
     }

@@ -274,6 +274,11 @@ impl Attack {
         }
         let outcome = self.outcome()?;
         println!("@attack {}", self.json(outcome));
+        self.failed_if(outcome)
+    }
+
+    /// An attack that succeeded fails its test.
+    fn failed_if(&self, outcome: &str) -> Result<()> {
         ensure!(
             outcome != "succeeded",
             "attack {} succeeded: {}",
@@ -390,7 +395,7 @@ mod tests {
         assert_eq!(refused.outcome()?, "refused");
         let told_so_and_yet = attack("acces").saw("a peer", true, true);
         assert_eq!(told_so_and_yet.outcome()?, "succeeded");
-        assert!(told_so_and_yet.state().is_err());
+        assert!(told_so_and_yet.failed_if("succeeded").is_err());
         let let_through = || attack("ok 5").saw("a peer", 0, 1);
         assert!(let_through().outcome().is_err());
         let harmless = let_through().checked("the peer saw the granted source alone");

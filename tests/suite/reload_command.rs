@@ -117,11 +117,9 @@ fn sighup_reads_the_policy_again() -> Result<()> {
 
     // A broken file, and one that is gone, are told, and nothing changes.
     stage.reload("version = 1\nfoo = 1\n", "the policy stays as it was")?;
-    let lines = stage.guest.stderr.text();
-    ensure!(
-        lines.contains("policy.toml:2:1: error: unknown key `foo`"),
-        "{lines}"
-    );
+    stage.guest.stderr.wait_for(patience(), |line| {
+        line.contains("policy.toml:2:1: error: unknown key `foo`")
+    })?;
     fs::remove_file(&stage.policy)?;
     stage.hang_up("the policy stays as it was")?;
     ensure!(!stage.connects("e", ports[0])? && stage.connects("f", ports[1])?);

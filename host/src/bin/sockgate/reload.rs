@@ -52,6 +52,8 @@ impl Reload {
             return;
         };
         let differences = former.diff(&policy);
+        // Before it is told of, so that who reads of it finds it in force.
+        self.policies.replace(policy.clone());
         match differences.as_slice() {
             [] => eprintln!("sockgate: the policy was read again, and grants the same"),
             _ => eprintln!("sockgate: the policy was read again:"),
@@ -62,6 +64,5 @@ impl Reload {
         if let Some(walls) = &self.walls {
             walls.compare(&policy);
         }
-        self.policies.replace(policy);
     }
 }

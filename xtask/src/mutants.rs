@@ -4,7 +4,7 @@
 //! none is chosen by hand), and some test has to fail. One build holds all mutants, and a variable of the
 //! environment turns one on ([`mod@write`]). First the policy's own tests are tried on each; what survives them,
 //! and what the host does with verdicts, is tried with the attacks on a command that is built from the same
-//! copy. A mutant that nothing catches is a missing test, unless it stands in `tests/mutants/equivalents.toml`
+//! copy. A mutant that nothing catches is a missing test, unless it stands in a list below `tests/mutants`
 //! with the reason why no input can tell it from the original.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,7 +116,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if !options.policy {
         forest.try_command(workspace, &folder)?;
     }
-    let mut list = Equivalents::read(&workspace.root.join("tests/mutants/equivalents.toml"))?;
+    let mut list = Equivalents::read(&workspace.root.join("tests/mutants"))?;
     forest.excuse(&mut list);
     if !options.is_partial() {
         forest.write_report(workspace, start)?;

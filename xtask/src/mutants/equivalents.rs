@@ -1,10 +1,20 @@
 //! Mutants that no input can tell from the original, with the reasons.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// `tests/mutants/equivalents.toml`.
+/// The lists in a folder, each a TOML file about one source file:
+///
+/// ```toml
+/// file = "host/policy/src/class.rs"
+///
+/// [[equivalent]]
+/// function = "Class::of"
+/// mutation = "the text that the check prints"
+/// reason = "why no input can tell"
+/// ```
 pub struct Equivalents(Vec<Entry>);
 
 struct Entry {
@@ -16,35 +26,18 @@ struct Entry {
 }
 
 impl Equivalents {
-    /// Reads the list.
-    pub fn read(path: &Path) -> Result<Equivalents> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        Equivalents::parse(&text).with_context(|| path.display().to_string())
-    }
-
-    fn parse(text: &str) -> Result<Equivalents> {
-        let table: toml::Table = text.parse()?;
-        let entries = match table.get("equivalent") {
-            None => &Vec::new(),
-            Some(entries) => entries.as_array().context("`equivalent` is no list")?,
-        };
-        let entries = entries.iter().map(|entry| {
-            let word = |key: &str| {
-                let word = entry.get(key).and_then(toml::Value::as_str);
-                word.filter(|word| !word.trim().is_empty())
-                    .map(str::to_owned)
-                    .with_context(|| format!("an entry has no `{key}`: {entry:?}"))
-            };
-            Ok(Entry {
-                file: word("file")?,
-                function: word("function")?,
-                mutation: word("mutation")?,
-                reason: word("reason")?,
-                used: false,
-            })
-        });
-        Ok(Equivalents(entries.collect::<Result<_>>()?))
+    /// Reads every list of the folder.
+    pub fn read(folder: &Path) -> Result<Equivalents> {
+        let mut entries = Vec::new();
+        let listed =
+            fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        for list in listed {
+            let path = list?.path();
+            let text = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            entries.extend(parse(&text).with_context(|| path.display().to_string())?);
+        }
+        Ok(Equivalents(entries))
     }
 
     /// The reason why the mutant that survived is the same as the original.
@@ -66,12 +59,39 @@ impl Equivalents {
             .collect();
         if !idle.is_empty() {
             bail!(
-                "tests/mutants/equivalents.toml lists what is caught, or does not exist:\n{}",
+                "tests/mutants lists what is caught, or does not exist:\n{}",
                 idle.join("\n")
             );
         }
         Ok(())
     }
+}
+
+fn parse(text: &str) -> Result<Vec<Entry>> {
+    let table: toml::Table = text.parse()?;
+    let file = word(&table, "file")?;
+    let entries = match table.get("equivalent") {
+        None => &Vec::new(),
+        Some(entries) => entries.as_array().context("`equivalent` is no list")?,
+    };
+    let entries = entries.iter().map(|entry| {
+        let entry = entry.as_table().context("`equivalent` is no list")?;
+        Ok(Entry {
+            file: file.clone(),
+            function: word(entry, "function")?,
+            mutation: word(entry, "mutation")?,
+            reason: word(entry, "reason")?,
+            used: false,
+        })
+    });
+    entries.collect()
+}
+
+fn word(table: &toml::Table, key: &str) -> Result<String> {
+    let word = table.get(key).and_then(toml::Value::as_str);
+    word.filter(|word| !word.trim().is_empty())
+        .map(str::to_owned)
+        .with_context(|| format!("there is no `{key}` in {table:?}"))
 }
 
 #[cfg(test)]
@@ -81,11 +101,13 @@ mod tests {
     #[test]
     fn an_entry_needs_a_reason_and_a_survivor() {
         let with = |reason: &str| {
-            format!("[[equivalent]]\nfile='a.rs'\nfunction='f'\nmutation='a < b -> true'\n{reason}")
+            parse(&format!(
+                "file='a.rs'\n[[equivalent]]\nfunction='f'\nmutation='a < b -> true'\n{reason}"
+            ))
         };
-        assert!(Equivalents::parse(&with("")).is_err());
-        assert!(Equivalents::parse(&with("reason = ' '")).is_err());
-        let mut list = Equivalents::parse(&with("reason = 'b is the largest'")).unwrap();
+        assert!(with("").is_err());
+        assert!(with("reason = ' '").is_err());
+        let mut list = Equivalents(with("reason = 'b is the largest'").unwrap());
         assert!(list.check().is_err());
         assert_eq!(list.reason("a.rs", "f", "a < b -> false"), None);
         let reason = list.reason("a.rs", "f", "a < b -> true");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::families::{CAN_ISOTP, CAN_RAW, bound, can, frame, kind, message, packet, places};
+use common::families::{CAN_ISOTP, CAN_RAW, bound, can, frame, kind, packet, places};
 use common::{fresh, gate};
 use sockgate_policy::{
     Address, BluetoothAddress, Content, Family, Gate, Kind, Mode, Policy, SocketFacts, SocketType,

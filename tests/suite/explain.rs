@@ -108,8 +108,7 @@ fn check_shows_each_mistake_with_its_place_and_its_mend() -> Result<()> {
 #[test]
 fn check_warns_of_what_never_matches() -> Result<()> {
     let place = policies()?;
-    let policy =
-        format!("{WEB}\n[[deny]]\nid = \"named\"\nops = [\"connect\"]\nhost = [\"example.com\"]\n");
+    let policy = format!("{WEB}\n[[deny]]\nid = \"named\"\nhost = [\"example.com\"]\n");
     std::fs::write(place.path().join("odd.toml"), policy)?;
     let odd = sockgate(place.path(), &["check", "odd.toml"])?;
     ensure!(

@@ -155,6 +155,8 @@ impl Compiler<'_> {
 
     fn check_denied_uses(&mut self) {
         let rule = self.rule;
+        let host = self.host_lists().next().map(|list| list.at.clone());
+        let mut more = !self.ops.difference(OpSet::RESOLVE).is_empty();
         for (name, list) in [
             ("options", &rule.get),
             ("options", &rule.set),
@@ -162,6 +164,7 @@ impl Compiler<'_> {
             ("ancillary", &rule.ancillary_receive),
             ("flags", &rule.flags),
         ] {
+            more |= list.is_some();
             if let (Some(list), true) = (list, rule.ops.is_some()) {
                 self.fault(
                     list.at.clone(),
@@ -169,6 +172,13 @@ impl Compiler<'_> {
                     "write two rules: one that denies the operations, one that denies their use",
                 );
             }
+        }
+        if let Some(at) = host.filter(|_| more) {
+            self.fault(
+                at,
+                "`host` in a deny rule acts on `resolve` alone",
+                "write a rule of its own for it, with `ops = [\"resolve\"]`, and deny addresses by `cidr`",
+            );
         }
     }
 }

@@ -126,9 +126,9 @@ fn a_mapped_address_is_judged_as_the_one_inside() {
 }
 
 #[test]
-fn an_unspecified_sender_is_no_address_of_a_denied_network() {
+fn a_sender_without_an_address_is_of_no_denied_class() {
     let policy = "[[allow]]\nid='a'\nops=['receive']\npeer='*'\n\
-                  [[deny]]\nid='d'\ncidr=['10.0.0.0/8']\n";
+                  [[deny]]\nid='d'\nclass=['private']\n";
     // What asks for its first lease by DHCP has no address yet.
     let server = bound(UDP4, "0.0.0.0:67");
     let hears = |sender: &str| {

@@ -32,7 +32,7 @@ mod probe;
 
 pub use need::Need;
 pub(crate) use net::within;
-pub use net::{Frames, Net};
+pub use net::{Frames, Net, net_and_python};
 
 /// Which kernel a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -51,7 +51,7 @@ pub use bytes::{from_hex, hex, pattern, sha256};
 pub use events::{Busy, native_events};
 pub use guest::{Ended, Guest, GuestRun};
 pub use isolated::{instead_of, isolated};
-pub use kernel::{Frames, Kernel, Need, Net};
+pub use kernel::{Frames, Kernel, Need, Net, net_and_python};
 pub use lesson::{guest_with, lesson, listening};
 pub use limit::descriptors;
 pub use names::{asked_names, name_server, with_names};
@@ -69,7 +69,7 @@ pub use prompt::{Prompt, Prompter};
 pub use python::PythonServer;
 pub use skip::{covers, long, patience, skip, timed};
 pub use steps::{
-    carried, message_steps, net_and_python, net_steps, outcome, python_steps, steps, udp_policy,
+    carried, ip_policy, message_steps, net_steps, outcome, python_steps, steps, udp_policy,
 };
 pub use syscalls::{Syscall, SyscallLog};
 pub use witness::{door, ear, heard, knocked, made_none, watched};

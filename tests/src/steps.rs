@@ -1,6 +1,6 @@
 //! Guests that do what a test spells out, step by step: the guests `denial_steps` and `family_net`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use crate::guest::{Ended, GuestRun};
 use crate::kernel::Net;
 use crate::native::Native;
-use crate::oracle::{Tool, oracle};
 use crate::place::root;
 
 /// A guest that takes these steps, one after the other, whatever comes of each. Its steps are described
@@ -55,23 +54,20 @@ pub fn carried(options: &[&str], flags: &[&str], receive: &[&str], send: &[&str]
     text
 }
 
-/// A rule for all UDP with these options, and these kinds of ancillary data to receive and to send.
-pub fn udp_policy(options: &[&str], receive: &[&str], send: &[&str]) -> String {
+/// A rule for all that IP has, with more lines of its table: what messages carry.
+pub fn ip_policy(carried: &str) -> String {
     format!(
-        "version = 1\n[[allow]]\nid = \"udp\"\nfamily = [\"inet\", \"inet6\"]\n\
-         type = [\"datagram\"]\nops = [\"bind\", \"receive\", \"send-to\", \"connect\"]\n\
+        "version = 1\n[[allow]]\nid = \"ip\"\nfamily = [\"inet\", \"inet6\"]\n\
+         ops = [\"bind\", \"receive\", \"send-to\", \"connect\"]\n\
          local = {{ cidr = [\"*\"], port = [\"*\"] }}\npeer = {{ cidr = [\"*\"], port = [\"*\"] }}\n\
-         {}",
-        carried(options, &[], receive, send)
+         {carried}"
     )
 }
 
-/// A namespace of the test's own, and Python; a skip of the test `name` where there is one of them not.
-pub fn net_and_python(name: &str) -> Result<Option<(Net, PathBuf)>> {
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(None);
-    };
-    Ok(Net::new(name)?.map(|net| (net, python)))
+/// A rule for all UDP with these options, and these kinds of ancillary data to receive and to send.
+pub fn udp_policy(options: &[&str], receive: &[&str], send: &[&str]) -> String {
+    let carried = carried(options, &[], receive, send);
+    ip_policy(&format!("type = [\"datagram\"]\n{carried}"))
 }
 
 /// Python, which takes the same steps with its own module, in the namespace if there is one.

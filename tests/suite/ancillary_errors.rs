@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use sockgate_tests::{
-    Ended, Net, carried, covers, message_steps, net_and_python, outcome, patience, python_steps,
+    Ended, Net, carried, covers, ip_policy, message_steps, net_and_python, outcome, patience,
+    python_steps,
 };
 
 fn bench(name: &str) -> Result<Option<(Net, PathBuf)>> {
@@ -18,13 +19,7 @@ fn bench(name: &str) -> Result<Option<(Net, PathBuf)>> {
 
 /// Grants all UDP and TCP, and what error queues need of it.
 fn policy(options: &[&str], flags: &[&str], receive: &[&str]) -> String {
-    let carried = carried(options, flags, receive, &["hop-limit"]);
-    format!(
-        "version = 1\n[[allow]]\nid = \"ip\"\nfamily = [\"inet\", \"inet6\"]\n\
-         ops = [\"bind\", \"receive\", \"send-to\", \"connect\"]\n\
-         local = {{ cidr = [\"*\"], port = [\"*\"] }}\npeer = {{ cidr = [\"*\"], port = [\"*\"] }}\n\
-         {carried}"
-    )
+    ip_policy(&carried(options, flags, receive, &["hop-limit"]))
 }
 
 /// A step with the words in it that are times made alike.

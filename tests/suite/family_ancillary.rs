@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use sockgate_tests::{
-    Need, Net, Tool, covers, kernel, message_steps, oracle, outcome, patience, python_steps,
+    Need, Net, Tool, covers, kernel, message_steps, net_and_python, oracle, outcome, patience,
+    python_steps,
 };
 
 /// What came of each step, which is the same for the guest and for Python, one after the other.
@@ -138,10 +139,10 @@ fn an_algorithm_is_told_what_to_do() -> Result<()> {
 
 /// A namespace with a CAN bus, and Python.
 fn bus(need: Need, name: &str) -> Result<Option<(Net, PathBuf)>> {
-    let Some(python) = bench(need, name) else {
+    if kernel::has(need, name).is_none() {
         return Ok(None);
-    };
-    let Some(net) = Net::new(name)? else {
+    }
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(None);
     };
     net.vcan("vcan0")?;

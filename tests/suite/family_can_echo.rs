@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Ended, GuestRun, Native, Need, Net, Tool, covers, kernel, oracle, patience, policy_path, root,
-    told,
+    Ended, GuestRun, Native, Need, Net, covers, kernel, net_and_python, patience, policy_path,
+    root, told,
 };
 
 /// Python's side of the bus.
@@ -45,7 +45,7 @@ fn an_echo_answers_the_frames_of_its_policy() -> Result<()> {
     let Some(_kernel) = kernel::has(Need::CanRaw, name) else {
         return Ok(());
     };
-    let (Some(net), Some(oracle)) = (Net::new(name)?, oracle(Tool::Python, name)) else {
+    let Some((net, oracle)) = net_and_python(name)? else {
         return Ok(());
     };
     net.vcan("vcan0")?;

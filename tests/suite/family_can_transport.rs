@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Ended, GuestRun, Native, Need, Net, Tool, agree, kernel, oracle, patience, policy_path, root,
+    Ended, GuestRun, Native, Need, Net, agree, kernel, net_and_python, patience, policy_path, root,
     told,
 };
 
@@ -14,10 +14,7 @@ fn bench(need: Need, name: &str) -> Result<Option<(Net, PathBuf)>> {
     if kernel::has(need, name).is_none() {
         return Ok(None);
     }
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(None);
-    };
-    let Some(net) = Net::new(name)? else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(None);
     };
     net.vcan("vcan0")?;

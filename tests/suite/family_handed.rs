@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::Result;
 use sockgate_tests::{
-    Ended, Native, Need, Net, Tool, command_path, covers, folder, guest_path, hex, kernel, oracle,
-    patience, root, steps, told,
+    Ended, Native, Need, Net, Tool, command_path, covers, folder, guest_path, hex, kernel,
+    net_and_python, oracle, patience, root, steps, told,
 };
 
 #[test]
@@ -100,10 +100,7 @@ fn a_granted_raw_socket_s_header_is_known() -> Result<()> {
     let Some(_kernel) = kernel::has(Need::InetRaw, name) else {
         return Ok(());
     };
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(());
-    };
-    let Some(net) = Net::new(name)? else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(());
     };
     let (echo, whole) = requests();
@@ -137,10 +134,7 @@ fn a_granted_packet_socket_s_header_is_known() -> Result<()> {
     let Some(_kernel) = kernel::has(Need::PacketRaw, name) else {
         return Ok(());
     };
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(());
-    };
-    let Some(net) = Net::new(name)? else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(());
     };
     // To everybody, from nobody, of an Ethernet protocol for experiments; and behind ten bytes of virtio_net_hdr.

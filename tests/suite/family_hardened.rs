@@ -5,8 +5,8 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 use sockgate_tests::{
-    GuestRun, Native, Need, Net, Tool, folder, kernel, oracle, patience, policy_path, root, sha256,
-    told,
+    GuestRun, Native, Need, Tool, folder, kernel, net_and_python, oracle, patience, policy_path,
+    root, sha256, told,
 };
 
 #[test]
@@ -15,7 +15,7 @@ fn a_bus_hears_what_a_hardened_guest_sends() -> Result<()> {
     let Some(_kernel) = kernel::has(Need::CanRaw, name) else {
         return Ok(());
     };
-    let (Some(net), Some(python)) = (Net::new(name)?, oracle(Tool::Python, name)) else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(());
     };
     net.vcan("vcan0")?;

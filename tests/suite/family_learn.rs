@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
     Ended, GuestRun, Native, Need, Net, Tool, folder, guest_with, kernel, lesson, listening,
-    oracle, patience, root, told,
+    net_and_python, oracle, patience, root, told,
 };
 
 /// A namespace, and Python, where the kernel has these sockets.
@@ -16,10 +16,7 @@ fn bench(need: Need, name: &str) -> Result<Option<(Net, PathBuf)>> {
     if kernel::has(need, name).is_none() {
         return Ok(None);
     }
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(None);
-    };
-    Ok(Net::new(name)?.map(|net| (net, python)))
+    net_and_python(name)
 }
 
 /// A native program of `tests/native` in the namespace.

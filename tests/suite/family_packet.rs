@@ -1,18 +1,18 @@
 //! Packet sockets: frames byte for byte as native programs send and hear them, and nothing that the policy
 //! does not name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Attack, Ended, GuestRun, Native, Need, Net, Tool, folder, from_hex, hex, kernel, net_steps,
-    oracle, patience, policy_path, root, told, watched,
+    Attack, Ended, GuestRun, Native, Need, Net, Tool, folder, from_hex, hex, kernel,
+    net_and_python, net_steps, oracle, patience, policy_path, root, told, watched,
 };
 
-/// Two ends of a cable, v0 and v1, on which nobody else says anything.
-fn cable(name: &str) -> Result<Option<Net>> {
-    let Some(net) = Net::new(name)? else {
+/// Two ends of a cable, v0 and v1, on which nobody else says anything; and Python.
+fn cable(name: &str) -> Result<Option<(Net, PathBuf)>> {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(None);
     };
     for setting in ["all", "default"] {
@@ -26,7 +26,7 @@ fn cable(name: &str) -> Result<Option<Net>> {
     net.ip(&["link", "add", "v0", "type", "veth", "peer", "name", "v1"])?;
     net.ip(&["link", "set", "v0", "up"])?;
     net.ip(&["link", "set", "v1", "up"])?;
-    Ok(Some(net))
+    Ok(Some((net, python)))
 }
 
 /// A native program of `tests/native/frames.py` in the namespace.
@@ -105,10 +105,10 @@ fn tcpdump_reads_the_sniffer() -> Result<()> {
     let Some(_kernel) = kernel::has(Need::PacketRaw, name) else {
         return Ok(());
     };
-    let (Some(python), Some(_)) = (oracle(Tool::Python, name), oracle(Tool::Tcpdump, name)) else {
+    if oracle(Tool::Tcpdump, name).is_none() {
         return Ok(());
-    };
-    let Some(net) = cable(name)? else {
+    }
+    let Some((net, python)) = cable(name)? else {
         return Ok(());
     };
     let place = folder()?;
@@ -188,10 +188,7 @@ fn only_granted_frames_are_heard() -> Result<()> {
     let Some(_kernel) = kernel::has(Need::PacketRaw, name) else {
         return Ok(());
     };
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(());
-    };
-    let Some(net) = cable(name)? else {
+    let Some((net, python)) = cable(name)? else {
         return Ok(());
     };
     let Frames {
@@ -305,10 +302,7 @@ fn only_granted_frames_are_sent() -> Result<()> {
     let Some(_kernel) = kernel::has(Need::PacketRaw, name) else {
         return Ok(());
     };
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(());
-    };
-    let Some(net) = cable(name)? else {
+    let Some((net, python)) = cable(name)? else {
         return Ok(());
     };
     let Frames {
@@ -420,10 +414,7 @@ fn a_filter_and_counts_are_granted_by_name() -> Result<()> {
     let Some(_kernel) = kernel::has(Need::PacketRaw, name) else {
         return Ok(());
     };
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(());
-    };
-    let Some(net) = cable(name)? else {
+    let Some((net, python)) = cable(name)? else {
         return Ok(());
     };
     let (yes, no) = (frame(WANTED, 0x40), frame(WANTED, 0x41));
@@ -500,10 +491,7 @@ fn payloads_come_without_their_header() -> Result<()> {
     let Some(_kernel) = kernel::has(Need::PacketDgram, name) else {
         return Ok(());
     };
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(());
-    };
-    let Some(net) = cable(name)? else {
+    let Some((net, python)) = cable(name)? else {
         return Ok(());
     };
     let Frames { wanted, other, .. } = frames();

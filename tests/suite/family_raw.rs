@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use sockgate_tests::{
-    Attack, GuestRun, Native, Need, Net, Tool, from_hex, hex, kernel, net_steps, oracle, patience,
-    policy_path, root, told, watched,
+    Attack, GuestRun, Native, Need, Net, from_hex, hex, kernel, net_and_python, net_steps,
+    patience, policy_path, root, told, watched,
 };
 
 /// A native listener of `tests/native/frames.py` in the namespace.
@@ -59,10 +59,7 @@ fn hosts_answer_pings() -> Result<()> {
     let Some(_kernel) = kernel::has(Need::Inet6Ping, name) else {
         return Ok(());
     };
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(());
-    };
-    let Some(net) = Net::new(name)? else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(());
     };
     net.ip(&["address", "add", "203.0.113.1/32", "dev", "lo"])?;
@@ -116,10 +113,7 @@ fn icmp_is_sent_and_heard_by_type() -> Result<()> {
     let Some(_kernel) = kernel::has(Need::InetRaw, name) else {
         return Ok(());
     };
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(());
-    };
-    let Some(net) = Net::new(name)? else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(());
     };
     let send = |kind: u8, to: &str| format!("send-to r x{} ip:{to}", hex(&icmp(kind)));
@@ -243,10 +237,7 @@ fn headers_of_ones_own_are_a_grant_of_their_own() -> Result<()> {
     let Some(_kernel) = kernel::has(Need::InetRaw, name) else {
         return Ok(());
     };
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(());
-    };
-    let Some(net) = Net::new(name)? else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(());
     };
     let without = PING
@@ -344,10 +335,7 @@ fn icmpv6_and_checksums_of_raw_ipv6() -> Result<()> {
     let Some(_kernel) = kernel::has(Need::Inet6Raw, name) else {
         return Ok(());
     };
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(());
-    };
-    let Some(net) = Net::new(name)? else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(());
     };
     let rule = |protocol: &str, more: &str| {

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use sockgate_tests::{GuestRun, Native, Need, Net, Tool, folder, kernel, oracle, patience, told};
+use sockgate_tests::{
+    GuestRun, Native, Need, Tool, folder, kernel, net_and_python, oracle, patience, told,
+};
 
 fn guest(keys: &str, steps: &[&str]) -> GuestRun {
     let policy = format!("version = 1\n[[allow]]\nid = \"rds\"\nfamily = [\"rds\"]\n{keys}\n");
@@ -130,10 +132,10 @@ fn messages_go_both_ways() -> Result<()> {
 #[test]
 fn a_congested_port_is_waited_for() -> Result<()> {
     let name = "a_congested_port_is_waited_for";
-    let Some(python) = needs(name) else {
+    let Some(_kernel) = kernel::has(Need::RdsSeqpacket, name) else {
         return Ok(());
     };
-    let Some(net) = Net::new(name)? else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(());
     };
     // The loopback network knows no congestion.

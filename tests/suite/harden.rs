@@ -10,8 +10,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    GuestRun, Net, Tool, command_path, folder, free_port, guest_path, isolated, name_server,
-    oracle, patience, skip, steps, tcp_echo,
+    GuestRun, Tool, command_path, folder, free_port, guest_path, isolated, name_server,
+    net_and_python, oracle, patience, skip, steps, tcp_echo,
 };
 
 const NET_BIND_SERVICE: u64 = 1 << 10;
@@ -126,10 +126,7 @@ fn a_hardened_process_has_the_rights_of_its_rules_and_no_others() -> Result<()> 
 #[test]
 fn another_user_keeps_the_low_port_of_its_rule() -> Result<()> {
     let name = "another_user_keeps_the_low_port_of_its_rule";
-    let Some(net) = Net::new(name)? else {
-        return Ok(());
-    };
-    let Some(python) = oracle(Tool::Python, name) else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(());
     };
     let guest = GuestRun::new("upper-tcp")

@@ -5,19 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Ended, Net, Tool, carried, covers, free_port, message_steps, oracle, outcome, patience,
-    python_steps,
+    Ended, Net, Tool, carried, covers, free_port, ip_policy, message_steps, net_and_python, oracle,
+    outcome, patience, python_steps,
 };
 
-/// Grants connections and datagrams over IPv4, with these flags.
+/// Grants connections and datagrams, with these flags.
 fn policy(options: &[&str], flags: &[&str]) -> String {
-    let carried = carried(options, flags, &[], &[]);
-    format!(
-        "version = 1\n[[allow]]\nid = \"ip\"\nfamily = [\"inet\"]\n\
-         ops = [\"connect\", \"send-to\", \"bind\", \"receive\"]\n\
-         local = {{ cidr = [\"*\"], port = [\"*\"] }}\npeer = {{ cidr = [\"*\"], port = [\"*\"] }}\n\
-         {carried}"
-    )
+    ip_policy(&carried(options, flags, &[], &[]))
 }
 
 fn python(name: &str) -> Option<PathBuf> {
@@ -196,10 +190,7 @@ fn what_more_follows_goes_out_with_it() -> Result<()> {
 #[test]
 fn a_gateway_is_not_asked() -> Result<()> {
     let name = "a_gateway_is_not_asked";
-    let Some(python) = python(name) else {
-        return Ok(());
-    };
-    let Some(net) = Net::new(name)? else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(());
     };
     net.ip(&["link", "add", "v0", "type", "veth", "peer", "name", "v1"])?;
@@ -274,10 +265,7 @@ fn an_answer_is_confirmed() -> Result<()> {
 #[test]
 fn a_first_segment_has_data() -> Result<()> {
     let name = "a_first_segment_has_data";
-    let Some(python) = python(name) else {
-        return Ok(());
-    };
-    let Some(net) = Net::new(name)? else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(());
     };
     // Client and server, both without cookies, Documentation/networking/ip-sysctl.rst.

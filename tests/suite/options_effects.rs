@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Ended, Guest, GuestRun, Native, Net, Tool, covers, free_port, oracle, patience, root, told,
+    Ended, Guest, GuestRun, Native, Net, Tool, covers, free_port, net_and_python, oracle, patience,
+    root, told,
 };
 
 /// A namespace of the test's own with a second interface `d0` (10.9.0.1), and python3.
@@ -16,10 +17,7 @@ struct Bench {
 
 impl Bench {
     fn new(name: &str) -> Result<Option<Bench>> {
-        let Some(python) = oracle(Tool::Python, name) else {
-            return Ok(None);
-        };
-        let Some(net) = Net::new(name)? else {
+        let Some((net, python)) = net_and_python(name)? else {
             return Ok(None);
         };
         net.ip(&["link", "add", "d0", "type", "veth", "peer", "name", "d1"])?;

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use sockgate_tests::OptionValue::{Bytes, Length, None, Number};
-use sockgate_tests::{Difference, Net, OptionTable, Tool, compare_options, options_rule, oracle};
+use sockgate_tests::{Difference, OptionTable, compare_options, net_and_python, options_rule};
 
 const SOCKET: i32 = 1;
 const IP: i32 = 0;
@@ -327,10 +327,7 @@ fn policy() -> String {
 #[test]
 fn every_option_does_in_the_guest_what_it_does_in_python() -> Result<()> {
     let name = "every_option_does_in_the_guest_what_it_does_in_python";
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(());
-    };
-    let Some(net) = Net::new(name)? else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(());
     };
     compare_options(Some(&net), &python, &policy(), TABLES, DIFFERENCES)

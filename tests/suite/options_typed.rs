@@ -2,7 +2,7 @@
 //! the same socket, out of the running host (pidfd_getfd(2)).
 
 use anyhow::Result;
-use sockgate_tests::{GuestRun, Net, Tool, TypedOption, oracle, patience, typed_options};
+use sockgate_tests::{GuestRun, Net, TypedOption, net_and_python, patience, typed_options};
 
 /// Family, type and protocol in Linux's numbers.
 const TCP: &str = "2 1 0";
@@ -230,10 +230,7 @@ fn policy() -> String {
 #[test]
 fn every_typed_option_is_set_and_read_back_and_found_on_the_socket_by_python() -> Result<()> {
     let name = "every_typed_option_is_set_and_read_back_and_found_on_the_socket_by_python";
-    let Some(python) = oracle(Tool::Python, name) else {
-        return Ok(());
-    };
-    let Some(net) = Net::new(name)? else {
+    let Some((net, python)) = net_and_python(name)? else {
         return Ok(());
     };
     typed_options(Some(&net), &python, &policy(), TYPED)

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use sockgate_tests::attack::{self, Phrase};
 
 use crate::libtest::{Case, Outcome};
+use crate::mutants;
+use crate::report;
 use crate::test::{self, Pages, Table, Where};
 use crate::workspace::Workspace;
 
@@ -66,24 +68,19 @@ pub fn judge(workspace: &Workspace, cases: &[Case], pages: Pages) -> Result<Opti
         phrases = attack::phrases()?;
         judgement = Judgement::of(&phrases, cases);
     }
-    let folder = workspace.target.join("reports");
-    fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let report = json!({
         "attacks": judgement.json(),
         "mutations": mutations(workspace)?,
         "problems": judgement.problems,
     });
-    let path = folder.join("attacks.json");
-    fs::write(&path, format!("{report:#}\n"))
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    report::write(workspace, "attacks.json", report)?;
     judgement.print();
     Ok((!judgement.problems.is_empty()).then(|| judgement.problems.join("\n")))
 }
 
 /// How many changes of the policy's code the tests noticed, where that was tried.
 fn mutations(workspace: &Workspace) -> Result<Value> {
-    let path = workspace.target.join("reports/mutants.json");
+    let path = report::path(workspace, mutants::REPORT);
     let Ok(text) = fs::read_to_string(&path) else {
         let how = "`cargo xtask test --long --only mutants` counts them";
         return Ok(json!({"total": 0, "caught": 0, "not_run": how}));

@@ -1,14 +1,14 @@
 //! `cargo xtask families`: which families were tested where, printed and in target/reports/families.json.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 use sockgate_tests::{Kernel, Need};
 
 use crate::libtest::{Case, Outcome};
+use crate::report;
 use crate::test::{self, Phase, Where};
 use crate::workspace::Workspace;
 
@@ -63,12 +63,7 @@ pub fn print(cases: &[Case]) {
 
 /// Writes target/reports/families.json: an array with an object per test, family and protocol.
 pub fn write(workspace: &Workspace, cases: &[Case]) -> Result<()> {
-    let folder = workspace.target.join("reports");
-    fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let path = folder.join("families.json");
-    let text = format!("{:#}\n", json(cases));
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    report::write(workspace, "families.json", json(cases)).map(drop)
 }
 
 fn json(cases: &[Case]) -> Value {

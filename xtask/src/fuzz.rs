@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::report;
 use crate::setup;
 use crate::workspace::{Workspace, execute, output};
 
@@ -82,11 +83,9 @@ pub fn run(workspace: &Workspace, install: bool) -> Result<()> {
         findings.extend(figures.findings);
     }
     report.sort_by_key(|target| target["target"].to_string());
-    let path = workspace.target.join("reports/fuzz.json");
-    fs::create_dir_all(workspace.target.join("reports"))?;
-    fs::write(&path, format!("{:#}\n", json!({ "targets": report })))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    if report.len() < targets.len() {
+    let missing = report.len() < targets.len();
+    report::write(workspace, "fuzz.json", json!({ "targets": report }))?;
+    if missing {
         bail!("not every target has run");
     }
     if !findings.is_empty() {

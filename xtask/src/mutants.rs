@@ -29,6 +29,7 @@ use find::{Asks, Change, Names, Point};
 use trial::{Bench, Outcome, Suite, Tell};
 use write::{Numbered, Written};
 
+use crate::report;
 use crate::workspace::Workspace;
 
 /// Where the policy decides: its modules that read, match and judge. What writes text for people, and what
@@ -46,6 +47,9 @@ const HOST_LEFT_OUT: [&str; 2] = ["host/src/socket/sys", "host/src/socket/wait"]
 
 /// The suites of the command that mutants are tried on which the policy's own tests let live.
 const SUITES: [&str; 2] = ["attack_*", "denial_*"];
+
+/// Its name among the reports.
+pub const REPORT: &str = "mutants.json";
 
 #[derive(Args, Default)]
 pub struct Options {
@@ -203,7 +207,7 @@ impl Forest {
 
     /// Leaves those alone that the report says survived.
     fn leave_survivors(&mut self, workspace: &Workspace) -> Result<()> {
-        let path = report_path(workspace);
+        let path = report::path(workspace, REPORT);
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}: nothing was tried yet", path.display()))?;
         let report: Value = serde_json::from_str(&text)?;
@@ -447,7 +451,6 @@ impl Forest {
             })
             .collect();
         let report = json!({
-            "commit": crate::report::commit(workspace),
             "total": mutants.len(),
             "caught": self.count(|fate| matches!(fate, Fate::Caught(_))),
             "equivalent": self.count(|fate| matches!(fate, Fate::Equivalent(_))),
@@ -456,15 +459,8 @@ impl Forest {
             "seconds": start.elapsed().as_secs(),
             "mutants": mutants,
         });
-        let path = report_path(workspace);
-        fs::create_dir_all(workspace.target.join("reports"))?;
-        fs::write(&path, format!("{report:#}\n"))
-            .with_context(|| format!("cannot write {}", path.display()))
+        report::write(workspace, REPORT, report).map(drop)
     }
-}
-
-fn report_path(workspace: &Workspace) -> PathBuf {
-    workspace.target.join("reports/mutants.json")
 }
 
 /// The kind of a change, for the report.

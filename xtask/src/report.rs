@@ -1,6 +1,7 @@
 //! The tally of a test run: printed for people, and written to target/reports/tests.json.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -123,15 +124,10 @@ impl Report {
 
     /// Writes target/reports/tests.json.
     pub fn write(&self, workspace: &Workspace) -> Result<()> {
-        let folder = workspace.target.join("reports");
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let path = folder.join("tests.json");
-        let text = format!("{:#}\n", self.json(workspace));
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+        write(workspace, "tests.json", self.json()).map(drop)
     }
 
-    fn json(&self, workspace: &Workspace) -> Value {
+    fn json(&self) -> Value {
         let failed: Vec<Value> = self
             .failed()
             .map(|case| json!({"name": case.name, "output": case.output}))
@@ -157,10 +153,6 @@ impl Report {
             .map(|case| case.name.as_str())
             .collect();
         json!({
-            "commit": commit(workspace),
-            "unix_time": SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
             "counts": {
                 "passed": passed.len(),
                 "failed": failed.len(),
@@ -175,8 +167,30 @@ impl Report {
     }
 }
 
+/// Where the report with this name is kept.
+pub fn path(workspace: &Workspace, name: &str) -> PathBuf {
+    workspace.target.join("reports").join(name)
+}
+
+/// Writes a report, and into an object which commit it is about and when; answers its place.
+pub fn write(workspace: &Workspace, name: &str, mut report: Value) -> Result<PathBuf> {
+    if let Some(report) = report.as_object_mut() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let seconds = now.map_or(0, |since| since.as_secs());
+        report.insert("commit".to_owned(), commit(workspace));
+        report.insert("unix_time".to_owned(), json!(seconds));
+    }
+    let path = path(workspace, name);
+    let folder = workspace.target.join("reports");
+    fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    fs::write(&path, format!("{report:#}\n"))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
 /// The commit that was tested, with `-dirty` where files differ from it; null outside git.
-pub fn commit(workspace: &Workspace) -> Value {
+fn commit(workspace: &Workspace) -> Value {
     output(Command::new("git").current_dir(&workspace.root).args([
         "describe",
         "--always",

@@ -393,10 +393,11 @@ fn channels_are_granted_by_their_pair_of_ids() {
     let gate = gate(
         "[[allow]]\nid = \"r\"\nfamily = [\"can\"]\nprotocol = [\"isotp\"]\n\
          ops = [\"bind\", \"send-to\", \"receive\"]\ninterface = [\"can0\"]\n\
-         isotp = [{ rx = \"0x7E8\", tx = \"0x7E0\" }]",
+         isotp = [{ rx = \"0x7E8\", tx = \"0x7E0\" }, { rx = \"0x123\", tx = \"0x456\" }]",
     );
     let fresh = SocketFacts::new(ISOTP);
     assert!(gate.bind(&fresh, &channel("can0", 0x7e8, 0x7e0)).is_ok());
+    assert!(gate.bind(&fresh, &channel("can0", 0x123, 0x456)).is_ok());
     for other in [
         channel("can0", 0x7e0, 0x7e8),
         channel("can0", 0x7e8, 0x7e1),
@@ -428,6 +429,22 @@ fn channels_are_granted_by_their_pair_of_ids() {
     let content = Content::sent(ISOTP, b"");
     let granted = channel("can0", 0x7e8, 0x7e0);
     assert!(gate.send_to(&other, &granted, &content).is_err());
+}
+
+#[test]
+fn a_channel_that_is_not_bound_yet_hears_nothing() {
+    let local = |ids: &str| {
+        gate(&format!(
+            "[[allow]]\nid = \"r\"\nfamily = [\"can\"]\nprotocol = [\"isotp\"]\n\
+             ops = [\"bind\", \"receive\"]\nlocal = {{ interface = [\"*\"]{ids} }}"
+        ))
+    };
+    let socket = SocketFacts::new(ISOTP);
+    assert!(local("").receive(&socket).is_ok());
+    let one = local(", isotp = [{ rx = \"0x7E8\", tx = \"0x7E0\" }]");
+    assert!(one.receive(&socket).is_err());
+    let named = bound(ISOTP, channel("can0", 0x7e8, 0x7e0));
+    assert!(one.receive(&named).is_ok());
 }
 
 #[test]

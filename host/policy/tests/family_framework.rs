@@ -3,13 +3,13 @@
 mod common;
 
 use common::families::{
-    CAN_ISOTP, CAN_RAW, PACKET, TIPC, VSOCK, bound, can, connected, frame, kind, message, packet,
-    places, tipc, vsock,
+    CAN_RAW, PACKET, TIPC, VSOCK, bound, can, connected, frame, kind, message, packet, places,
+    tipc, vsock,
 };
 use common::{fresh, gate};
 use sockgate_policy::{
-    Address, AdoptedState, Content, Denial, Family, Gate, Kind, Policy, SocketFacts, SocketType,
-    Source, TipcAddress, TipcEndpoint, VSOCK_ANY,
+    Address, AdoptedState, Content, Denial, Family, Gate, Kind, Policy, SocketType, Source,
+    TipcAddress, TipcEndpoint, VSOCK_ANY,
 };
 
 fn load(text: &str) -> Option<Policy> {
@@ -81,74 +81,40 @@ fn a_range_that_holds_the_number_of_all_is_not_all() {
 }
 
 #[test]
-fn what_cannot_be_read_passes_no_deny_rule() {
-    let rules = "[[deny]]\nid='no-fd'\nfamily=['can']\nfd=true\n";
-    let bus = can("can0");
-    let unreadable = Content::sent(CAN_RAW, &[0; 17]);
-    assert!(unreadable.malformed().is_some());
-    let audit = Gate::new(
-        load(rules)
-            .expect("loads")
-            .with_mode(sockgate_policy::Mode::Audit),
-    );
-    let socket = bound(CAN_RAW, &bus);
-    assert!(audit.send_to(&socket, &bus, &unreadable).is_err());
-    assert!(audit.send_to(&socket, &bus, &frame(1, false)).is_ok());
-    let granted = SocketFacts {
-        granted: true,
-        ..socket
-    };
-    let enforce = Gate::new(load(rules).expect("loads"));
-    assert!(enforce.receive_from(&granted, &bus, &unreadable).is_err());
-    assert!(
-        enforce
-            .receive_from(&granted, &bus, &frame(1, false))
-            .is_ok()
-    );
-}
-
-#[test]
-fn a_denied_flag_is_about_the_messages_that_have_it() {
-    let bus = can("can0");
-    let socket = bound(CAN_RAW, &bus);
-    for (flag, classic, fd) in [("true", true, false), ("false", false, true)] {
+fn every_interface_is_bound_by_a_star_alone() {
+    for (names, granted) in [
+        ("'*'", true),
+        ("'can0','*'", true),
+        ("'can0','can*'", false),
+        ("'?'", false),
+    ] {
         let gate = gate(&format!(
-            "[[allow]]\nid='bus'\nfamily=['can']\nops=['bind','send-to']\ninterface=['can0']\nfd=true\n\
-             [[deny]]\nid='d'\nfamily=['can']\nfd={flag}\n"
+            "[[allow]]\nid='bus'\nfamily=['can']\nops=['bind']\ninterface=[{names}]\n"
         ));
-        let sends = |content| gate.send_to(&socket, &bus, &content).is_ok();
-        assert_eq!(
-            (sends(frame(1, false)), sends(frame(1, true))),
-            (classic, fd)
-        );
+        let verdict = gate.bind(&fresh(CAN_RAW), &can("*"));
+        assert_eq!(verdict.is_ok(), granted, "{names}");
+        let question =
+            sockgate_policy::Question::parse("can-raw bind interface=*").expect("it is a question");
+        let explained = gate.policy().explain(&question);
+        assert_eq!(explained.granted(), granted, "{names}: {explained}");
     }
 }
 
 #[test]
-fn a_key_about_messages_covers_no_socket_whose_messages_nobody_reads() {
-    let rule = |more: &str| {
-        gate(&format!(
-            "[[allow]]\nid='bus'\nfamily=['can']\nops=['bind','send-to']\ninterface=['can0']\n{more}"
-        ))
-    };
-    assert!(rule("").create(CAN_ISOTP).is_ok());
-    assert!(rule("can-id=['0x1']").create(CAN_ISOTP).is_err());
-    assert!(rule("can-id=['0x1']").create(CAN_RAW).is_ok());
-    for protocol in 0..9 {
-        let kind = Kind {
-            protocol,
-            ..CAN_ISOTP
-        };
-        let granted = rule("can-id=['0x1']").create(kind).is_ok();
-        assert!(!granted || Content::head(kind).is_some(), "{kind}");
-    }
-    for protocol in [1, 2, 58, 255] {
-        let kind = kind(Family::Inet, SocketType::Raw, protocol);
-        let gate = gate(
-            "[[allow]]\nid='ping'\nfamily=['inet']\ntype=['raw']\nops=['send-to']\ncidr=['*']\nicmp-type=['8']\n",
+fn numbers_are_written_in_digits_alone() {
+    for word in ["+5", "0x+5", "5+", "0x", "-5", "5_0", "\u{0665}"] {
+        let text = faults(&format!(
+            "[[allow]]\nid='x'\nfamily=['vsock']\nops=['connect']\ncid=['{word}']\n"
+        ));
+        assert!(
+            text.contains(&format!("`{word}` is no value of `cid`")),
+            "{text}"
         );
-        let granted = gate.create(kind).is_ok();
-        assert!(!granted || Content::head(kind).is_some(), "{kind}");
+    }
+    let gate =
+        gate("[[allow]]\nid='x'\nfamily=['vsock']\nops=['connect']\ncid=['0x10','0X11','18']\n");
+    for (cid, granted) in [(16, true), (17, true), (18, true), (10, false)] {
+        assert_eq!(gate.connect(&fresh(VSOCK), &vsock(cid, 5)).is_ok(), granted);
     }
 }
 
@@ -293,6 +259,28 @@ fn a_range_written_backwards_is_denied_all_the_same() {
     assert!(gate.bind(&fresh(TIPC), &backwards(1, 6)).is_ok());
     assert!(gate.bind(&fresh(TIPC), &backwards(1, 9)).is_err());
     assert!(gate.bind(&fresh(TIPC), &backwards(9, 1)).is_err());
+}
+
+#[test]
+fn a_denied_range_holds_from_its_first_number_to_its_last() {
+    let gate = gate(
+        "[[allow]]\nid='all'\nfamily=['tipc']\nops=['bind']\nlocal='*'\n\
+         [[deny]]\nid='tens'\nfamily=['tipc']\nops=['bind']\ninstance=['10-19',70]\n",
+    );
+    for (lower, upper, granted) in [
+        (1, 9, true),
+        (1, 10, false),
+        (12, 13, false),
+        (19, 30, false),
+        (20, 69, true),
+        (20, 70, false),
+        (70, 90, false),
+        (71, 90, true),
+    ] {
+        for at in [backwards(lower, upper), backwards(upper, lower)] {
+            assert_eq!(gate.bind(&fresh(TIPC), &at).is_ok(), granted, "{at}");
+        }
+    }
 }
 
 /// The rule that a denial suggests, loaded.

@@ -223,7 +223,7 @@ fn groups_are_granted_one_by_one_whichever_way_they_are_joined() {
 #[test]
 fn a_deny_rule_takes_a_group_and_a_message_away() {
     let text = format!(
-        "{}\n[[deny]]\nid = \"no-link\"\nfamily = [\"netlink\"]\ngroups = [\"link\"]\n\
+        "{}\n[[deny]]\nid = \"no-link\"\nfamily = [\"netlink\"]\ngroups = [\"link\", 7]\n\
          [[deny]]\nid = \"no-writes\"\nfamily = [\"netlink\"]\nprotocol = [\"route\"]\nmessages = [\"new*\", \"del*\", \"set*\"]\n",
         MONITOR.replace("\"getlink\", \"22\"", "\"*\"")
     );

@@ -70,7 +70,7 @@ fn hears(gate: &Gate, s: &SocketFacts, from: &Address) -> bool {
 }
 
 const CLIENT: &str = "[[allow]]\nid='a'\nfamily=['tipc']\nops=['send-to', 'connect']\n\
-                      service=[18888]\ninstance=['10-20']";
+                      service=[18888]\ninstance=['30-40','10-20']";
 
 #[test]
 fn a_service_is_reached_inside_its_instances_and_at_their_edges() {
@@ -88,6 +88,7 @@ fn a_service_is_reached_inside_its_instances_and_at_their_edges() {
     for to in [
         service(18888, 9),
         service(18888, 21),
+        range(18888, 15, 30),
         service(18889, 15),
         range(18888, 9, 20),
         range(18888, 10, 21),

@@ -80,6 +80,8 @@ fn a_port_of_the_kernel_s_choice_has_to_be_granted_as_such() {
     assert!(chosen.bind(&fresh(VSOCK), &at(1, VSOCK_ANY)).is_ok());
     assert!(chosen.bound(&fresh(VSOCK), &at(1, 1_234_567)).is_ok());
     assert!(chosen.bind(&fresh(VSOCK), &at(1, 1_234_567)).is_err());
+    assert!(fixed.bound(&fresh(VSOCK), &at(1, 9)).is_ok());
+    assert!(fixed.bound(&fresh(VSOCK), &at(1, 1_234_567)).is_err());
 }
 
 #[test]

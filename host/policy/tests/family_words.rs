@@ -365,19 +365,43 @@ fn questions_are_asked_in_the_words_of_rules() {
 fn a_question_may_be_about_one_message() {
     let line = "can-raw send-to interface=can0 can-id=0x100-0x1ff";
     let gate = allowing(line);
-    for (question, granted) in [
-        ("can-raw send-to interface=can0 can-id=0x123", true),
-        ("can-raw send-to interface=can0 can-id=0x200", false),
-        ("can-raw send-to interface=can0 can-id=ext:0x123", false),
-        ("can-raw send-to interface=can0 can-id=rtr:0x123", false),
-        ("can-raw send-to interface=can0 can-id=0x123 fd=true", false),
-        ("can-raw send-to interface=can0 can-id=0x123 fd=false", true),
-        ("can-raw send-to interface=can1 can-id=0x123", false),
-        ("can-bcm send-to interface=can0", false),
+    for (question, missed) in [
+        ("can-raw send-to interface=can0 can-id=0x123", None),
+        (
+            "can-raw send-to interface=can0 can-id=0x200",
+            Some("`can-id` 0x200 of the message"),
+        ),
+        (
+            "can-raw send-to interface=can0 can-id=ext:0x123",
+            Some("`can-id` ext:0x00000123 of the message"),
+        ),
+        (
+            "can-raw send-to interface=can0 can-id=rtr:0x123",
+            Some("`can-id` rtr:0x123 of the message"),
+        ),
+        (
+            "can-raw send-to interface=can0 can-id=0x123 fd=true",
+            Some("`fd` 1 of the message"),
+        ),
+        ("can-raw send-to interface=can0 can-id=0x123 fd=false", None),
+        (
+            "can-raw send-to interface=can1 can-id=0x123",
+            Some("the peer can1"),
+        ),
+        ("can-bcm send-to interface=can0", Some("type")),
     ] {
         let asked = Question::parse(question).unwrap_or_else(|error| panic!("{error}"));
         let explained = gate.policy().explain(&asked);
-        assert_eq!(explained.granted(), granted, "{question}: {explained}");
+        assert_eq!(
+            explained.granted(),
+            missed.is_none(),
+            "{question}: {explained}"
+        );
+        let said = explained.to_string();
+        assert!(
+            missed.is_none_or(|missed| said.contains(missed)),
+            "{question}: {said}"
+        );
     }
 }
 

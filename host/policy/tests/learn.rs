@@ -393,3 +393,29 @@ fn a_thousand_calls_of_one_peer_are_one_thing() {
     );
     loaded(&text);
 }
+
+#[test]
+fn a_socket_that_is_made_and_not_used_reaches_nobody() {
+    use sockgate_policy::{Family, Kind, SocketType};
+    for (family, socket_type, protocol, nobody) in [
+        (Family::Can, SocketType::Raw, 1, r#"interface = ["lo"]"#),
+        (
+            Family::Bluetooth,
+            SocketType::Stream,
+            3,
+            r#"address = ["any"]"#,
+        ),
+        (Family::Vsock, SocketType::Stream, 0, r#"cid = ["0"]"#),
+    ] {
+        let kind = Kind {
+            family,
+            socket_type,
+            protocol,
+        };
+        let gate = learning();
+        gate.create(kind).unwrap();
+        let text = learnt(&gate);
+        assert!(text.contains(nobody), "{text}");
+        assert!(loaded(&text).create(kind).is_ok(), "{text}");
+    }
+}

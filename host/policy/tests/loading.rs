@@ -160,6 +160,11 @@ fn merging_keeps_the_stricter_setting_and_unique_ids() {
         one.merge(Policy::deny_all()).unwrap().mode(),
         sockgate_policy::Mode::Audit
     );
+    let learning = line().with_mode(sockgate_policy::Mode::Learn);
+    assert_eq!(
+        learning.merge(Policy::deny_all()).unwrap().mode(),
+        sockgate_policy::Mode::Learn
+    );
     assert_eq!(line().merge(line()).unwrap().rule_ids().count(), 1);
     let built = |op: &str| {
         Policy::builder()

@@ -146,6 +146,14 @@ fn each_power_of_root_is_kept_for_what_names_it() {
             admin,
         ),
         (
+            &format!("{netlink}protocol = [\"generic\"]\nmessages = [\"ctrl:*\", \"nlctrl:3\"]"),
+            Capabilities::empty(),
+        ),
+        (
+            &format!("{netlink}protocol = [\"generic\"]\nmessages = [\"ctrl:*\", \"other:*\"]"),
+            admin,
+        ),
+        (
             "family = [\"netlink\"]\nprotocol = [\"route\"]\nops = [\"bind\", \"receive\"]\ngroups = [\"link\"]",
             Capabilities::empty(),
         ),
@@ -155,7 +163,7 @@ fn each_power_of_root_is_kept_for_what_names_it() {
             Capabilities::empty(),
         ),
         (
-            "family = [\"vsock\"]\nops = [\"listen\"]\ncid = [\"any\"]\nport = [\"1000\"]",
+            "family = [\"vsock\"]\nops = [\"listen\"]\ncid = [\"any\"]\nport = [\"2000\", \"1000\"]",
             Capabilities::NET_BIND_SERVICE,
         ),
         (

@@ -220,6 +220,33 @@ fn a_name_for_loopback_needs_leave() {
 }
 
 #[test]
+fn every_name_in_a_line_is_every_name_in_a_file() {
+    let answer: IpAddr = "93.184.216.34".parse().unwrap();
+    let resolved = |gate: &Gate| gate.pin(&gate.resolve(b"a.example").unwrap(), &[answer]);
+    let reaches = |gate: &Gate, peer: &str| gate.connect(&fresh(TCP4), &at(peer)).is_ok();
+    let file = "[[allow]]\nid='n'\nfamily=['inet','inet6']\ntype=['stream']\nops=['resolve','connect']\nhost=['*']\n";
+    for (gate, other_port) in [
+        (lines(&["tcp resolve,connect *"]), true),
+        (gate(file), true),
+        (lines(&["tcp resolve,connect *:443"]), false),
+        (lines(&["tcp connect,resolve peer *:443"]), false),
+        (gate(&format!("{file}port=['443']")), false),
+    ] {
+        assert!(!reaches(&gate, "93.184.216.34:443"), "not resolved yet");
+        assert_eq!(resolved(&gate), [answer]);
+        assert!(reaches(&gate, "93.184.216.34:443"));
+        assert_eq!(reaches(&gate, "93.184.216.34:80"), other_port);
+        assert!(!reaches(&gate, "93.184.216.35:443"));
+    }
+    let alone = lines(&["resolve *"]);
+    assert_eq!(resolved(&alone), [answer]);
+    assert!(!reaches(&alone, "93.184.216.34:443"));
+    let unresolving = lines(&["tcp connect *:443"]);
+    assert!(unresolving.resolve(b"a.example").is_err());
+    assert!(reaches(&unresolving, "93.184.216.34:443"));
+}
+
+#[test]
 fn a_reload_ends_permits_and_forgets_names() {
     let gate = lines(&["tcp resolve,connect db.example.com:5432"]);
     let resolved = gate.resolve(b"db.example.com").unwrap();

@@ -1,12 +1,14 @@
 //! Network namespaces, through ip(8).
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
 
 use super::elsewhere;
+use crate::oracle::{Tool, oracle};
 
 /// A network namespace of a test's own, network_namespaces(7); dropping it removes it.
 ///
@@ -135,6 +137,14 @@ fn run(command: &mut Command) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// A namespace of the test's own, and Python; a skip of the test `name` where there is one of them not.
+pub fn net_and_python(name: &str) -> Result<Option<(Net, PathBuf)>> {
+    let Some(python) = oracle(Tool::Python, name) else {
+        return Ok(None);
+    };
+    Ok(Net::new(name)?.map(|net| (net, python)))
 }
 
 #[cfg(test)]

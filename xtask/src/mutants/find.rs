@@ -3,12 +3,22 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use quote::ToTokens;
-use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Arm, BinOp, Block, Expr, ExprBinary, ExprMethodCall, Pat, ReturnType, Signature, Stmt};
+use syn::{Arm, Block, Expr, ExprBinary, ExprMethodCall, Pat, Signature, Stmt};
+
+mod functions;
+mod syntax;
+
+pub use functions::{Names, Passage, passages};
+
+use functions::answer;
+use syntax::{
+    Matches, called, changes_in_place, has_let, holds_verdicts, is_test, logic, opposite, parse,
+    squeezed, takes_all,
+};
 
 /// What is done to a place.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,104 +72,6 @@ pub struct Point {
     pub text: String,
 }
 
-/// What the rules need to know of all files together.
-#[derive(Debug, Default)]
-pub struct Names {
-    /// Functions that answer `bool`, and those that answer something else.
-    bools: BTreeSet<String>,
-    others: BTreeSet<String>,
-    /// Functions that answer with a refusal where the policy denies.
-    refusing: BTreeSet<String>,
-}
-
-impl Names {
-    /// Learns the functions of a file.
-    pub fn learn(&mut self, source: &str) -> Result<()> {
-        self.visit_file(&parse(source)?);
-        Ok(())
-    }
-
-    fn is_bool(&self, name: &str) -> bool {
-        const KNOWN: [&str; 9] = [
-            "all",
-            "any",
-            "contains",
-            "contains_key",
-            "ends_with",
-            "eq_ignore_ascii_case",
-            "intersects",
-            "starts_with",
-            "matches",
-        ];
-        let known = KNOWN.contains(&name) || name.starts_with("is_") || self.bools.contains(name);
-        known && !self.others.contains(name)
-    }
-}
-
-impl<'ast> Visit<'ast> for Names {
-    fn visit_signature(&mut self, signature: &'ast Signature) {
-        let name = signature.ident.to_string();
-        let answer = answer(signature);
-        if answer == "bool" {
-            self.bools.insert(name);
-            return;
-        }
-        if answer.ends_with(",Denial>") || answer.ends_with(",Reason>") {
-            self.refusing.insert(name.clone());
-        }
-        self.others.insert(name);
-    }
-}
-
-/// The type that a function answers, without white space.
-fn answer(signature: &Signature) -> String {
-    match &signature.output {
-        ReturnType::Default => "()".to_owned(),
-        ReturnType::Type(_, answer) => squeezed(&answer.to_token_stream().to_string()),
-    }
-}
-
-fn squeezed(text: &str) -> String {
-    text.split_whitespace().collect()
-}
-
-/// Where a refusal can be let pass: a function that judges, and what it answers instead.
-pub struct Passage {
-    /// Behind the brace that opens its body.
-    pub at: usize,
-    pub answer: &'static str,
-}
-
-/// The functions of a file that answer with a grant or a verdict.
-pub fn passages(source: &str) -> Result<Vec<Passage>> {
-    struct Passages(Vec<Passage>);
-    impl<'ast> Visit<'ast> for Passages {
-        fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
-            self.function(&function.sig, &function.block);
-        }
-        fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
-            self.function(&function.sig, &function.block);
-        }
-    }
-    impl Passages {
-        fn function(&mut self, signature: &Signature, body: &Block) {
-            let answer = match &*answer(signature) {
-                "Result<Grant,Reason>" => "Ok(crate::judge::Grant::without_rule(\"(mutant)\"))",
-                "Result<Verdict,Denial>" if signature.receiver().is_some() => {
-                    "Ok(Verdict { grant: crate::judge::Grant::without_rule(\"(mutant)\"), \
-                     generation: self.generation(), meters: None, unguarded: None })"
-                }
-                _ => return,
-            };
-            let at = body.span().byte_range().start + 1;
-            self.0.push(Passage { at, answer });
-        }
-    }
-    let mut passages = Passages(Vec::new());
-    passages.visit_file(&parse(source)?);
-    Ok(passages.0)
-}
-
 /// Whose questions to the policy count.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Asks {
@@ -187,10 +99,6 @@ pub fn points(source: &str, names: &Names, asks: Asks) -> Result<Vec<Point>> {
     let mut points = finder.points;
     number(&mut points);
     Ok(points)
-}
-
-fn parse(source: &str) -> Result<syn::File> {
-    syn::parse_file(source).context("not Rust as syn knows it")
 }
 
 /// Tells points of the same function and the same words from each other.
@@ -432,106 +340,6 @@ impl Finder<'_> {
     }
 }
 
-/// Whether a function of the host has to do with permits.
-fn holds_verdicts(signature: &Signature, body: &Block) -> bool {
-    const WORDS: [&str; 7] = [
-        "Permit", "permit", "Denial", "denial", "gate", "verdict", "withhold",
-    ];
-    fn any(tokens: proc_macro2::TokenStream) -> bool {
-        tokens.into_iter().any(|token| match token {
-            proc_macro2::TokenTree::Ident(ident) => WORDS.iter().any(|word| ident == word),
-            proc_macro2::TokenTree::Group(group) => any(group.stream()),
-            _ => false,
-        })
-    }
-    any(signature.to_token_stream()) || any(body.to_token_stream())
-}
-
-/// The last name of a function's path.
-fn called(function: &Expr) -> Option<String> {
-    match function {
-        Expr::Path(path) => Some(path.path.segments.last()?.ident.to_string()),
-        _ => None,
-    }
-}
-
-/// Whether it is `&&` (true) or `||` (false).
-fn logic(op: &BinOp) -> Option<bool> {
-    match op {
-        BinOp::And(_) => Some(true),
-        BinOp::Or(_) => Some(false),
-        _ => None,
-    }
-}
-
-/// A comparison, and what it is when widened by one, where there is an order.
-fn opposite(op: &BinOp) -> Option<Option<&'static str>> {
-    Some(match op {
-        BinOp::Eq(_) | BinOp::Ne(_) => None,
-        BinOp::Lt(_) => Some("<="),
-        BinOp::Le(_) => Some("<"),
-        BinOp::Gt(_) => Some(">="),
-        BinOp::Ge(_) => Some(">"),
-        _ => return None,
-    })
-}
-
-/// Whether a condition is, or is a chain with, a `let`.
-fn has_let(expr: &Expr) -> bool {
-    match expr {
-        Expr::Let(_) => true,
-        Expr::Binary(binary) => has_let(&binary.left) || has_let(&binary.right),
-        _ => false,
-    }
-}
-
-/// Whether a pattern takes everything.
-fn takes_all(pattern: &Pat) -> bool {
-    match pattern {
-        Pat::Wild(_) => true,
-        Pat::Ident(ident) => {
-            let name = ident.ident.to_string();
-            ident.subpat.is_none() && name.starts_with(|first: char| first.is_ascii_lowercase())
-        }
-        Pat::Tuple(tuple) => tuple.elems.iter().all(takes_all),
-        _ => false,
-    }
-}
-
-fn is_test(attributes: &[syn::Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        attribute.path().is_ident("cfg")
-            && attribute
-                .meta
-                .to_token_stream()
-                .to_string()
-                .contains("test")
-    })
-}
-
-/// What `matches!` is given.
-struct Matches {
-    expr: Expr,
-    guard: Option<Expr>,
-}
-
-impl Parse for Matches {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Matches> {
-        let expr = input.parse()?;
-        input.parse::<syn::Token![,]>()?;
-        Pat::parse_multi_with_leading_vert(input)?;
-        let guard = match input.peek(syn::Token![if]) {
-            true => {
-                input.parse::<syn::Token![if]>()?;
-                Some(input.parse()?)
-            }
-            false => None,
-        };
-        let _ = input.parse::<Option<syn::Token![,]>>()?;
-        Ok(Matches { expr, guard })
-    }
-}
-
 impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
         if !is_test(&module.attrs) {
@@ -736,9 +544,4 @@ impl<'ast> Visit<'ast> for Finder<'_> {
             self.visit_expr(&expr);
         }
     }
-}
-
-/// `|=`, `+=` and their kin.
-fn changes_in_place(op: &BinOp) -> bool {
-    op.to_token_stream().to_string().ends_with('=') && opposite(op).is_none()
 }

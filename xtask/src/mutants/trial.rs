@@ -27,6 +27,15 @@ struct Test {
     name: String,
     seconds: f64,
     reached: BTreeSet<usize>,
+    /// How many mutants it caught so far.
+    caught: AtomicUsize,
+}
+
+impl Test {
+    /// What a catch by this test is likely to cost.
+    fn price(&self) -> f64 {
+        self.seconds / (1 + self.caught.load(Ordering::Relaxed)) as f64
+    }
 }
 
 /// What a test run is told besides its arguments.
@@ -92,6 +101,7 @@ impl<'a> Bench<'a> {
                     name,
                     seconds,
                     reached,
+                    caught: AtomicUsize::new(0),
                 });
             } else {
                 bench.unfit.push(bench.full_name(suite, &name));
@@ -112,14 +122,14 @@ impl<'a> Bench<'a> {
             .collect()
     }
 
-    /// Runs the tests that come by the mutant, quick ones first, until one fails.
+    /// Runs the tests that come by the mutant, quick ones and those that caught others first, until one fails.
     fn judge_one(&self, mutant: usize) -> Result<Outcome> {
         let mut tests: Vec<&Test> = self
             .tests
             .iter()
             .filter(|test| test.reached.contains(&mutant))
             .collect();
-        tests.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        tests.sort_by(|a, b| a.price().total_cmp(&b.price()));
         let mut groups: Vec<Vec<&Test>> = Vec::new();
         for test in &tests {
             let known = groups.iter_mut().find(|group| {
@@ -130,17 +140,21 @@ impl<'a> Bench<'a> {
                 None => groups.push(vec![test]),
             }
         }
-        let seconds = |group: &[&Test]| group.iter().map(|test| test.seconds).sum::<f64>();
-        groups.sort_by(|a, b| seconds(a).total_cmp(&seconds(b)));
+        let price = |group: &[&Test]| group.iter().map(|test| test.price()).sum::<f64>();
+        groups.sort_by(|a, b| price(a).total_cmp(&price(b)));
         for group in groups {
             let names: Vec<&str> = group.iter().map(|test| &*test.name).collect();
             let suite = group[0].suite;
             let mut command = self.command(suite, &names);
             command.env("SOCKGATE_MUTANT", mutant.to_string());
-            let patience = PATIENCE + Duration::from_secs_f64(10.0 * seconds(&group));
+            let seconds: f64 = group.iter().map(|test| test.seconds).sum();
+            let patience = PATIENCE + Duration::from_secs_f64(10.0 * seconds);
             let ended = run(&mut command, patience)?;
             if ended.status.is_none_or(|status| !status.success()) {
                 let name = ended.failed().unwrap_or(names[0]);
+                for test in group.iter().filter(|test| test.name == name) {
+                    test.caught.fetch_add(1, Ordering::Relaxed);
+                }
                 let how = match ended.status {
                     None => " (hangs)",
                     Some(_) if ended.failed().is_none() => " (ends the process)",

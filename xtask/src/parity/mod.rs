@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sockgate_tests::parity::{self, Name};
 
 use crate::libtest::{Case, Outcome};
+use crate::report;
 use crate::test::{self, Pages, Table, Where};
 use crate::workspace::Workspace;
 
@@ -60,13 +61,7 @@ pub fn judge(workspace: &Workspace, cases: &[Case], pages: Pages) -> Result<Opti
     let claims = page::claims(&committed);
     let judgement = Judgement::of(&tables, cases, &claims);
 
-    let folder = workspace.target.join("reports");
-    fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    write(
-        folder.join("parity.json"),
-        &format!("{:#}\n", judgement.json(&tables)),
-    )?;
+    report::write(workspace, "parity.json", judgement.json(&tables))?;
     judgement.print(&tables);
 
     let mut problems = judgement.problems(&tables);

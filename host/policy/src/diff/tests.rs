@@ -115,3 +115,54 @@ proptest! {
         prop_assert_eq!(policy(&rules, false).diff(&policy(&rules, true)), []);
     }
 }
+
+/// Keys of a line's address or messages, and keys that cover as much.
+const WITHIN: [&str; 12] = [
+    "can-raw bind: interface=can0 in interface=eth0,can*",
+    "can-raw bind: interface=can0,can1 in interface=can1,can0",
+    "can-raw bind: interface=can0,eth0 in interface=*",
+    "can-raw send-to interface=a: can-id=0x100 in can-id=1,0x100/0x700",
+    "can-raw send-to interface=a: fd=false in fd=true",
+    "can-isotp bind interface=a: isotp=1:2 in isotp=3:4,1:2",
+    "vsock bind cid=7: port=5 in port=1-4,5-9",
+    "vsock bind cid=7: port=9,5 in port=5-9",
+    "vsock bind: cid=any in cid=3,any",
+    "vsock bind: cid=any in cid=*",
+    "packet bind interface=a: ethertype=4 in ethertype=1-100",
+    "qipcrtr send-to: node=7 in node=1-4294967295",
+];
+
+/// The same, but something is left over.
+const BEYOND: [&str; 14] = [
+    "can-raw bind: interface=can0,eth0 in interface=can*",
+    "can-raw bind: interface=* in interface=can*",
+    "can-raw send-to interface=a: can-id=1,0x100 in can-id=0x100/0x700",
+    "can-raw send-to interface=a: fd=true in fd=false",
+    "can-isotp bind interface=a: isotp=1:2,3:4 in isotp=1:2",
+    "vsock bind cid=7: port=4-9 in port=5-9",
+    "vsock bind cid=7: port=5-10 in port=5-9",
+    "vsock bind cid=7: port=5,10 in port=5-9",
+    // A range that happens to hold the number of all does not name all there are.
+    "vsock bind: cid=any in cid=3-4294967295",
+    "vsock bind cid=7: port=any in port=1-4294967295",
+    "packet bind interface=a: ethertype=3 in ethertype=1-100",
+    "can-j1939 bind interface=a: j1939-address=255 in j1939-address=1-255",
+    "qipcrtr send-to: node=broadcast in node=1-4294967295",
+    "netlink-route bind: groups=1,2 in groups=2-32",
+];
+
+#[test]
+fn what_the_keys_of_a_family_still_cover_is_no_loss() {
+    let rows = WITHIN.map(|row| (row, false));
+    for (row, lost) in rows.into_iter().chain(BEYOND.map(|row| (row, true))) {
+        let (head, keys) = row.split_once(": ").expect("a head");
+        let (old, new) = keys.split_once(" in ").expect("two lists of keys");
+        let policy = |keys| {
+            Policy::allow_line(&format!("{head} {keys}"))
+                .unwrap_or_else(|errors| panic!("{row}: {errors}"))
+        };
+        let differences = policy(old).diff(&policy(new));
+        let losses = differences.iter().filter(|one| one.change == Change::Loss);
+        assert_eq!(losses.count() > 0, lost, "{row}: {differences:?}");
+    }
+}

@@ -241,10 +241,6 @@ impl FrameIds {
         })
     }
 
-    pub(crate) fn touches(&self, frame: FrameId) -> bool {
-        self.covers(frame)
-    }
-
     /// Whether each pattern of `narrow` lies within one of these.
     pub(crate) fn holds(&self, narrow: &FrameIds) -> bool {
         narrow.0.iter().all(|(narrow, narrow_mask)| {
@@ -395,7 +391,8 @@ pub(crate) static GROUP: Group = Group {
             },
             "[\"0x20\"]",
         )
-        .of(&[J1939]),
+        .of(&[J1939])
+        .every(J1939_NO_ADDRESS),
         Key::address(
             "j1939-name",
             Shape::Numbers {

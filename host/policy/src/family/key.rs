@@ -52,6 +52,8 @@ pub(crate) struct Key {
     pub(crate) protocols: &'static [u32],
     /// The number that asks the kernel to choose one (in bind).
     pub(crate) chosen: Option<u64>,
+    /// The number that stands for all there are at once ([`Value::Every`]).
+    every: Option<u64>,
     /// What an allow rule means that does not write the key: these ranges alone. None: any.
     pub(crate) unwritten: Option<&'static [(u64, u64)]>,
     /// A local address may leave it open: it does not say what the socket can do, and what comes is judged
@@ -69,6 +71,7 @@ impl Key {
             shape,
             protocols: &[],
             chosen: None,
+            every: None,
             unwritten: match shape {
                 Shape::Permits => Some(&[(0, 0)]),
                 _ => None,
@@ -96,6 +99,13 @@ impl Key {
         }
     }
 
+    pub(crate) const fn every(self, number: u64) -> Key {
+        Key {
+            every: Some(number),
+            ..self
+        }
+    }
+
     /// What an allow rule means that does not write the key.
     pub(crate) const fn unwritten(self, ranges: &'static [(u64, u64)]) -> Key {
         Key {
@@ -115,13 +125,11 @@ impl Key {
         self.protocols.is_empty() || self.protocols.contains(&protocol)
     }
 
-    /// Whether sockets of the kind have the key. One about messages is had only where messages are looked
-    /// at, so that a rule which writes it never covers what nobody checks.
+    /// Whether sockets of the kind have the key.
     pub(crate) fn is_of(&'static self, kind: Kind) -> bool {
-        let group = super::group_of(kind);
-        let seen = self.about == About::Address || super::Content::head(kind).is_some();
-        seen && self.applies_to(kind.protocol)
-            && group.is_some_and(|group| group.keys.iter().any(|key| std::ptr::eq(key, self)))
+        self.applies_to(kind.protocol)
+            && super::group_of(kind)
+                .is_some_and(|group| group.keys.iter().any(|key| std::ptr::eq(key, self)))
     }
 
     /// The example as one word of a line.
@@ -390,7 +398,8 @@ impl KeyPattern {
                 });
                 Matcher::Pairs(pairs)
             }
-            Shape::Permits | Shape::Restricts => return KeyPattern::flag(key, false),
+            // The reader takes no list for a flag.
+            Shape::Permits | Shape::Restricts => Matcher::Numbers(numbers),
         };
         KeyPattern {
             key,
@@ -423,7 +432,6 @@ impl KeyPattern {
             Matcher::Names(names) => names.iter().any(NamePattern::is_everything),
             Matcher::Numbers(ranges) => match self.key.shape {
                 Shape::Numbers { max, .. } => ranges.contains(&(0..=max)),
-                Shape::Permits | Shape::Restricts => ranges.contains(&(0..=1)),
                 _ => ranges.contains(&(0..=DEVICES)),
             },
             Matcher::Frames(_) | Matcher::Pairs(_) => false,
@@ -432,6 +440,15 @@ impl KeyPattern {
 
     /// Whether this covers every value that `narrow`, of the same key, covers, as far as that is plain.
     pub(crate) fn holds(&self, narrow: &KeyPattern) -> bool {
+        let every = self.key.every.map(|number| Value::Every(Some(number)));
+        let covers_every = |pattern: &KeyPattern| {
+            every
+                .as_ref()
+                .is_some_and(|every| pattern.covers(every, Side::Peer))
+        };
+        if covers_every(narrow) && !covers_every(self) {
+            return false;
+        }
         match (&self.matcher, &narrow.matcher) {
             (Matcher::Names(wide), Matcher::Names(narrow)) => narrow
                 .iter()
@@ -494,7 +511,6 @@ impl KeyPattern {
             (Matcher::Numbers(ranges), Value::Each(numbers)) => numbers
                 .iter()
                 .any(|number| ranges.iter().any(|range| range.contains(number))),
-            (Matcher::Frames(frames), Value::Frame(frame)) => frames.touches(*frame),
             _ => self.covers(value, Side::Peer),
         }
     }
@@ -563,4 +579,32 @@ fn parse_device(word: &str) -> Option<RangeInclusive<u64>> {
         .collect::<Option<_>>()?;
     let number = device_number(octets.try_into().ok()?);
     Some(number..=number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::kinds;
+    use crate::family::{Content, group_of};
+
+    #[test]
+    fn keys_about_messages_are_of_sockets_whose_messages_are_looked_at() {
+        let mut seen = 0;
+        let numbers = (0..=u32::from(u8::MAX)).chain([u32::MAX]);
+        for kind in kinds(&[]).flat_map(|kind| {
+            numbers
+                .clone()
+                .map(move |protocol| Kind { protocol, ..kind })
+        }) {
+            let keys = group_of(kind).map_or(&[][..], |group| group.keys);
+            for key in keys
+                .iter()
+                .filter(|key| key.about == About::Message && key.is_of(kind))
+            {
+                assert!(Content::head(kind).is_some(), "{} of {kind}", key.name);
+                seen += 1;
+            }
+        }
+        assert!(seen > 0);
+    }
 }

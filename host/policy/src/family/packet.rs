@@ -90,6 +90,7 @@ pub(crate) static GROUP: Group = Group {
             },
             "[\"0x88cc\"]",
         )
+        .every(EVERY_PROTOCOL as u64)
         // A tap on everything has to be written.
         .unwritten(&[
             (0, EVERY_PROTOCOL as u64 - 1),

@@ -69,7 +69,8 @@ pub(crate) static GROUP: Group = Group {
                 max: u32::MAX as u64,
             },
             "[1]",
-        ),
+        )
+        .every(BROADCAST as u64),
         Key::address(
             "port",
             Shape::Numbers {

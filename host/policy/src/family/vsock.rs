@@ -49,7 +49,8 @@ pub(crate) static GROUP: Group = Group {
                 max: ANY,
             },
             "[\"host\"]",
-        ),
+        )
+        .every(ANY),
         Key::address(
             "port",
             Shape::Numbers {
@@ -58,7 +59,8 @@ pub(crate) static GROUP: Group = Group {
             },
             "[\"1024-65535\"]",
         )
-        .chosen(ANY),
+        .chosen(ANY)
+        .every(ANY),
     ],
     one_place: false,
     naming: &["cid"],

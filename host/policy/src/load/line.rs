@@ -316,7 +316,22 @@ pub(crate) fn read(line: &str, faults: &mut Vec<Fault>) -> Option<Rule> {
     }
     rule.ops = Some(names);
     tail(&mut words, &mut rule, faults);
+    every_name(&mut rule);
     Some(rule)
+}
+
+/// Who resolves asks for names: `*` is every name there, `host = ["*"]`, and `connect` beside it is granted to what
+/// names stood for.
+fn every_name(rule: &mut Rule) {
+    let resolves = rule.ops.as_ref().is_some_and(|ops| ops.has("resolve"));
+    let Some(peer) = rule.peer.as_mut().filter(|_| resolves) else {
+        return;
+    };
+    if std::mem::take(&mut peer.any) {
+        peer.host = listing(&["*"], &peer.at);
+    } else if peer.cidr.as_ref().is_some_and(|list| list.has("*")) {
+        peer.host = peer.cidr.take();
+    }
 }
 
 fn tail(words: &mut Words<'_>, rule: &mut Rule, faults: &mut Vec<Fault>) {

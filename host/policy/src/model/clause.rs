@@ -186,7 +186,6 @@ impl KindPattern {
     /// further addresses of theirs) by one that names their protocol, and netlink by one that names the
     /// subsystem.
     pub(crate) fn allows(&self, kind: Kind) -> bool {
-        let family = !matches!(kind.family, Family::Other(_)) && self.lists_family(kind.family);
         let ip = matches!(kind.family, Family::Inet | Family::Inet6);
         let socket_type = match kind.socket_type {
             SocketType::Other(_) => false,
@@ -204,7 +203,7 @@ impl KindPattern {
                 !(ip && by_protocol)
             }
         };
-        family && socket_type && protocol
+        self.lists_family(kind.family) && socket_type && protocol
     }
 
     /// Whether a deny rule covers the kind.
@@ -341,5 +340,51 @@ impl Clause {
         };
         self.kind.lists_family(family)
             && (self.host_may_be | ClassSet::GLOBAL).contains(crate::class::classes(ip))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::permit::GroupRequest;
+
+    #[test]
+    fn only_ip_sockets_that_speak_a_protocol_themselves_need_its_name() {
+        let allows = |families: &[Family], kind: (Family, SocketType, u32)| {
+            let pattern = KindPattern {
+                families: Some(families.to_vec()),
+                types: Some(vec![kind.1]),
+                protocols: None,
+            };
+            pattern.allows(Kind {
+                family: kind.0,
+                socket_type: kind.1,
+                protocol: kind.2,
+            })
+        };
+        use Family::{Inet, Unix};
+        assert!(!allows(&[Inet], (Inet, SocketType::SeqPacket, SCTP)));
+        assert!(allows(&[Inet], (Inet, SocketType::Raw, SCTP)));
+        assert!(!allows(&[Inet], (Inet, SocketType::Datagram, ICMP)));
+        // The Unix domain takes its own number for its one protocol, and that is 1.
+        assert!(allows(&[Unix], (Unix, SocketType::Datagram, 1)));
+    }
+
+    #[test]
+    fn a_source_is_judged_with_the_address_inside_it() {
+        let request = GroupRequest {
+            group: "ff0e::1".parse().unwrap(),
+            source: Some("64:ff9b::a00:1".parse().unwrap()),
+            interface: None,
+        };
+        let covers = |source: &str, deny| {
+            let pattern = GroupPattern {
+                source: Some(IpPattern::Nets(vec![source.parse().unwrap()])),
+                ..GroupPattern::default()
+            };
+            pattern.covers(&request, deny)
+        };
+        assert!(covers("10.0.0.0/8", true));
+        assert!(!covers("64:ff9b::/96", false));
     }
 }

@@ -136,6 +136,10 @@ mod tests {
         assert!(!patterns.cover_set(name("ip.ttl"), Some(&[64, 0, 0]), false));
         assert!(!patterns.cover_set(name("ip.ttl"), Some(&[]), false));
         assert!(!patterns.cover_set(name("ip.ttl"), None, false));
+        assert!(!patterns.cover_set(name("ip.tos"), Some(&64i32.to_ne_bytes()), false));
+        assert!(!patterns.cover_set(name("tcp.congestion"), Some(b"eth0"), false));
+        // Only what is set has a value.
+        assert!(!patterns.cover_get(name("ip.ttl")));
     }
 
     #[test]
@@ -153,5 +157,7 @@ mod tests {
         assert!(set(&["so.keepalive"]).cover_set(name("1/9"), Some(&[1, 0, 0, 0]), false));
         assert!(set(&["tcp.*"]).cover_set(name("tcp.cork"), Some(&[1, 0, 0, 0]), false));
         assert!(!set(&["tcp.*"]).cover_set(name("so.keepalive"), Some(&[1, 0, 0, 0]), false));
+        assert!(set(&["tcp.*"]).cover_get(name("tcp.cork")));
+        assert!(!set(&["tcp.*"]).cover_get(name("so.keepalive")));
     }
 }

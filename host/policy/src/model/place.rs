@@ -146,7 +146,6 @@ impl Part {
             return Ok(Part::Literal(text.as_bytes().to_vec()));
         }
         let glob = GlobBuilder::new(text)
-            .literal_separator(true)
             .backslash_escape(true)
             .empty_alternates(true)
             .build()
@@ -360,9 +359,86 @@ mod tests {
         assert!(glob("**/x", "x"));
         assert!(glob("**/x", "a/b/x"));
         assert!(glob("a/**/b/*.s", "a/b/b/c.s"));
+        assert!(glob("a/**", "a"));
+        assert!(!glob("**/a/b", "a/x/b"));
         assert!(!glob("a/**/b", "a/c"));
-        assert!(NamePattern::parse("a**").is_err());
-        assert!(NamePattern::parse("a[").is_err());
+        for wrong in ["", "a**", "a["] {
+            assert!(NamePattern::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_alternative_may_be_empty() {
+        assert!(glob("a{,-b}.sock", "a.sock"));
+        assert!(glob("a{,-b}.sock", "a-b.sock"));
+        assert!(!glob("a{,-b}.sock", "a-.sock"));
+    }
+
+    #[test]
+    fn what_every_name_begins_with() {
+        for (pattern, begins) in [
+            ("can0", true),
+            ("can*", true),
+            ("vcan0", false),
+            ("vcan*", false),
+            ("*", false),
+            ("**", false),
+        ] {
+            let pattern = NamePattern::parse(pattern).unwrap();
+            assert_eq!(pattern.begins_with("can"), begins, "{pattern:?}");
+        }
+    }
+
+    #[test]
+    fn one_pattern_holds_another_where_that_is_plain() {
+        for (wide, narrow, holds) in [
+            ("**", "a/*", true),
+            ("*", "a", true),
+            ("a/*", "a/*", true),
+            ("**/a*", "**/a*", true),
+            ("*", "a/b", false),
+            ("*", "**", false),
+            ("a/*", "b/*", false),
+            ("a/*", "a/?", false),
+            ("a/*", "*/*", false),
+        ] {
+            let read = |text| NamePattern::parse(text).unwrap();
+            assert_eq!(read(wide).holds(&read(narrow)), holds, "{wide} {narrow}");
+        }
+        for (wide, narrow, holds) in [
+            ("/run/*", "/run/a", true),
+            ("/run/a", "/run/b", false),
+            ("/run/*", "/srv/*", false),
+        ] {
+            let read = |text| PathPattern::absolute(text).unwrap();
+            assert_eq!(read(wide).holds(&read(narrow)), holds, "{wide} {narrow}");
+        }
+    }
+
+    #[test]
+    fn a_glob_that_could_match_no_clean_path_is_refused() {
+        for glob in ["", ".", "a/../b", "a//b", "/a"] {
+            assert!(PathPattern::new(Path::new("/run"), glob).is_err(), "{glob}");
+        }
+    }
+
+    #[test]
+    fn a_deny_rule_about_paths_touches_what_is_no_clean_path() {
+        let touches = |paths: &[&str], path: &str| {
+            let paths = paths
+                .iter()
+                .map(|path| PathPattern::absolute(path).unwrap());
+            let pattern = UnixPattern {
+                paths: paths.collect(),
+                ..UnixPattern::default()
+            };
+            pattern.touches(&UnixAddress::Pathname(path.into()))
+        };
+        for path in ["/run/../srv/x", "srv/x", "/srv/x"] {
+            assert!(touches(&["/srv/*"], path), "{path}");
+            assert!(!touches(&[], path), "{path}");
+        }
+        assert!(!touches(&["/srv/*"], "/run/x"));
     }
 
     #[test]

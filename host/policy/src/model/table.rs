@@ -101,7 +101,7 @@ impl Scope {
         if let Some(nets) = nets(peer) {
             return Scope::Peer(nets.to_vec());
         }
-        if let Some(keys) = Scope::host_keys(clause) {
+        if let Some(keys) = peer.and_then(Scope::host_keys) {
             return Scope::Host(keys);
         }
         if let Some(nets) = nets(clause.local.as_ref()) {
@@ -113,16 +113,12 @@ impl Scope {
         }
     }
 
-    /// The names of a rule that is bound to names in everything that it grants.
-    fn host_keys(clause: &Clause) -> Option<Vec<String>> {
-        let peer = clause.peer.as_ref().map(|peer| (is_ip(peer), &peer.ip));
-        let of_peer: &[HostPattern] = match peer {
-            Some((true, Some(IpPattern::Hosts(hosts)))) => hosts,
-            None if OpSet::RESOLVE.contains(clause.ops) => &[],
-            _ => return None,
-        };
-        let of_rule = clause.hosts.as_deref().unwrap_or_default();
-        of_peer.iter().chain(of_rule).map(host_key).collect()
+    /// The names of a rule whose peers are named: those that it resolves are the same.
+    fn host_keys(peer: &AddressPattern) -> Option<Vec<String>> {
+        match &peer.ip {
+            Some(IpPattern::Hosts(hosts)) => hosts.iter().map(host_key).collect(),
+            _ => None,
+        }
     }
 }
 
@@ -284,7 +280,7 @@ impl DenyTable {
         let mut table = DenyTable::default();
         for (place, clause) in (0u32..).zip(&clauses) {
             // A rule about bind and listen alone takes a local wildcard for every address.
-            let wide = !clause.every_op && OpSet::LOCAL_KIND.contains(clause.ops);
+            let wide = OpSet::LOCAL_KIND.contains(clause.ops);
             let placed = |nets: &[IpNet]| -> Vec<(IpNet, u32)> {
                 nets.iter().map(|net| (*net, place)).collect()
             };
@@ -344,5 +340,159 @@ impl DenyTable {
         found
             .filter_map(|place| self.clauses.get(place as usize))
             .map(|clause| &**clause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::Family::{Inet, Unix};
+    use crate::model::Policy;
+    use crate::{Rule, Source};
+
+    fn load(rules: &str) -> Policy {
+        Policy::from_toml(&Source::new("index", &format!("version = 1\n{rules}"))).unwrap()
+    }
+
+    fn at(text: &str) -> Address {
+        text.parse::<std::net::SocketAddr>().unwrap().into()
+    }
+
+    fn ids<'a>(clauses: impl Iterator<Item = &'a Clause>) -> String {
+        let ids: Vec<&str> = clauses.map(|clause| clause.id.as_str()).collect();
+        ids.join(" ")
+    }
+
+    const NOTHING: Known<'_> = Known {
+        local: None,
+        peer: None,
+        host: None,
+    };
+
+    fn from(local: &Address) -> Known<'_> {
+        Known {
+            local: Some(local),
+            ..NOTHING
+        }
+    }
+
+    fn to(peer: &Address) -> Known<'_> {
+        Known {
+            peer: Some(peer),
+            ..NOTHING
+        }
+    }
+
+    fn asking(host: &str) -> Known<'_> {
+        Known {
+            host: Some(host),
+            ..NOTHING
+        }
+    }
+
+    #[test]
+    fn an_allow_rule_about_something_else_is_not_looked_at() {
+        let table = load(
+            r#"allow = [
+            { id = "net", ops = ["connect"], cidr = ["10.0.0.0/8"] },
+            { id = "port", ops = ["connect"], peer = { cidr = ["*"], port = ["80"] } },
+            { id = "few", family = ["inet"], ops = ["connect"], cidr = ["*"], port = ["100-163"] },
+            { id = "many", family = ["inet"], ops = ["connect"], cidr = ["*"], port = ["100-164"] },
+            { id = "name", ops = ["resolve", "connect"], host = ["a.example"] },
+            { id = "names", ops = ["resolve"], host = ["*.b.example"] },
+            { id = "path", family = ["unix"], ops = ["connect"], path = ["/run/x"] },
+            { id = "both", ops = ["connect"], peer = { cidr = ["10.0.0.0/8"], path = ["/run/x"] } },
+            { id = "every", ops = ["connect"], peer = "*" },
+            { id = "local", ops = ["bind"], cidr = ["10.0.0.0/8"] },
+            ]"#,
+        )
+        .allow;
+        let found = |family, op, known: Known<'_>, pinned: &str| {
+            ids(table.candidates(family, op, known, |_, name| name(pinned)))
+        };
+        let connect =
+            |family, peer: &Address, pinned| found(Some(family), OpSet::CONNECT, to(peer), pinned);
+        let inner = at("10.0.0.1:443");
+        assert_eq!(connect(Inet, &inner, ""), "net many both every");
+        assert_eq!(
+            connect(Inet, &inner, "a.example"),
+            "net many name both every"
+        );
+        let outer = |port| at(&format!("8.8.8.8:{port}"));
+        assert_eq!(connect(Inet, &outer(80), ""), "port many both every");
+        assert_eq!(connect(Inet, &outer(163), ""), "few many both every");
+        assert_eq!(connect(Inet, &outer(164), ""), "many both every");
+        let path = Address::Unix(crate::UnixAddress::Pathname("/run/x".into()));
+        assert_eq!(connect(Unix, &path, ""), "path both every");
+        assert_eq!(
+            found(Some(Inet), OpSet::CONNECT, NOTHING, ""),
+            "net port few many name both every"
+        );
+        for (host, rules) in [
+            ("a.example", "name"),
+            ("x.b.example", "names"),
+            ("c.example", ""),
+        ] {
+            assert_eq!(found(None, OpSet::RESOLVE, asking(host), ""), rules);
+        }
+        let bind = |known: Known<'_>| found(Some(Inet), OpSet::BIND, known, "");
+        assert_eq!(bind(from(&inner)), "local");
+        assert_eq!(bind(from(&outer(80))), "");
+        assert_eq!(bind(NOTHING), "local");
+    }
+
+    #[test]
+    fn nobody_asks_for_pins_where_no_rule_names_a_host() {
+        let table =
+            load("allow = [{ id = 'net', ops = ['connect'], cidr = ['10.0.0.0/8'] }]").allow;
+        let peer = at("10.0.0.1:80");
+        let pinned = |_, _: &mut dyn FnMut(&str)| panic!("asked for pins");
+        let found = table.candidates(Some(Inet), OpSet::CONNECT, to(&peer), pinned);
+        assert_eq!(ids(found), "net");
+    }
+
+    #[test]
+    fn a_network_beside_every_peer_leaves_every_peer() {
+        let rule = Rule::new("a").connect("10.0.0.0/8").unwrap();
+        let policy = Policy::builder().allow(rule.connect("*").unwrap());
+        let table = policy.build().unwrap().allow;
+        let peer = at("8.8.8.8:80");
+        let found = table.candidates(Some(Inet), OpSet::CONNECT, to(&peer), |_, _| {});
+        assert_eq!(ids(found), "a");
+    }
+
+    #[test]
+    fn a_deny_rule_about_other_networks_is_not_looked_at() {
+        let table = load(
+            r#"deny = [
+            { id = "port", port = ["25"] },
+            { id = "ends", cidr = ["10.0.0.0/8"] },
+            { id = "connect", ops = ["connect"], cidr = ["192.168.0.0/16"] },
+            { id = "bind", ops = ["bind"], cidr = ["10.0.0.0/8"] },
+            { id = "peer", peer = { cidr = ["10.0.0.0/8"] } },
+            { id = "local", local = { cidr = ["10.0.0.0/8"] } },
+            { id = "elsewhere", local = { cidr = ["192.168.0.0/16"] } },
+            { id = "last", port = ["26"] },
+            ]"#,
+        )
+        .deny;
+        let inner = at("10.0.0.1:80");
+        for (known, rules) in [
+            (NOTHING, "port bind last"),
+            (to(&at("8.8.8.8:80")), "port bind last"),
+            (to(&inner), "port ends bind peer last"),
+            (to(&at("[64:ff9b::a00:1]:80")), "port ends bind peer last"),
+            (from(&inner), "port ends bind local last"),
+            (from(&at("0.0.0.0:80")), "port bind local elsewhere last"),
+            (
+                Known {
+                    local: Some(&inner),
+                    ..to(&inner)
+                },
+                "port ends bind peer local last",
+            ),
+        ] {
+            assert_eq!(ids(table.candidates(known)), rules);
+        }
     }
 }

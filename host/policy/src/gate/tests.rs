@@ -337,7 +337,7 @@ fn a_pin_helps_only_rules_that_take_the_address() {
 fn a_permit_ends_at_its_very_moment() {
     let gate = gate("[[allow]]\nid='a'\nops=['resolve','connect']\nhost=['a.example']\n");
     let permit = gate.resolve(b"a.example").unwrap();
-    gate.pin(&permit, &[ip("8.8.8.8")]);
+    assert_eq!(gate.pin(&permit, &[ip("8.8.8.8")]), [ip("8.8.8.8")]);
     let tcp = SocketFacts::new(Kind::new(Family::Inet, SocketType::Stream));
     let granted = gate.connect(&tcp, &to("8.8.8.8:80")).unwrap();
     let end = granted.expires().unwrap();
@@ -352,7 +352,8 @@ fn learn_mode_alone_notes_what_names_stood_for_that_no_rule_resolves() {
     let noted = |text: &str| {
         let gate = gate(text);
         let permit = gate.resolve(b"a.example").unwrap();
-        gate.pin(&permit, &[ip("8.8.8.8"), ip("10.0.0.1")]);
+        let seen = gate.pin(&permit, &[ip("8.8.8.8"), ip("10.0.0.1")]);
+        assert_eq!(seen[0], ip("8.8.8.8"));
         gate.notebook().answers("a.example").len()
     };
     assert_eq!(noted("mode='learn'\n"), 2);

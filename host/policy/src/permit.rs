@@ -453,11 +453,12 @@ impl<O: Operation> Permit<O> {
     /// Whether the permit still counts: made by the gate's present policy, and not expired.
     #[must_use]
     pub fn holds(&self, gate: &Gate) -> bool {
-        self.holds_at(gate, Instant::now())
+        self.holds_at(gate, Instant::now)
     }
 
-    pub(crate) fn holds_at(&self, gate: &Gate, now: Instant) -> bool {
-        self.generation == gate.generation() && self.expires.is_none_or(|end| now < end)
+    /// The clock is read only where a pin ends: most permits last, and are looked at before every message.
+    pub(crate) fn holds_at(&self, gate: &Gate, now: impl FnOnce() -> Instant) -> bool {
+        self.generation == gate.generation() && self.expires.is_none_or(|end| now() < end)
     }
 
     /// The denial that audit or learn mode passed over, if no rule granted this.

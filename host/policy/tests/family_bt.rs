@@ -106,6 +106,22 @@ fn fixed_channels_and_kinds_of_addresses() {
     assert!(chosen.bound(&fresh(L2CAP), &l2cap([0; 6], 0x1005)).is_ok());
     assert!(chosen.bind(&fresh(L2CAP), &l2cap([0; 6], 0x1005)).is_err());
     assert!(chosen.bind(&fresh(L2CAP), &fixed(1, 4)).is_err());
+    // Nor the other way round.
+    let channels = rule("protocol=['l2cap'];ops=['bind'];address=['*'];cid=['*']");
+    assert!(channels.bind(&fresh(L2CAP), &fixed(1, 4)).is_ok());
+    assert!(channels.bind(&fresh(L2CAP), &l2cap(DEVICE, 0)).is_err());
+}
+
+#[test]
+fn any_device_is_the_denied_one_too() {
+    let gate = gate(
+        "[[allow]]\nid='a'\nfamily=['bluetooth']\nops=['bind']\naddress=['*']\n\
+         [[deny]]\nid='d'\nfamily=['bluetooth']\nops=['bind']\naddress=['00:AA:01:00:00:41']",
+    );
+    for (device, fits) in [(NEXT, true), (DEVICE, false), ([0; 6], false)] {
+        let bound = gate.bind(&fresh(RFCOMM), &rfcomm(device, 3));
+        assert_eq!(bound.is_ok(), fits, "{device:?}");
+    }
 }
 
 #[test]

@@ -197,6 +197,16 @@ fn formats_need_their_word() {
             "{length}"
         );
     }
+    // Whatever ids are granted: a priority has 11 bits, and no flag.
+    let all = "can-id = [\"*\", \"ext:*\", \"rtr:*\", \"err:*\"]\nxl = true";
+    for (priority, granted) in [
+        (0x7ff, true),
+        (0x7ff | EFF, false),
+        (0x7ff | RTR, false),
+        (0x7ff | ERR, false),
+    ] {
+        assert_eq!(sends_raw(all, &xl(priority, 4)), granted, "{priority:#x}");
+    }
     assert!(!sends_raw("xl = true", &xl(0x123, 0)));
     assert!(!sends_raw("xl = true", &xl(0x123, 2049)));
 }
@@ -262,8 +272,10 @@ fn broadcast_manager(keys: &str) -> (Gate, SocketFacts) {
 
 const TX_SETUP: u32 = 1;
 const TX_DELETE: u32 = 2;
+const TX_READ: u32 = 3;
 const TX_SEND: u32 = 4;
 const RX_SETUP: u32 = 5;
+const RX_STATUS: u32 = 10;
 const RX_CHANGED: u32 = 12;
 
 #[test]
@@ -292,14 +304,31 @@ fn jobs_are_judged_by_every_id_in_them() {
     assert!(sends(job(RX_SETUP, 0x20, 0x10f, &[])));
     assert!(!sends(job(RX_SETUP, 0x20, 0x110, &[])));
     assert!(sends(job(RX_SETUP, 0, 0x10f, &[classic(0), classic(0)])));
-    let many = vec![classic(0x100); 257];
-    assert!(sends(job(TX_SETUP, 0, 0x100, &many)));
-    assert!(!sends(job(
-        TX_SETUP,
-        0,
-        0x100,
-        &[many, vec![classic(0x200)]].concat()
-    )));
+    for (frames, granted) in [(257, true), (258, false)] {
+        let many = vec![classic(0x100); frames];
+        assert_eq!(sends(job(TX_SETUP, 0, 0x100, &many)), granted, "{frames}");
+    }
+    // Each id is told once.
+    let frames = [0x10f, 0x100, 0x10f].map(classic);
+    let content = Content::sent(BCM, &job(TX_SETUP, 0, 0x100, &frames));
+    assert_eq!(
+        content.to_string(),
+        "bcm-ops=1 can-id=0x100 fd=0 and 1 more"
+    );
+}
+
+#[test]
+fn what_is_no_frame_on_the_bus_is_not_looked_at() {
+    let (gate, socket) = broadcast_manager("can-id = [\"0x100\"]");
+    // To end a transmission, or to ask for it, the kernel reads the head alone.
+    for opcode in [TX_DELETE, TX_READ] {
+        let asks = |id| sends(&gate, &socket, &job(opcode, 0, id, &[classic(0x7ff)]));
+        assert!(asks(0x100) && !asks(0x101), "{opcode}");
+    }
+    // It tells of a watch with what that compares with.
+    let told = |id| job(RX_STATUS, 0, id, &[classic(0), classic(0)]);
+    assert!(hears(&gate, &socket, &bus("can0"), &told(0x100)));
+    assert!(!hears(&gate, &socket, &bus("can0"), &told(0x101)));
 }
 
 #[test]
@@ -327,11 +356,20 @@ fn jobs_need_their_operation_and_their_format() {
     let operations: Vec<u32> = (0..16).filter(|opcode| granted(*opcode)).collect();
     assert_eq!(operations, [5, 6]);
     // What answers a granted operation is heard, and nothing else.
-    let heard = |opcode| hears(&gate, &socket, &bus("can0"), &job(opcode, 0, 0x100, &[]));
-    assert_eq!(
-        (8..=12).filter(|told| heard(*told)).collect::<Vec<_>>(),
-        [11, 12]
-    );
+    for (operation, answers) in [
+        ("tx-setup", &[9][..]),
+        ("tx-delete", &[]),
+        ("tx-read", &[8]),
+        ("tx-send", &[]),
+        ("rx-setup", &[11, 12]),
+        ("rx-delete", &[]),
+        ("rx-read", &[10]),
+    ] {
+        let (gate, socket) = broadcast_manager(&format!("bcm-ops = [\"{operation}\"]"));
+        let heard = |opcode| hears(&gate, &socket, &bus("can0"), &job(opcode, 0, 0x100, &[]));
+        let told: Vec<u32> = (8..=12).filter(|told| heard(*told)).collect();
+        assert_eq!(told, answers, "{operation}");
+    }
 
     let (gate, socket) = broadcast_manager("can-id = [\"0x100\"]");
     let flexible = job(TX_SEND, 0x800, 0x100, &[fd(0x100)]);
@@ -348,12 +386,16 @@ fn a_job_that_lies_about_its_frames_is_refused() {
     for length in [0, 4, 55, 56, 57, 72, 87] {
         assert!(!sends(&gate, &socket, &whole[..length]), "{length}");
     }
-    let longer = [whole.as_slice(), &classic(0x100)].concat();
-    assert!(!sends(&gate, &socket, &longer));
+    for more in [1, 8, 16] {
+        let longer = [whole.as_slice(), &classic(0x100)[..more]].concat();
+        assert!(!sends(&gate, &socket, &longer), "{more}");
+    }
     let mut lying = whole.clone();
     lying[4..8].copy_from_slice(&0x800u32.to_ne_bytes());
     assert!(!sends(&gate, &socket, &lying), "frames of another size");
-    assert!(!sends(&gate, &socket, &job(8, 0, 0x100, &[])), "an answer");
+    for answer in 8..=12 {
+        assert!(!sends(&gate, &socket, &job(answer, 0, 0x100, &[])));
+    }
 }
 
 #[test]
@@ -544,6 +586,42 @@ fn a_denied_group_is_not_heard_and_not_sent() {
             .is_err()
     );
     assert!(gate.send_to(&socket, &node(0x30, None), &content).is_err());
+}
+
+#[test]
+fn only_a_group_is_left_open_by_a_bind() {
+    let denying = |keys: &str| {
+        gate(&format!(
+            "[[allow]]\nid = \"r\"\nfamily = [\"can\"]\nops = [\"bind\", \"receive\"]\n\
+             interface = [\"*\"]\n[[deny]]\nid = \"no\"\nfamily = [\"can\"]\n{keys}"
+        ))
+    };
+    // A socket without a group of its own is at home on the denied bus, and hears the other groups there.
+    let group = denying("interface = [\"can0\"]\npgn = [\"0xEE00\"]");
+    let socket = bound(J1939, node(0x20, None));
+    assert!(hears(&group, &socket, &node(0x30, 0xfeca), b""));
+    assert!(!hears(&group, &socket, &node(0x30, 0xee00), b""));
+    // One on every bus is on the denied one.
+    let one = denying("interface = [\"can0\"]");
+    let fresh = SocketFacts::new(RAW);
+    assert!(one.bind(&fresh, &bus("can1")).is_ok());
+    assert!(one.bind(&fresh, &every_bus()).is_err());
+}
+
+#[test]
+fn keys_at_the_top_and_in_an_end_hold_together() {
+    for peer in ["'*'", "{ interface = ['*'] }", "{ interface = ['can*'] }"] {
+        let gate = raw(&format!("ops = ['bind', 'receive']\npeer = {peer}"));
+        let socket = bound(RAW, bus("can0"));
+        for (sender, heard) in [
+            (bus("can0"), true),
+            (bus("can1"), false),
+            (every_bus(), false),
+        ] {
+            let hears = hears(&gate, &socket, &sender, &classic(0x100));
+            assert_eq!(hears, heard, "{peer}: {sender}");
+        }
+    }
 }
 
 #[test]

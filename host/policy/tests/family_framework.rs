@@ -8,8 +8,9 @@ use common::families::{
 };
 use common::{fresh, gate};
 use sockgate_policy::{
-    Address, AdoptedState, Content, Denial, Family, Gate, Kind, Policy, SocketType, Source,
-    TipcAddress, TipcEndpoint, VSOCK_ANY,
+    Address, AdoptedState, BluetoothAddress, Content, Denial, Family, Gate, Kind, NetlinkAddress,
+    Policy, SocketFacts, SocketType, Source, TipcAddress, TipcEndpoint, VSOCK_ANY,
+    unnamed_destination,
 };
 
 fn load(text: &str) -> Option<Policy> {
@@ -169,6 +170,33 @@ fn a_deny_of_connections_stops_their_messages() {
     assert!(!sends(&format!(
         "{allow}[[deny]]\nid='d'\nfamily=['can']\nops=['connect']\ninterface=['can0']\n"
     )));
+}
+
+#[test]
+fn a_message_without_a_name_goes_where_the_kernel_sends_it() {
+    let hci = kind(Family::Bluetooth, SocketType::Raw, 1);
+    let controller = Address::Bluetooth(BluetoothAddress::Hci {
+        device: 0,
+        channel: 0,
+    });
+    let route = kind(Family::Netlink, SocketType::Raw, 0);
+    let kernel = Address::Netlink(NetlinkAddress { pid: 0, groups: 0 });
+    for (kind, at, by_peer, where_bound, unbound) in [
+        (CAN_RAW, can("can0"), true, true, None),
+        (PACKET, packet("eth0", 0x88cc), true, true, None),
+        (route, kernel.clone(), true, true, Some(kernel)),
+        // Bluetooth's connections are judged as such.
+        (hci, controller, false, true, None),
+        (TIPC, tipc(7, 9), false, false, None),
+        (VSOCK, vsock(7, 1234), false, false, None),
+        (common::UDP4, common::at("10.0.0.1:53"), false, false, None),
+    ] {
+        let there = |goes: bool| goes.then(|| at.clone());
+        let sent = |socket: SocketFacts| unnamed_destination(&socket);
+        assert_eq!(sent(connected(kind, &at)), there(by_peer), "{kind}");
+        assert_eq!(sent(bound(kind, &at)), there(where_bound), "{kind}");
+        assert_eq!(sent(fresh(kind)), unbound, "{kind}");
+    }
 }
 
 #[test]

@@ -181,6 +181,16 @@ fn the_peer_is_the_kernel_unless_the_rule_says_otherwise() {
     }
     let anyone = gate(&MONITOR.replace("groups", "peer = \"*\"\ngroups"));
     assert!(hears(&anyone, &s, &port(77, 0), &get));
+    // What the end does not write either keeps its meaning: no group.
+    let silent = MONITOR.replace("groups = [\"link\", \"ipv4-ifaddr\"]", "PEER");
+    for (peer, alone, in_group) in [
+        ("pid = [\"77\"]", true, false),
+        ("pid = [\"77\"], groups = [\"link\"]", true, true),
+    ] {
+        let gate = gate(&silent.replace("PEER", &format!("peer = {{ {peer} }}")));
+        assert_eq!(hears(&gate, &s, &port(77, 0), &get), alone, "{peer}");
+        assert_eq!(hears(&gate, &s, &port(77, 1), &get), in_group, "{peer}");
+    }
 }
 
 #[test]
@@ -394,6 +404,11 @@ fn a_deny_rule_finds_a_protocol_in_the_frame() {
     assert!(sends(&gate, &s, &to, &frame(&[0x88cc])));
     assert!(!sends(&gate, &s, &to, &frame(&[0x0806])));
     assert!(!sends(&gate, &s, &to, &frame(&[0x8100, 0x0806])));
+    // On the interface that the rule names beside it.
+    let there = self::gate(&text.replace("[\"arp\"]", "[\"arp\"]\ninterface = [\"eth0\"]"));
+    let tagged = frame(&[0x8100, 0x0806]);
+    assert!(!sends(&there, &s, &on(Some("eth0"), 0x8100, 0), &tagged));
+    assert!(sends(&there, &s, &on(Some("eth1"), 0x8100, 0), &tagged));
     let with = |option: i32| {
         let mut s = fresh(FRAMES);
         s.options

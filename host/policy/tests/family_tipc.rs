@@ -135,8 +135,37 @@ fn senders_and_callers_are_known_by_their_node_alone() {
     assert!(!sends(&all, &server, &socket(0x1002, 5)));
 }
 
+/// One socket of the cluster may be bound to any name.
+#[test]
+fn a_socket_is_every_service_and_of_no_scope() {
+    let asks = |rules: &str| {
+        let gate = gate(&format!("{}\n{rules}", CLIENT.replace("'10-20'", "'*'")));
+        sends(&gate, &fresh(RDM), &socket(0x1001, 5))
+    };
+    let every = |keys: &str| {
+        asks(&format!(
+            "[[allow]]\nid='b'\nfamily=['tipc']\nops=['send-to']\nservice=['*']\n{keys}"
+        ))
+    };
+    assert!(!asks(""));
+    assert!(every("") && every("instance=['*']"));
+    assert!(!every("instance=[1]") && !every("scope=['cluster']"));
+    let denied = |key: &str| every(&format!("[[deny]]\nid='d'\nfamily=['tipc']\n{key}"));
+    assert!(!denied("service=[1]") && !denied("instance=[1]") && !denied("node=['0x1001']"));
+    assert!(denied("node=['0x1002']"));
+}
+
 #[test]
 fn a_destination_may_be_held_to_a_node() {
+    // A service that is looked up everywhere may be found on the denied node.
+    let denying = self::gate(
+        "[[allow]]\nid='a'\nfamily=['tipc']\nops=['send-to']\nservice=['*']\n\
+         [[deny]]\nid='d'\nfamily=['tipc']\nnode=['5']",
+    );
+    for (domain, granted) in [(6, true), (5, false), (0, false)] {
+        let to = on_node(18888, 1, domain, CLUSTER);
+        assert_eq!(sends(&denying, &fresh(RDM), &to), granted, "{domain}");
+    }
     let gate = gate("[[allow]]\nid='a'\nfamily=['tipc']\nops=['send-to']\nnode=['5']");
     assert!(sends(&gate, &fresh(RDM), &on_node(18888, 1, 5, CLUSTER)));
     assert!(sends(&gate, &fresh(RDM), &socket(5, 77)));

@@ -406,6 +406,20 @@ fn a_question_may_be_about_one_message() {
 }
 
 #[test]
+fn a_question_may_be_about_the_node_that_a_service_is_looked_up_on() {
+    let gate = allowing("tipc-rdm send-to node=5");
+    for (question, granted) in [
+        ("tipc-rdm send-to service=18888 instance=7 node=5", true),
+        ("tipc-rdm send-to service=18888 instance=7 node=6", false),
+        ("tipc-rdm send-to service=18888 instance=7", false),
+    ] {
+        let asked = Question::parse(question).unwrap_or_else(|error| panic!("{error}"));
+        let explained = gate.policy().explain(&asked);
+        assert_eq!(explained.granted(), granted, "{question}: {explained}");
+    }
+}
+
+#[test]
 fn sockets_without_addresses_are_granted_by_a_star() {
     let kcm = kind(Family::Kcm, SocketType::Datagram, 0);
     let none = Gate::new(Policy::deny_all());

@@ -203,6 +203,11 @@ fn an_ipv6_header_is_whole() {
     let whole = ipv6(17, b"");
     assert_eq!(read(&s, &whole), INCLUDED);
     assert_eq!(read(&s, &whole[..39]), "it is shorter than an IPv6 header");
+    // Behind the header of a later fragment there is none, whatever the first one goes on with.
+    for next in [HOP_BY_HOP, DESTINATION, ROUTING] {
+        let later = ipv6(FRAGMENT, &[next, 0, 0, 8, 0, 0, 0, 0, ROUTING]);
+        assert_eq!(read(&s, &later), INCLUDED, "{next}");
+    }
     let mut other = whole;
     other[0] = 0x40;
     assert_eq!(read(&s, &other), "it does not begin with an IPv6 header");
@@ -281,6 +286,9 @@ fn tags_of_a_frame_are_counted() {
     for name in ["packet.vnet-hdr", "packet.vnet-hdr-size"] {
         let odd = set(s.kind, name, &1i32.to_ne_bytes());
         assert!(read(&odd, &[0; 64]).contains("virtio_net_hdr"), "{name}");
+        let datagram = kind(Family::Inet, SocketType::Datagram, 17);
+        let none = set(datagram, name, &1i32.to_ne_bytes());
+        assert_eq!(read(&none, &[0; 64]), "", "{name}");
     }
     let other = set(s.kind, "packet.loss", &1i32.to_ne_bytes());
     assert_eq!(read(&other, &[0; 64]), "ethertype=4 direction=1");

@@ -243,7 +243,7 @@ fn job(input: &mut Unstructured<'_>) -> Result<()> {
         // Every id that the job puts on the bus or was seen there, and that of the job itself.
         let goes_out = |id: u32| match opcode {
             2 | 3 | 10 => None,
-            5 if flags & 0x400 == 0 || flags & 0x20 != 0 => None,
+            5 if flags & 0x400 == 0 => None,
             5 if flags & 0x10 != 0 || id == own => Some(own & !0x4000_0000),
             1 if flags & 0x10 != 0 => Some(own),
             _ => Some(id),

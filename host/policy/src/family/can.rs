@@ -198,7 +198,7 @@ impl FrameIds {
             let number = super::key::parse_number(text).and_then(|id| u32::try_from(id).ok());
             match number {
                 Some(number) if number <= all => Ok(number),
-                Some(number) if all == STANDARD_IDS && number <= EXTENDED_IDS => Err(format!(
+                Some(number) if number <= EXTENDED_IDS => Err(format!(
                     "`{word}` is no CAN id of 11 bits; those of 29 bits begin with `ext:`"
                 )),
                 Some(_) => Err(format!("`{word}` is beyond the last CAN id, 0x{all:X}")),

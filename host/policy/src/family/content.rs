@@ -260,8 +260,3 @@ pub(crate) struct Inspector {
     pub(crate) head: usize,
     pub(crate) read: fn(Kind, Direction, &[u8]) -> Parts,
 }
-
-/// Families whose sockets send without a name to where they are bound.
-pub(crate) fn sends_where_bound(family: Family) -> bool {
-    matches!(family, Family::Packet | Family::Bluetooth)
-}

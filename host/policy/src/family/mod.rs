@@ -202,11 +202,7 @@ pub fn unnamed_destination(s: &SocketFacts) -> Option<Address> {
         (_, Some(_)) => None,
         (Family::Can, None) => can::unnamed_destination(s),
         (Family::Netlink, None) => Some(Address::Netlink(NetlinkAddress { pid: 0, groups: 0 })),
-        (family, None)
-            if content::sends_where_bound(family) && s.origin == crate::Origin::Socket =>
-        {
-            s.local.clone()
-        }
+        (Family::Packet | Family::Bluetooth, None) => s.local.clone(),
         (_, None) => None,
     }
 }

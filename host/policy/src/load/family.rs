@@ -2,7 +2,7 @@
 
 use super::error::{Fault, suggest};
 use super::rule::{Ends, Rule, Span, Word};
-use crate::family::{About, FamilyPattern, GROUPS, Group, Key, KeyPattern};
+use crate::family::{About, FamilyPattern, GROUPS, Group, Key, KeyPattern, groups_with};
 use crate::kind::{Family, SocketType};
 
 /// Which families and types a rule lists.
@@ -131,9 +131,7 @@ pub(crate) fn check(rule: &Rule, scope: Scope<'_>, faults: &mut Vec<Fault>) {
 
 fn check_key(name: &str, at: Span, top: bool, scope: Scope<'_>, faults: &mut Vec<Fault>) {
     let Some(group) = scope.group() else {
-        let owners: Vec<String> = GROUPS
-            .iter()
-            .filter(|group| group.key(name).is_some())
+        let owners: Vec<String> = groups_with(name)
             .flat_map(|group| group.families)
             .map(|family| format!("`family = [\"{family}\"]`"))
             .collect();

@@ -255,6 +255,19 @@ fn the_schema_and_the_loader_know_the_same_keys() {
     assert_eq!(suggested("[[allow]]\nzzzzzzzzzzzz = 1"), rule);
     assert_eq!(suggested("[[allow]]\npeer = { zzzzzzzzzzzz = 1 }"), ends);
     assert_eq!(suggested("[limits]\nzzzzzzzzzzzz = 1"), limits);
+    // A key of families names each of them.
+    for (key, families) in [
+        ("can-id", "can"),
+        ("instance", "tipc"),
+        ("node", "tipc, qipcrtr"),
+    ] {
+        let description = &schema["$defs"]["allow"]["properties"][key]["description"];
+        let said = description.as_str().unwrap();
+        assert!(
+            said.starts_with(&format!("For the families {families}: ")),
+            "{said}"
+        );
+    }
     // No table names a key twice.
     for table in [TOP, RULE, ADDRESS] {
         let names: BTreeSet<&str> = table.iter().map(|key| key.name).collect();

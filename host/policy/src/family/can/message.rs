@@ -29,8 +29,8 @@ fn read_frame(_: Kind, _: Direction, bytes: &[u8]) -> Parts {
     let is_xl = flags & XL_FLAG != 0;
     let (id, fd, xl) = match bytes.len() {
         length if is_xl && length > XL_HEAD && length <= XL_SIZE => (id & !VIRTUAL_NETWORK, 0, 1),
-        CLASSIC_SIZE if !is_xl => (id, 0, 0),
-        FD_SIZE if !is_xl => (id, 1, 0),
+        CLASSIC_SIZE => (id, 0, 0),
+        FD_SIZE => (id, 1, 0),
         _ => return Parts::Malformed("it has the length of no CAN frame"),
     };
     match FrameId::of(id) {
@@ -66,8 +66,6 @@ const RX_CHANGED: u32 = 12;
 
 /// TX_CP_CAN_ID: the head's id goes into the frames.
 const COPY_ID: u32 = 0x0010;
-/// RX_FILTER_ID: the frames are not looked at.
-const FILTER_ID: u32 = 0x0020;
 /// RX_RTR_FRAME: the frame answers remote requests for the head's id.
 const ANSWER_REMOTE: u32 = 0x0400;
 /// CAN_FD_FRAME: the frames are CAN FD ones.
@@ -130,31 +128,32 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The ids of the frames that it puts on the bus, or brings from there. What a watch compares with is
-    /// only looked at for its data.
-    fn frame_ids(&self) -> Vec<u32> {
+    /// Its own id, and each other of the frames that it puts on the bus, or brings from there. What a watch
+    /// compares with is only looked at for its data.
+    fn ids(&self) -> Vec<u32> {
+        let mut ids = vec![self.id];
         let looked_at = match self.opcode {
             TX_DELETE | TX_READ | RX_STATUS => false,
-            RX_SETUP => self.has(ANSWER_REMOTE) && !self.has(FILTER_ID),
+            RX_SETUP => self.has(ANSWER_REMOTE),
             _ => true,
         };
         if !looked_at {
-            return Vec::new();
+            return ids;
         }
-        let frames = self.frames.clone().map(|frame| {
+        for frame in self.frames.clone() {
             let own = frame
                 .first_chunk::<4>()
                 .map_or(0, |id| u32::from_ne_bytes(*id));
-            match self.opcode {
+            let id = match self.opcode {
                 TX_SETUP if self.has(COPY_ID) => self.id,
                 // The answer has the id that was asked for, without the question's flag.
                 RX_SETUP if self.has(COPY_ID) || own == self.id => self.id & !REMOTE,
                 _ => own,
+            };
+            if !ids.contains(&id) {
+                ids.push(id);
             }
-        });
-        let mut ids: Vec<u32> = frames.collect();
-        ids.sort_unstable();
-        ids.dedup();
+        }
         ids
     }
 }
@@ -170,19 +169,14 @@ fn read_job(_: Kind, direction: Direction, bytes: &[u8]) -> Parts {
         return Parts::Malformed("only a broadcast manager tells this");
     }
     let fd = u64::from(job.has(FD_FRAMES));
-    let mut parts = Vec::new();
-    for id in std::iter::once(job.id).chain(job.frame_ids()) {
-        let Some(frame) = FrameId::of(id) else {
-            return Parts::Malformed("one of its CAN ids is none");
-        };
-        let part = Part::new([
+    let parts = job.ids().into_iter().map(|id| {
+        Some(Part::new([
             ("bcm-ops", Value::Number(job.operation().into())),
-            ("can-id", Value::Frame(frame)),
+            ("can-id", Value::Frame(FrameId::of(id)?)),
             ("fd", Value::Number(fd)),
-        ]);
-        if !parts.contains(&part) {
-            parts.push(part);
-        }
-    }
-    Parts::Many(parts)
+        ]))
+    });
+    parts
+        .collect::<Option<_>>()
+        .map_or(Parts::Malformed("one of its CAN ids is none"), Parts::Many)
 }

@@ -126,6 +126,37 @@ fn what_is_no_id_is_no_rule() {
     ] {
         assert!(ids(&[word]).is_err(), "{word}");
     }
+    // Which of the two it is: an id of the other format, or none at all.
+    for (word, longer) in [
+        ("0x800", true),
+        ("rtr:0x1fffffff", true),
+        ("0x20000000", false),
+        ("ext:0x20000000", false),
+    ] {
+        let message = ids(&[word]).unwrap_err();
+        assert_eq!(message.contains("begin with `ext:`"), longer, "{message}");
+    }
+}
+
+#[test]
+fn ids_hold_those_that_they_cover_all_of() {
+    for (wide, narrow, held) in [
+        (&["0x100/0x700"][..], &["0x123"][..], true),
+        (&["0x100/0x700"], &["0x120/0x7f0", "0x1ff"], true),
+        (&["0x100/0x700"], &["0x100/0x700"], true),
+        (&["0x100/0x700"], &["0x200"], false),
+        (&["0x100/0x700"], &["0x100/0x500"], false),
+        (&["0x100/0x700"], &["0x100", "0x200"], false),
+        (&["0x100", "0x200"], &["0x200"], true),
+        (&["*"], &["0x7ff", "*"], true),
+        (&["*"], &["ext:0x1"], false),
+        (&["*"], &["rtr:0x1"], false),
+        (&["ext:*", "rtr:*"], &["rtr:ext:0x1"], false),
+        (&["0x1"], &["*"], false),
+    ] {
+        let holds = ids(wide).unwrap().holds(&ids(narrow).unwrap());
+        assert_eq!(holds, held, "{wide:?} {narrow:?}");
+    }
 }
 
 #[test]

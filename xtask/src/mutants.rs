@@ -4,13 +4,12 @@
 //! none is chosen by hand), and some test has to fail. One build holds all mutants, and a variable of the
 //! environment turns one on ([`mod@write`]). First the policy's own tests are tried on each; what survives them,
 //! and what the host does with verdicts, is tried with the attacks on a command that is built from the same
-//! copy. A mutant that nothing catches is a missing test, unless it stands in a list below `tests/mutants`
+//! copy, and at last with all other suites ([`stage`]). A mutant that nothing catches is a missing test, unless it stands in a list below `tests/mutants`
 //! with the reason why no input can tell it from the original.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -20,13 +19,12 @@ use serde_json::{Value, json};
 mod build;
 mod equivalents;
 mod find;
+mod stage;
 mod trial;
 mod write;
 
-use build::{Built, build};
 use equivalents::Equivalents;
 use find::{Asks, Change, Names, Point};
-use trial::{Bench, Outcome, Suite, Tell};
 use write::{Numbered, Written};
 
 use crate::report;
@@ -44,9 +42,6 @@ const LEFT_OUT: [&str; 1] = ["family/given.rs"];
 const HOST: &str = "host/src/socket";
 /// What is below holds no permits: the system calls, and waiting for them.
 const HOST_LEFT_OUT: [&str; 2] = ["host/src/socket/sys", "host/src/socket/wait"];
-
-/// The suites of the command that mutants are tried on which the policy's own tests let live.
-const SUITES: [&str; 2] = ["attack_*", "denial_*"];
 
 /// Its name among the reports.
 pub const REPORT: &str = "mutants.json";
@@ -84,6 +79,13 @@ struct Mutant {
     outcome: Fate,
 }
 
+/// Whose mutant it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Part {
+    Policy,
+    Host,
+}
+
 /// What became of a mutant.
 #[derive(Clone, Debug, PartialEq)]
 enum Fate {
@@ -114,14 +116,16 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if options.again {
         forest.leave_survivors(workspace)?;
     }
-    let folder = workspace.target.join("mutants");
-    forest.try_policy(workspace, &folder)?;
+    let mut list = Equivalents::read(&workspace.root.join("tests/mutants"))?;
+    forest.try_policy(workspace)?;
+    forest.excuse(&mut list, Part::Policy);
     forest.print("the policy's tests");
     if !options.policy {
-        forest.try_command(workspace, &folder)?;
+        forest.try_attacks(workspace)?;
+        forest.excuse(&mut list, Part::Host);
+        forest.print("the attacks");
+        forest.try_rest(workspace)?;
     }
-    let mut list = Equivalents::read(&workspace.root.join("tests/mutants"))?;
-    forest.excuse(&mut list);
     if !options.is_partial() {
         forest.write_report(workspace, start)?;
     }
@@ -141,6 +145,13 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 impl Mutant {
+    fn part(&self) -> Part {
+        match self.file.starts_with(HOST) {
+            true => Part::Host,
+            false => Part::Policy,
+        }
+    }
+
     fn line(&self) -> String {
         let survived = match self.outcome {
             Fate::Survived(tests) => format!(" ({tests} tests)"),
@@ -288,118 +299,10 @@ impl Forest {
         Ok(written)
     }
 
-    /// Builds the policy's tests with all mutants, and tries each on them.
-    fn try_policy(&mut self, workspace: &Workspace, folder: &Path) -> Result<()> {
-        let tree = folder.join("tree");
-        let mut suites = loop {
-            let written = self.plant(workspace, &tree)?;
-            let mut command =
-                workspace.cargo(&["test", "--no-run", "--package", "sockgate-policy"]);
-            command
-                .current_dir(&tree)
-                .args(["--message-format", "json"])
-                .env("CARGO_TARGET_DIR", folder.join("policy"))
-                // Quick to build is worth more here than quick to run.
-                .env("CARGO_PROFILE_DEV_OPT_LEVEL", "0")
-                .env("CARGO_PROFILE_DEV_DEBUG", "0");
-            match build(&mut command, &written)? {
-                Built::Suites(suites) => break suites,
-                Built::Refused(numbers) => self.refuse(&numbers),
-            }
-        };
-        // What measures time fails for other reasons as well.
-        suites.retain(|suite| !suite.name.starts_with("timing_"));
-        let tell = |command: &mut Command| {
-            command
-                .env("PROPTEST_CASES", "64")
-                .env("PROPTEST_RNG_SEED", "1")
-                .env("PROPTEST_MAX_SHRINK_ITERS", "0")
-                .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1");
-        };
-        self.try_on(suites, &tell, folder)
-    }
-
-    /// Builds the command with all mutants, and tries what the policy's tests let live on its suites.
-    fn try_command(&mut self, workspace: &Workspace, folder: &Path) -> Result<()> {
-        let tree = folder.join("tree");
-        let out = folder.join("command");
-        loop {
-            let written = self.plant(workspace, &tree)?;
-            let mut command = workspace.cargo_host(&["build", "--bin", "sockgate"]);
-            command
-                .current_dir(&tree)
-                .args(["--message-format", "json"])
-                .env("CARGO_TARGET_DIR", &out)
-                // What is no part of this tree is built already.
-                .env("CARGO_BUILD_BUILD_DIR", &workspace.target);
-            match build(&mut command, &written)? {
-                Built::Suites(_) => break,
-                Built::Refused(numbers) => self.refuse(&numbers),
-            }
-        }
-        let command = out.join("debug/sockgate");
-        let guests = crate::guests::build(workspace)?;
-        let mut suites = Vec::new();
-        for pattern in SUITES {
-            for binary in crate::test::test_binaries(workspace, pattern)? {
-                suites.push(Suite {
-                    name: binary.name,
-                    executable: binary.executable,
-                    folder: binary.folder,
-                });
-            }
-        }
-        let tell = |run: &mut Command| {
-            run.env("SOCKGATE_BIN", &command)
-                .env("SOCKGATE_GUESTS", &guests)
-                .env("SOCKGATE_ORACLES", workspace.oracles());
-        };
-        self.try_on(suites, &tell, folder)
-    }
-
-    /// Takes out what the compiler refuses.
-    fn refuse(&mut self, numbers: &BTreeSet<usize>) {
-        for number in numbers {
-            println!("not built: {}", self.mutants[*number].line());
-            self.mutants[*number].outcome = Fate::Unbuildable;
-        }
-    }
-
-    /// Tries what is not caught yet.
-    fn try_on(&mut self, suites: Vec<Suite>, tell: Tell<'_>, folder: &Path) -> Result<()> {
-        let start = Instant::now();
-        let bench = Bench::survey(suites, tell, &folder.join("reached"))?;
-        for name in &bench.unfit {
-            println!("says nothing, since it fails or skips unmutated: {name}");
-        }
-        println!(
-            "{} tests, {:.0} s",
-            bench.len(),
-            start.elapsed().as_secs_f64()
-        );
-        let open: Vec<usize> = (0..self.mutants.len())
-            .filter(|number| {
-                matches!(
-                    self.mutants[*number].outcome,
-                    Fate::Untried | Fate::Survived(_)
-                )
-            })
-            .collect();
-        for (number, outcome) in open.iter().zip(bench.judge(&open)?) {
-            let mutant = &mut self.mutants[*number];
-            mutant.outcome = match (outcome, &mutant.outcome) {
-                (Outcome::Caught(test), _) => Fate::Caught(test),
-                (Outcome::Survived(tests), Fate::Survived(more)) => Fate::Survived(tests + more),
-                (Outcome::Survived(tests), _) => Fate::Survived(tests),
-            };
-        }
-        Ok(())
-    }
-
-    /// Takes the survivors out that the list says are equivalent.
-    fn excuse(&mut self, list: &mut Equivalents) {
+    /// Takes the survivors of a part out that the list says are equivalent.
+    fn excuse(&mut self, list: &mut Equivalents, part: Part) {
         for mutant in &mut self.mutants {
-            if !matches!(mutant.outcome, Fate::Survived(_)) {
+            if !matches!(mutant.outcome, Fate::Survived(_)) || mutant.part() != part {
                 continue;
             }
             let file = mutant.file.to_string_lossy();

@@ -26,7 +26,7 @@ mod binaries;
 mod suites;
 
 pub use binaries::Phase;
-use binaries::TestBinary;
+pub use binaries::TestBinary;
 pub use binaries::build as test_binaries;
 pub use suites::Where;
 

@@ -314,6 +314,33 @@ mod tests {
     }
 
     #[test]
+    fn a_network_is_of_one_class_where_no_range_divides_it() {
+        for (network, expected) in [
+            ("10.0.0.0/8", "private"),
+            ("10.1.2.3/32", "private"),
+            ("8.0.0.0/7", "global"),
+            ("11.0.0.0/8", "global"),
+            ("169.254.169.254/32", "metadata"),
+            ("192.0.0.16/28", "reserved"),
+            ("::1/128", "loopback"),
+            ("64:ff9b::a00:1/128", "private, global"),
+            // A range lies within it, at its begin, or at its end.
+            ("169.254.0.0/16", "several"),
+            ("192.0.0.10/31", "several"),
+            ("192.0.0.8/31", "several"),
+            // It begins or ends within a range.
+            ("10.0.0.0/7", "several"),
+            ("254.0.0.0/7", "several"),
+            ("126.0.0.0/7", "several"),
+            ("fc00::/7", "several"),
+        ] {
+            let class = uniform(&network.parse().unwrap());
+            let said = class.map_or("several".to_owned(), |class| class.to_string());
+            assert_eq!(said, expected, "{network}");
+        }
+    }
+
+    #[test]
     fn what_travels_inside_counts_too() {
         assert_eq!(class("64:ff9b::10.0.0.1"), "private, global");
         assert_eq!(class("2002:7f00:1::"), "loopback, global");
@@ -329,6 +356,15 @@ mod tests {
         fn every_address_has_exactly_one_class(bits: u128) {
             prop_assert_eq!(classify(Ipv6Addr::from(bits).into()).bits().count_ones(), 1);
             prop_assert_eq!(classify(Ipv4Addr::from(bits as u32).into()).bits().count_ones(), 1);
+        }
+
+        #[test]
+        fn each_address_is_of_the_class_of_its_network(bits: u32, length in 0u8..=32, host: u32) {
+            let net = ipnet::Ipv4Net::new(Ipv4Addr::from(bits), length).unwrap();
+            let one = Ipv4Addr::from(u32::from(net.network()) | (host & u32::from(net.hostmask())));
+            if let Some(class) = uniform(&net.into()) {
+                prop_assert_eq!(class, classify(one.into()), "{} {}", net, one);
+            }
         }
 
         #[test]

@@ -270,6 +270,7 @@ impl fmt::Display for AncillaryKind {
 pub struct AncillarySet {
     everything: bool,
     named: u32,
+    /// In order, so that equal sets are equal.
     raw: Vec<AncillaryKind>,
     watcher: Watcher,
 }
@@ -339,18 +340,17 @@ impl AncillarySet {
 
     pub(crate) fn insert(&mut self, kind: AncillaryKind) {
         let kind = kind.canonical();
-        if self.contains(kind) || kind == AncillaryKind::Rights {
-            return;
+        if !self.contains(kind) {
+            self.toggle(kind);
         }
-        self.toggle(kind);
     }
 
     fn toggle(&mut self, kind: AncillaryKind) {
         match kind.bit() {
             Some(bit) => self.named ^= bit,
-            None => match self.raw.iter().position(|known| *known == kind) {
-                Some(place) => drop(self.raw.swap_remove(place)),
-                None => self.raw.push(kind),
+            None => match self.raw.binary_search(&kind) {
+                Ok(place) => drop(self.raw.remove(place)),
+                Err(place) => self.raw.insert(place, kind),
             },
         }
     }
@@ -365,21 +365,15 @@ impl AncillarySet {
 
     /// Adds what `other` lists. Only lists are united, never an "everything but".
     pub(crate) fn extend(&mut self, other: &AncillarySet) {
-        match self.everything {
-            true => self.named &= !other.named,
-            false => self.named |= other.named,
-        }
+        self.named |= other.named;
         for kind in &other.raw {
             self.insert(*kind);
         }
     }
 
-    /// Whether everything that this lists is in `other`.
+    /// Whether everything that this lists is in `other`. Only lists are compared, never an "everything but".
     pub(crate) fn is_within(&self, other: &AncillarySet) -> bool {
-        match self.everything {
-            true => other == self,
-            false => self.kinds().all(|kind| other.contains(kind)),
-        }
+        self.kinds().all(|kind| other.contains(kind))
     }
 
     /// Takes out what `other` lists.

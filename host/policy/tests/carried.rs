@@ -3,7 +3,9 @@
 mod common;
 
 use common::{TCP4, UNIX, at, bound, fresh, gate};
-use sockgate_policy::{AncillaryKind, DescriptorKinds, Gate, MessageFlags, Origin, SocketFacts};
+use sockgate_policy::{
+    AncillaryKind, AncillarySet, DescriptorKinds, Gate, MessageFlags, Origin, SocketFacts,
+};
 
 const PEERS: &str = "\
 [[allow]]\nid='a'\nops=['connect']\ncidr=['10.0.0.0/8']\nflags=['oob']\nancillary={send=['timestamp','mark'],receive=['hop-limit','mark']}\n\
@@ -46,6 +48,34 @@ fn rules_add_up_for_one_peer_and_deny_rules_take_away() {
     assert_eq!(uses(&denied, "10.0.0.2:1"), (MessageFlags::OOB, first));
     let left = ">timestamp >txtime <hop-limit".to_owned();
     assert_eq!(uses(&denied, "10.0.0.1:1"), (MessageFlags::ERRQUEUE, left));
+}
+
+#[test]
+fn kinds_that_have_no_name_add_up_and_are_taken_away_alike() {
+    let rule = |id: &str, cidr: &str, kind: &str| {
+        format!(
+            "[[allow]]\nid='{id}'\nops=['connect']\ncidr=['{cidr}']\nancillary={{send=['{kind}']}}\n"
+        )
+    };
+    let (wide, narrow) = (
+        rule("a", "10.0.0.0/8", "1/200"),
+        rule("b", "10.0.0.1", "1/201"),
+    );
+    let sent = |gate: &Gate, peer: &str| {
+        let permit = gate.connect(&fresh(TCP4), &at(peer)).unwrap();
+        permit.ancillary_out().clone()
+    };
+    let kinds = |set: &AncillarySet| {
+        [200, 201, 202].map(|kind| set.contains(AncillaryKind::Raw { level: 1, kind }))
+    };
+    let both = sent(&gate(&format!("{wide}{narrow}")), "10.0.0.1:1");
+    assert_eq!(kinds(&both), [true, true, false]);
+    assert_eq!(both, sent(&gate(&format!("{narrow}{wide}")), "10.0.0.1:1"));
+    let denied = gate(&format!(
+        "{wide}{narrow}[[deny]]\nid='d'\nancillary={{send=['1/201']}}\n"
+    ));
+    assert_eq!(kinds(&sent(&denied, "10.0.0.1:1")), [true, false, false]);
+    assert_eq!(kinds(&sent(&denied, "10.0.0.2:1")), [true, false, false]);
 }
 
 #[test]

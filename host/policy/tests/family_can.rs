@@ -247,6 +247,17 @@ fn interfaces_are_judged_where_a_frame_goes_and_comes_from() {
     );
 }
 
+#[test]
+fn an_interface_holds_beside_peers_of_every_address() {
+    let gate = gate(
+        "[[allow]]\nid='r'\nfamily=['can']\nops=['send-to']\ninterface=['can0']\npeer='*'\ncan-id=['*']",
+    );
+    let content = Content::sent(RAW, &classic(0x100));
+    let sends = |to| gate.send_to(&SocketFacts::new(RAW), &to, &content).is_ok();
+    assert!(sends(bus("can0")));
+    assert!(!sends(bus("can1")));
+}
+
 fn gate_of_all_interfaces() -> Gate {
     gate("[[allow]]\nid = \"r\"\nfamily = [\"can\"]\nops = [\"bind\"]\ninterface = [\"*\"]")
 }

@@ -213,6 +213,10 @@ fn keys_of_two_families_never_meet_in_a_rule() {
     );
     assert!(text.contains("no IP address"), "{text}");
     let text = faults(
+        "[[allow]]\nid='x'\nfamily=['can']\nops=['send-to']\ninterface=['can0']\npeer={port=['5']}\n",
+    );
+    assert!(text.contains("no port of IP"), "{text}");
+    let text = faults(
         "[[allow]]\nid='x'\nfamily=['can']\nops=['bind']\ninterface=['can0']\nlocal={path=['/run/x']}\n",
     );
     assert!(text.contains("path"), "{text}");

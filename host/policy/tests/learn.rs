@@ -4,8 +4,8 @@ mod common;
 
 use common::{ONE, TCP4, UDP4, UNIX, at, bound, data, fresh, option};
 use sockgate_policy::{
-    AncillaryKind, Gate, Generalise, GroupRequest, MessageFlags, Mode, Origin, Policy, Ports,
-    SocketFacts, Source,
+    AncillaryKind, AncillarySet, Gate, Generalise, GroupRequest, MessageFlags, Mode, Origin,
+    Policy, Ports, SocketFacts, Source,
 };
 
 fn learning() -> Gate {
@@ -226,6 +226,7 @@ fn flags_and_ancillary_data_are_listed_where_they_were_used() {
     let permit = gate.converse(&socket).unwrap();
     let flags = MessageFlags::CONFIRM | MessageFlags::DONTWAIT;
     assert!(!permit.flags().contains(flags) && permit.learns_flags(flags));
+    assert_eq!(*permit.ancillary_in(), AncillarySet::everything());
     assert!(permit.ancillary_in().contains(AncillaryKind::Timestamp));
     assert!(permit.ancillary_out().contains(AncillaryKind::TrafficClass));
     let text = learnt(&gate);
@@ -242,17 +243,17 @@ fn flags_and_ancillary_data_are_listed_where_they_were_used() {
 #[test]
 fn what_a_deny_rule_forbids_is_not_learnt() {
     let text = "version = 1\n[[deny]]\nid = \"no\"\ncidr = [\"10.0.0.0/8\"]\n\
-        [[deny]]\nid = \"no-oob\"\nflags = [\"oob\"]\n";
+        [[deny]]\nid = \"no-oob\"\nflags = [\"oob\"]\nancillary = { send = [\"txtime\"] }\n";
     let base = Policy::from_toml(&Source::new("base.toml", text)).unwrap();
     let gate = Gate::new(base.with_mode(Mode::Learn));
     gate.connect(&fresh(TCP4), &at("10.0.0.1:1")).unwrap_err();
     let permit = gate.connect(&fresh(TCP4), &at("11.0.0.1:1")).unwrap();
     assert!(!permit.learns_flags(MessageFlags::OOB));
+    assert!(!permit.ancillary_out().contains(AncillaryKind::TxTime));
     let text = learnt(&gate);
-    assert!(
-        !text.contains("10.0.0.1") && !text.contains("oob"),
-        "{text}"
-    );
+    for denied in ["10.0.0.1", "oob", "txtime"] {
+        assert!(!text.contains(denied), "{text}");
+    }
     loaded(&text);
 }
 

@@ -84,6 +84,39 @@ fn limits_made_in_rust_are_checked_like_those_of_a_file() {
     }
 }
 
+#[test]
+fn the_greatest_values_are_limits_and_more_is_a_slip() {
+    let said = |limits: Limits| match Policy::builder().limits(limits).build() {
+        Ok(_) => String::new(),
+        Err(errors) => errors.to_string(),
+    };
+    for count in Count::ALL {
+        let most = count.greatest();
+        assert_eq!(said(Limits::none().with(count, most)), "");
+        let more = said(Limits::none().with(count, most + 1));
+        assert!(more.contains(&format!("`{} = ", count.key())), "{more}");
+    }
+    for flow in Flow::ALL {
+        let rate = |per_second, burst| {
+            let rate = Rate::per_second(per_second).with_burst(burst);
+            said(Limits::none().with_rate(flow, rate))
+        };
+        let most = flow.greatest();
+        assert_eq!(rate(most, most), "");
+        let more = rate(most + 1, most);
+        assert!(more.contains(&format!("`{} = ", flow.key())), "{more}");
+        let more = rate(most, most + 1);
+        assert!(
+            more.contains(&format!("`{} = ", flow.burst_key())),
+            "{more}"
+        );
+    }
+    let year = Duration::from_secs(366 * 86_400);
+    let lifetime = |lifetime| said(Limits::none().with_lifetime(lifetime));
+    assert_eq!(lifetime(year), "");
+    assert!(lifetime(year + Duration::from_nanos(1)).contains("`lifetime`"));
+}
+
 fn connected(gate: &Gate) -> sockgate_policy::Permit<sockgate_policy::op::Converse> {
     let facts = SocketFacts {
         peer: Some(at("10.0.0.1:80")),
@@ -174,6 +207,26 @@ fn a_kept_conversation_counts_for_the_guest_of_the_new_policy() {
         .unwrap()
         .take(Toll::Stream(Way::Send, 9), Instant::now());
     assert_eq!(passage.unwrap().bytes(), 5);
+    gate.replace(policy("on-reload = \"keep\"\n"));
+    assert!(gate.keep(kept).meters().is_none());
+}
+
+#[test]
+fn a_kept_conversation_counts_on_for_its_rule() {
+    let gate = Gate::new(policy(&format!("{RULE}limits = {{ send-bytes = 7 }}\n")));
+    let permit = connected(&gate);
+    gate.replace(policy("on-reload = \"keep\"\n[limits]\nsend-bytes = 5\n"));
+    let kept = gate.keep(permit);
+    let most = |most| {
+        let toll = Toll::Stream(Way::Send, most);
+        let passage = kept.meters().unwrap().take(toll, Instant::now()).unwrap();
+        let bytes = passage.bytes();
+        passage.settle(bytes);
+        bytes
+    };
+    assert_eq!(most(9), 5);
+    gate.replace(policy("on-reload = \"keep\"\n[limits]\nsend-bytes = 100\n"));
+    assert_eq!(most(9), 2);
 }
 
 #[test]
@@ -186,6 +239,7 @@ fn a_rule_counts_each_socket_once() {
     let mut sockets = [Counted::default(), Counted::default(), Counted::default()];
     for _ in 0..3 {
         sockets[0].add(meters, now).unwrap();
+        sockets[0].carry_on(meters, now);
     }
     sockets[1].add(meters, now).unwrap();
     let reached = sockets[2].add(meters, now).unwrap_err();
@@ -204,9 +258,37 @@ fn a_rule_counts_each_socket_once() {
         sockets[2].end().is_some(),
         "a reload counts what is open already"
     );
-    drop(sockets);
+    let [first, second, _third] = sockets;
     let mut more = Counted::default();
+    drop(first);
+    assert!(more.add(meters, now).is_err(), "two are left");
+    drop(second);
     assert!(more.add(meters, now).is_ok());
+}
+
+#[test]
+fn a_socket_counts_for_each_rule_from_its_first_grant_on() {
+    let more = RULE
+        .replace("\"r\"", "\"s\"")
+        .replace("10.0.0.0/8", "10.0.0.1");
+    let gate = Gate::new(policy(&format!(
+        "[limits]\nsockets = 1\nsend-bytes = 5\n\
+         {RULE}limits = {{ sockets = 9 }}\n{more}limits = {{ sockets = 1 }}\n"
+    )));
+    let other = SocketFacts {
+        peer: Some(at("10.0.0.2:80")),
+        ..fresh(TCP4)
+    };
+    let (other, both) = (gate.converse(&other).unwrap(), connected(&gate));
+    let (of_one, of_both) = (other.meters().unwrap(), both.meters().unwrap());
+    let _slot = gate.slot().unwrap();
+    let (mut socket, now) = (Counted::default(), Instant::now());
+    socket.add(of_one, now).unwrap();
+    socket.add(of_both, now).unwrap();
+    let mut second = Counted::default();
+    second.add(of_one, now).unwrap();
+    let reached = second.add(of_both, now).unwrap_err();
+    assert_eq!(reached.rule.unwrap().as_str(), "s");
 }
 
 #[test]

@@ -159,6 +159,14 @@ fn an_unclean_path_is_granted_in_no_mode() {
         permit.subject().unix.as_ref().unwrap().root.to_str(),
         Some("/")
     );
+    let server = gate(
+        "[[allow]]\nid='s'\nfamily=['unix']\nops=['listen']\nlocal={path=['/run/x']}\npeer='*'",
+    );
+    let accepts = |peer: &[u8]| {
+        let peer = Address::Unix(UnixAddress::Pathname(peer.to_vec()));
+        server.accept(&bound(UNIX, "/run/x"), &peer).is_ok()
+    };
+    assert!(accepts(b"/run/y") && !accepts(b"run/y"));
 }
 
 #[test]

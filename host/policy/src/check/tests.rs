@@ -121,6 +121,9 @@ fn each_kind_of_warning_is_given() {
             &format!("family=['inet']\ntype=['stream']\nops=['connect']\ncidr=[{to}]"),
         )
     };
+    let sending = |id: &str, kinds: &str| {
+        connect(id, "'10.1.0.0/16'") + &format!("ancillary={{ send=[{kinds}] }}\n")
+    };
     for (text, expected) in [
         (
             connect("a", "'10.0.0.0/8'")
@@ -141,6 +144,12 @@ fn each_kind_of_warning_is_given() {
             connect("a", "'10.1.0.0/16'") + &connect("b", "'10.1.0.0/16'"),
             "rule `b` adds nothing to rule `a` (index:2)",
         ),
+        (
+            sending("a", "'mark', '1/200'") + &sending("b", "'1/200'"),
+            "rule `b` adds nothing to rule `a` (index:2)",
+        ),
+        (sending("a", "'mark'") + &sending("b", "'txtime'"), ""),
+        (sending("a", "'1/200'") + &sending("b", "'1/201'"), ""),
         (
             connect("a", "'10.1.0.0/16'") + &deny("d", "family=['unix']"),
             "rule `d` forbids nothing that a rule grants",

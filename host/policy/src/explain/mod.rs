@@ -245,7 +245,7 @@ fn rule_line(query: &Query) -> Option<String> {
         .iter()
         .map(|(option, _)| option.to_string())
         .collect();
-    if query.bound_by_options && !listed.is_empty() {
+    if !listed.is_empty() {
         words.push(format!("set={}", listed.join(",")));
     }
     Some(words.join(" "))

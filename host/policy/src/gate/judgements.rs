@@ -71,14 +71,14 @@ fn own(s: &SocketFacts, own_peer: bool) -> OpSet {
     match s.origin {
         _ if !own_peer => OpSet::empty(),
         Origin::Socket => OpSet::CONNECT,
-        Origin::Accept => accepting(s.kind),
+        Origin::Accept => accepted_by(s.kind),
         Origin::Pair => OpSet::SOCKETPAIR,
     }
 }
 
 /// What grants accepting: `listen`; for an algorithm its `bind`, since what is accepted is no connection but
 /// the operation itself.
-fn accepting(kind: Kind) -> OpSet {
+fn accepted_by(kind: Kind) -> OpSet {
     match kind.family {
         Family::Alg => OpSet::BIND,
         _ => OpSet::LISTEN,
@@ -115,7 +115,7 @@ fn tells_its_past(kind: Kind) -> bool {
 fn is_nameless(s: &SocketFacts) -> bool {
     let unnamed = Address::Unix(UnixAddress::Unnamed);
     let local = s.local.as_ref().unwrap_or(&unnamed);
-    s.kind.family == Family::Unix && *local == unnamed && s.peer.as_ref() == Some(&unnamed)
+    *local == unnamed && s.peer.as_ref() == Some(&unnamed)
 }
 
 impl Gate {
@@ -211,7 +211,7 @@ impl Gate {
         local: &Address,
         ask: impl Fn() -> Ask<'a>,
     ) -> Result<(), Denial> {
-        if s.v6only || s.kind.family != Family::Inet6 {
+        if s.v6only {
             return Ok(());
         }
         let Address::Inet6(six) = local.canonical() else {
@@ -268,7 +268,7 @@ impl Gate {
             granted,
             peer: End::Open,
             further_locals: Cow::Borrowed(&s.further_locals),
-            ..Ask::socket(accepting(s.kind), s).with_local(&local, side)
+            ..Ask::socket(accepted_by(s.kind), s).with_local(&local, side)
         };
         self.judge_ipv4_form(op::Listen::NAME, s, &local, ask)?;
         Ok(self
@@ -288,8 +288,8 @@ impl Gate {
 
     fn judge_accept(&self, s: &SocketFacts, peer: &Address) -> Result<Verdict, Denial> {
         let ask = Ask {
-            via: accepting(s.kind),
-            ..Ask::socket(accepting(s.kind), s).with_peer(peer)
+            via: accepted_by(s.kind),
+            ..Ask::socket(accepted_by(s.kind), s).with_peer(peer)
         };
         self.consider("accept", ask)
     }
@@ -585,7 +585,6 @@ impl Gate {
             AdoptedState::Unbound => {
                 let ask = Ask {
                     what: What::Create,
-                    bound_by_options: true,
                     ..Ask::socket(OpSet::CREATING, s)
                 };
                 let ask = Ask {

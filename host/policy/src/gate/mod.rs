@@ -125,17 +125,18 @@ impl Gate {
     /// is up to the host.
     pub fn replace(&self, policy: Policy) {
         let policy = Arc::new(policy);
-        let mut current = self
-            .0
-            .in_force
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::new(InForce {
-            metering: current.metering.renewed(&policy),
-            policy: policy.clone(),
-        });
-        self.0.generation.fetch_add(1, Ordering::Release);
-        drop(current);
+        {
+            let mut current = self
+                .0
+                .in_force
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            *current = Arc::new(InForce {
+                metering: current.metering.renewed(&policy),
+                policy: policy.clone(),
+            });
+            self.0.generation.fetch_add(1, Ordering::Release);
+        }
         self.0.pins.retain(|name| names::resolves(&policy, name));
     }
 

@@ -7,23 +7,13 @@ use std::time::Instant;
 use super::{Gate, NoPins};
 use crate::denial::Denial;
 use crate::judge::{self, Ask, What};
-use crate::model::{Clause, IpPattern, OpSet, Policy, fold};
+use crate::model::{Clause, OpSet, Policy, fold};
 use crate::permit::{HostName, Operation, Permit, op};
 
 /// Whether the policy lets the folded name be resolved.
 pub(crate) fn resolves(policy: &Policy, name: &str) -> bool {
     let ask = Ask::socketless(OpSet::RESOLVE, What::Host(name.into()));
     judge::judge(policy, &ask, &NoPins, Instant::now()).is_ok()
-}
-
-/// Whether the clause makes use of an answer for the name: it resolves it, or grants something to it.
-fn concerns(clause: &Clause, name: &str) -> bool {
-    let peer = clause.peer.as_ref().and_then(|pattern| pattern.ip.as_ref());
-    let by_peer = match peer {
-        Some(IpPattern::Hosts(hosts)) => hosts.iter().any(|pattern| pattern.matches(name)),
-        _ => false,
-    };
-    by_peer || clause.names_host(name)
 }
 
 impl Gate {
@@ -77,7 +67,7 @@ impl Gate {
             .all()
             .iter()
             .map(|clause| &**clause)
-            .filter(|clause| concerns(clause, name))
+            .filter(|clause| clause.names_host(name))
             .collect();
         let unguarded = permit.unguarded().is_some();
         let mut seen: Vec<IpAddr> = Vec::new();

@@ -1,5 +1,6 @@
 //! Judgements on what else is done to a socket: options, groups, descriptors, ioctls.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use super::{Gate, Pins, Verdict};
@@ -9,7 +10,7 @@ use crate::family::Membership;
 use crate::judge::{self, Ask, End, Grant, What};
 use crate::message::{DescriptorKind, DescriptorKinds};
 use crate::model::{OpSet, Policy};
-use crate::option::{ALWAYS_READABLE, MEMBERSHIP_OPTIONS, OptionName};
+use crate::option::{ALWAYS_READABLE, MEMBERSHIP_OPTIONS, OptionName, OptionsSet};
 use crate::permit::{GroupRequest, IoctlName, Operation, Permit, op};
 
 /// The operations that can have made the socket what it is: a rule for others has no say in it.
@@ -25,7 +26,8 @@ fn made_by(s: &SocketFacts) -> OpSet {
 /// of the socket's addresses is left open; what is known has to be covered.
 fn option_ask(s: &SocketFacts, what: What) -> Ask<'_> {
     let mut ask = Ask {
-        bound_by_options: false,
+        // Those that were set before say nothing about the next.
+        options: Cow::Owned(OptionsSet::new()),
         denied_by: OpSet::empty(),
         ..Ask::socket(made_by(s), s)
     };
@@ -181,7 +183,6 @@ impl Gate {
         let via = made_by(s);
         let mut ask = Ask {
             via,
-            granted: false,
             ..Ask::socket(op, s).about(What::Descriptor(kind))
         };
         if s.origin == Origin::Pair {

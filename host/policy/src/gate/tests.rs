@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use super::pins::{MOST_PINS, Pins};
 use crate::judge::Pinned;
 use crate::model::HostPattern;
-use crate::{Address, Family, Gate, Kind, Policy, SocketFacts, SocketType, Source};
+use crate::{
+    Address, Content, Family, Gate, Kind, OptionName, Policy, SocketFacts, SocketType, Source,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -121,6 +123,10 @@ fn gate(text: &str) -> Gate {
     Gate::new(Policy::from_toml(&source).unwrap_or_else(|errors| panic!("{errors}")))
 }
 
+fn to(text: &str) -> Address {
+    text.parse::<std::net::SocketAddr>().unwrap().into()
+}
+
 /// Which of some answers the guest sees for a name.
 fn seen(text: &str, name: &str) -> String {
     const ANSWERS: [&str; 6] = [
@@ -193,6 +199,7 @@ fn answers_that_a_deny_rule_forbids_altogether_are_not_seen() {
         ("cidr=['8.8.8.8']\nops=['connect']", all),
         ("cidr=['8.8.8.8']\nops=['send-to']", all),
         ("cidr=['8.8.8.8']\nport=['80']", all),
+        ("cidr=['8.8.8.8']\npeer={port=['80']}", all),
         ("peer={cidr=['8.8.8.8']}\nlocal={port=['80']}", all),
         ("cidr=['8.8.8.8']\nfamily=['inet6']", all),
         ("cidr=['8.8.8.8']\ntype=['stream']", all),
@@ -235,7 +242,6 @@ fn a_permit_ends_with_the_first_pin_that_it_stands_on() {
     let start = Instant::now();
     let permit = gate.resolve(b"a.example").unwrap();
     gate.pin_at(&permit, &[ip("8.8.8.8")], start);
-    let to = |text: &str| Address::from(text.parse::<std::net::SocketAddr>().unwrap());
     let granted = gate.connect(&tcp, &to("8.8.8.8:80")).unwrap();
     assert_eq!(granted.expires(), Some(start + 30 * SECOND));
     assert!(granted.holds(&gate));
@@ -253,6 +259,106 @@ fn a_permit_ends_with_the_first_pin_that_it_stands_on() {
     gate.pin_at(&permit, &[ip("9.9.9.9")], start - 31 * SECOND);
     let granted = gate.connect(&tcp, &to("9.9.9.9:80")).unwrap();
     assert_eq!(granted.expires(), Some(start + 29 * SECOND));
+}
+
+/// A gate where a.example stood for 8.8.8.8 until `ago` before now.
+fn resolved(text: &str, ago: Duration) -> Gate {
+    let gate = gate(&format!(
+        "[[allow]]\nid='a'\nhost=['a.example']\npin='30s'\n{text}\n"
+    ));
+    let permit = gate.resolve(b"a.example").unwrap();
+    gate.pin_at(
+        &permit,
+        &[ip("8.8.8.8")],
+        Instant::now() - 30 * SECOND - ago,
+    );
+    gate
+}
+
+#[test]
+fn what_is_established_outlives_the_pin() {
+    let gate = resolved(
+        "ops=['resolve','connect','disconnect','splice','ioctl']\nioctl=['bytes-readable']\n\
+         options={set=['so.keepalive'],get=['so.rcvbuf']}",
+        SECOND,
+    );
+    let peer = to("8.8.8.8:80");
+    let connected = |socket_type| SocketFacts {
+        peer: Some(peer.clone()),
+        ..SocketFacts::new(Kind::new(Family::Inet, socket_type))
+    };
+    let (tcp, udp) = (
+        connected(SocketType::Stream),
+        connected(SocketType::Datagram),
+    );
+    // Nothing new is begun with it.
+    assert!(gate.connect(&tcp, &peer).is_err());
+    assert!(gate.converse(&tcp).is_ok());
+    let option = |name| OptionName::from_policy_name(name).unwrap();
+    assert!(gate.get_option(&tcp, option("so.rcvbuf")).is_ok());
+    let set = gate.set_option(&tcp, option("so.keepalive"), &1i32.to_ne_bytes());
+    assert!(set.is_ok());
+    assert!(gate.ioctl(&tcp, "bytes-readable").is_ok());
+    assert!(gate.splice(&tcp, &tcp).is_ok());
+    assert!(gate.disconnect(&udp).is_ok());
+    assert!(gate.receive(&udp).is_ok());
+    let nothing = Content::received(udp.kind, b"");
+    assert!(gate.receive_from(&udp, &peer, &nothing).is_ok());
+    // It is that peer's all the same.
+    let other = SocketFacts {
+        peer: Some(to("9.9.9.9:80")),
+        ..tcp
+    };
+    assert!(gate.converse(&other).is_err() && gate.ioctl(&other, "bytes-readable").is_err());
+}
+
+#[test]
+fn a_pin_helps_only_rules_that_take_the_address() {
+    let gate = gate(
+        "[[allow]]\nid='wide'\nops=['resolve','connect']\nhost=['a.example']\nport=['80']\n\
+         host-may-be=['private']\n\
+         [[allow]]\nid='plain'\nops=['connect']\nhost=['a.example']\nport=['443']\n\
+         [[allow]]\nid='six'\nfamily=['inet6']\nops=['connect']\nhost=['a.example']\nport=['22']\n",
+    );
+    let permit = gate.resolve(b"a.example").unwrap();
+    let answers = [ip("10.0.0.1"), ip("8.8.8.8"), ip("2606:4700::1")];
+    assert_eq!(gate.pin(&permit, &answers), answers);
+    let connects = |family, address: &str| {
+        let s = SocketFacts::new(Kind::new(family, SocketType::Stream));
+        gate.connect(&s, &to(address)).is_ok()
+    };
+    assert!(connects(Family::Inet, "10.0.0.1:80") && !connects(Family::Inet, "10.0.0.1:443"));
+    assert!(connects(Family::Inet, "8.8.8.8:80") && connects(Family::Inet, "8.8.8.8:443"));
+    assert!(connects(Family::Inet6, "[2606:4700::1]:22"));
+    assert!(!connects(Family::Inet, "8.8.8.8:22"));
+}
+
+#[test]
+fn a_permit_ends_at_its_very_moment() {
+    let gate = gate("[[allow]]\nid='a'\nops=['resolve','connect']\nhost=['a.example']\n");
+    let permit = gate.resolve(b"a.example").unwrap();
+    assert_eq!(gate.pin(&permit, &[ip("8.8.8.8")]), [ip("8.8.8.8")]);
+    let tcp = SocketFacts::new(Kind::new(Family::Inet, SocketType::Stream));
+    let granted = gate.connect(&tcp, &to("8.8.8.8:80")).unwrap();
+    let end = granted.expires().unwrap();
+    assert!(granted.holds_at(&gate, || end - Duration::from_nanos(1)));
+    assert!(!granted.holds_at(&gate, || end));
+    gate.replace(Policy::deny_all());
+    assert!(!granted.holds_at(&gate, || end - SECOND));
+}
+
+#[test]
+fn learn_mode_alone_notes_what_names_stood_for_that_no_rule_resolves() {
+    let noted = |text: &str| {
+        let gate = gate(text);
+        let permit = gate.resolve(b"a.example").unwrap();
+        let seen = gate.pin(&permit, &[ip("8.8.8.8"), ip("10.0.0.1")]);
+        assert_eq!(seen[0], ip("8.8.8.8"));
+        gate.notebook().answers("a.example").len()
+    };
+    assert_eq!(noted("mode='learn'\n"), 2);
+    assert_eq!(noted(&format!("mode='learn'\n{RESOLVE}")), 0);
+    assert_eq!(noted("mode='audit'\n"), 0);
 }
 
 #[test]

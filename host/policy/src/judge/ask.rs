@@ -71,9 +71,8 @@ pub(crate) struct Ask<'a> {
     /// Further local addresses of the socket, each of which has to be covered as well.
     pub(crate) further_locals: Cow<'a, [Address]>,
     pub(crate) peer: End<'a>,
+    /// The options that were set, which the rule has to list.
     pub(crate) options: Cow<'a, OptionsSet>,
-    /// Whether the rule has to list the options that were set.
-    pub(crate) bound_by_options: bool,
     /// How the conversation came about, which says whose descriptors may pass.
     pub(crate) via: OpSet,
     pub(crate) expired_pins: bool,
@@ -122,7 +121,6 @@ impl<'a> Ask<'a> {
                 .as_ref()
                 .map_or(End::Open, |peer| End::At(canonical(peer))),
             options: Cow::Borrowed(&facts.options),
-            bound_by_options: true,
             via,
             expired_pins: false,
             granted: facts.granted,
@@ -151,7 +149,6 @@ impl<'a> Ask<'a> {
             further_locals: Cow::Borrowed(&[]),
             peer: End::Open,
             options: Cow::Owned(OptionsSet::new()),
-            bound_by_options: false,
             via: ops,
             expired_pins: false,
             granted: false,

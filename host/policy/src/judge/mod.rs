@@ -14,7 +14,7 @@ use crate::family::{ALG_ANCILLARY, Part, Value};
 use crate::kind::{Family, Kind, SocketType};
 use crate::message::{DescriptorKind, DescriptorKinds};
 use crate::model::{AddressPattern, Clause, HostPattern, Limits, OpSet, Policy, Side};
-use crate::option::{ALWAYS_READABLE, HEADER_OPTIONS, OptionName, REUSEADDR};
+use crate::option::{HEADER_OPTIONS, OptionName, REUSEADDR};
 use crate::permit::{Cargo, RuleId, UnixPlace};
 
 /// Which addresses a name's answers are pinned to, seen by the judge.
@@ -100,7 +100,7 @@ fn denies_option(clause: &Clause, ask: &Ask<'_>) -> bool {
                 .cover_set(*option, value.as_deref(), true)
         }
         // An option that was set before the address was known counts against the address.
-        What::Nothing if ask.bound_by_options => ask
+        What::Nothing => ask
             .options
             .iter()
             .any(|(option, value)| clause.options.set.cover_set(option, value, true)),
@@ -111,7 +111,7 @@ fn denies_option(clause: &Clause, ask: &Ask<'_>) -> bool {
 
 /// Whether a deny rule is about sockets of the kind.
 fn denies_socket(clause: &Clause, kind: Kind) -> bool {
-    clause.kind.denies_family(kind.family) && clause.kind.denies(kind) && clause.keys_apply(kind)
+    clause.kind.denies_family(kind.family) && clause.kind.denies(kind)
 }
 
 /// Whether a deny rule touches what a membership would bring, under all of its keys.
@@ -166,10 +166,9 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
     if !message_touched {
         return false;
     }
-    let explicit_local = !clause.every_op && OpSet::LOCAL_KIND.contains(clause.ops);
+    let explicit_local = OpSet::LOCAL_KIND.contains(clause.ops);
     let touches_any = |pattern: &AddressPattern| {
-        let of_ip = !pattern.any && pattern.ip.is_some();
-        pattern.is_any() && (kind.has_ip_addresses() || !of_ip)
+        pattern.is_any() && (kind.has_ip_addresses() || pattern.ip.is_none())
     };
     let local_touched = clause.local.as_ref().is_none_or(|pattern| match local {
         Some(address) => pattern.touches(address, true),
@@ -202,12 +201,8 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
 fn is_about(clause: &Clause, ask: &Ask<'_>, deny: bool) -> bool {
     match &ask.what {
         What::Nothing | What::Create | What::Hostname(_) => true,
-        What::GetOption(option) => {
-            deny || ALWAYS_READABLE.contains(option) || clause.options.get.cover_get(*option)
-        }
-        What::SetOption(option, value) => {
-            deny || lists_option(clause, ask, *option, value.as_deref())
-        }
+        What::GetOption(option) => clause.options.get.cover_get(*option),
+        What::SetOption(option, value) => lists_option(clause, *option, value.as_deref()),
         What::Host(host) => {
             clause.names_host(host) || (deny && clause.hosts.is_none() && !clause.has_addresses())
         }
@@ -232,9 +227,8 @@ fn is_about(clause: &Clause, ask: &Ask<'_>, deny: bool) -> bool {
 }
 
 /// Whether an allow rule lists the option for setting, by itself or by what it carries.
-fn lists_option(clause: &Clause, ask: &Ask<'_>, option: OptionName, value: Option<&[u8]>) -> bool {
-    needs_no_listing(ask, option)
-        || (option == REUSEADDR && clause.ops.contains(OpSet::LISTEN))
+fn lists_option(clause: &Clause, option: OptionName, value: Option<&[u8]>) -> bool {
+    (option == REUSEADDR && clause.ops.contains(OpSet::LISTEN))
         || (HEADER_OPTIONS.contains(&option) && includes_headers(clause))
         || clause.options.set.cover_set(option, value, false)
 }
@@ -248,24 +242,16 @@ pub(crate) fn includes_headers(clause: &Clause) -> bool {
     })
 }
 
-fn needs_no_listing(ask: &Ask<'_>, option: OptionName) -> bool {
-    ask.kind.is_some_and(|kind| option.needs_no_listing(kind))
-}
-
 /// The first option that was set and that the clause does not list.
 pub(crate) fn unlisted_option(clause: &Clause, ask: &Ask<'_>) -> Option<OptionName> {
-    if !ask.bound_by_options {
-        return None;
-    }
-    let stream = ask
-        .kind
-        .is_some_and(|kind| kind.socket_type == SocketType::Stream);
+    let kind = ask.kind?;
+    let stream = kind.socket_type == SocketType::Stream;
     ask.options
         .iter()
         .find(|(option, value)| {
             let carried = (stream && *option == REUSEADDR && clause.ops.contains(OpSet::LISTEN))
                 || (HEADER_OPTIONS.contains(option) && includes_headers(clause));
-            !needs_no_listing(ask, *option)
+            !option.needs_no_listing(kind)
                 && !carried
                 && !clause.options.set.cover_set(*option, *value, false)
         })
@@ -343,34 +329,32 @@ fn examine_addresses(
     now: Instant,
 ) -> Result<Option<Instant>, Miss> {
     let mut expires = None;
-    let mut missed_pin = false;
+    let mut by_name = false;
     if let Some(pattern) = &clause.peer {
-        let covered = match &ask.peer {
-            End::At(address) => pattern.covers(address, Side::Peer, &mut |hosts, ip| {
+        let covered = match ask.peer.address() {
+            Some(address) => pattern.covers(address, Side::Peer, &mut |hosts, ip| {
                 let class_fits = clause.accepts_answer(ip);
                 let until = pins
                     .until(hosts, ip, clause.pin, now, ask.expired_pins)
                     .filter(|_| class_fits);
-                missed_pin = until.is_none();
+                by_name = true;
                 expires = until;
                 until.is_some()
             }),
-            End::Unbound => pattern.is_any(),
-            End::Open => true,
+            None => true,
         };
         if !covered {
-            return Err(if missed_pin { Miss::Pin } else { Miss::Peer });
+            return Err(if by_name { Miss::Pin } else { Miss::Peer });
         }
     }
     if let Some(pattern) = &clause.local {
+        // No name tells a local address.
+        let covers = |address| pattern.covers(address, ask.local_side, &mut |_, _| false);
         let covered = match &ask.local {
-            End::At(address) => pattern.covers(address, ask.local_side, &mut |_, _| false),
-            End::Unbound if matches!(kind.family, Family::Unix | Family::Netlink) => pattern
-                .covers(
-                    &crate::model::unbound(kind.family),
-                    ask.local_side,
-                    &mut |_, _| false,
-                ),
+            End::At(address) => covers(address),
+            End::Unbound if matches!(kind.family, Family::Unix | Family::Netlink) => {
+                covers(&crate::model::unbound(kind.family))
+            }
             End::Unbound => pattern.is_any() || pattern.is_of_one_place(),
             End::Open => true,
         };
@@ -448,7 +432,7 @@ fn judge_at_one(
         None if ask.granted => Grant::without_rule("(granted)"),
         None => return Err(Reason::NoRule),
     };
-    if ask.kind.is_some() && matches!(ask.what, What::Nothing) {
+    if matches!(ask.what, What::Nothing) {
         if family == Some(Family::Alg) {
             grant.cargo.ancillary_out.insert(ALG_ANCILLARY);
         }

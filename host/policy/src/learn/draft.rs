@@ -205,7 +205,7 @@ impl<'n> Drafting<'n> {
             _ => return false,
         }
         for (option, _) in query.options.iter() {
-            if query.bound_by_options && !option.needs_no_listing(kind) {
+            if !option.needs_no_listing(kind) {
                 draft.add_use("options.set", option.on(kind).to_string());
             }
         }
@@ -517,7 +517,7 @@ fn carried(draft: &mut Draft, entry: &Entry) {
         let stream = kind.socket_type == SocketType::Stream;
         for (option, _) in query.options.iter() {
             let comes_along = stream && option == REUSEADDR && draft.ops.contains(OpSet::LISTEN);
-            if query.bound_by_options && !option.needs_no_listing(kind) && !comes_along {
+            if !option.needs_no_listing(kind) && !comes_along {
                 draft.add_use("options.set", option.on(kind).to_string());
             }
         }

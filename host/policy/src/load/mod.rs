@@ -285,7 +285,7 @@ fn finish(settings: Settings, allow: Vec<Arc<Clause>>, deny: Vec<Arc<Clause>>) -
         mode: settings.mode.unwrap_or_default(),
         on_reload: settings.on_reload.unwrap_or_default(),
         reveal: settings.reveal.unwrap_or_default(),
-        limits: settings.limits.or(&Limits::of_a_guest()),
+        limits: settings.limits.clone().for_a_guest(),
         allow: AllowTable::new(allow),
         deny: DenyTable::new(deny),
         settings,

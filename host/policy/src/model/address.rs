@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 
 use super::host::HostPattern;
-use super::place::{UnixPattern, clean_components, whole_place};
+use super::place::{UnixPattern, clean_components};
 use crate::address::{Address, UnixAddress};
 use crate::class::{ClassSet, classes, embedded};
 use crate::family::{Content, FamilyPattern, KeyPattern};
@@ -81,7 +81,7 @@ impl IpPattern {
 /// What a rule says of one address.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AddressPattern {
-    /// `peer = "*"`: every address of every family.
+    /// `peer = "*"`: every address of every family, and nothing else is said.
     pub(crate) any: bool,
     pub(crate) ip: Option<IpPattern>,
     pub(crate) ports: Option<Vec<PortRange>>,
@@ -96,7 +96,7 @@ impl AddressPattern {
     /// Whether it names one place that both ends of a socket are at, such as a bus, and nothing that is
     /// meant for one of them: then what the other end is says where a socket without a name is, too.
     pub(crate) fn is_of_one_place(&self) -> bool {
-        self.both_ends && self.family.is_some()
+        self.both_ends
     }
 
     /// Covers what both cover: the keys at the top of a rule and those of one end.
@@ -105,7 +105,7 @@ impl AddressPattern {
         if let Some(own) = &mut self.family {
             own.give_way(end.any, end.family.as_ref());
             // The top wrote nothing.
-            if end.any && own.keys.is_empty() {
+            if own.keys.is_empty() {
                 return end;
             }
         }
@@ -113,7 +113,6 @@ impl AddressPattern {
             (Some(own), Some(end)) => own.keys.extend(end.keys),
             (own, end) => *own = own.take().or(end),
         }
-        self.any &= end.any;
         self.both_ends = false;
         // Of another family, and so none that the rule's sockets have: the load says so.
         self.ip = self.ip.or(end.ip);
@@ -129,11 +128,7 @@ impl AddressPattern {
             .as_ref()
             .is_none_or(|ports| ports.contains(&(0..=u16::MAX)));
         let family = self.family.as_ref().is_none_or(FamilyPattern::is_any);
-        self.any
-            || (ports
-                && family
-                && self.unix.is_none()
-                && self.ip.as_ref().is_none_or(IpPattern::is_any))
+        ports && family && self.unix.is_none() && self.ip.as_ref().is_none_or(IpPattern::is_any)
     }
 
     /// Whether a range of ports leaves the kernel something to choose from.
@@ -185,7 +180,6 @@ impl AddressPattern {
             }
         };
         let covered = match &self.ip {
-            _ if self.any => true,
             // A pattern of other names is about no IP address, whatever its ports.
             None => self.unix.is_none() && self.family.is_none(),
             Some(IpPattern::Hosts(hosts)) => pinned(hosts, ip),
@@ -214,8 +208,7 @@ impl AddressPattern {
             }
         };
         let touched = match &self.ip {
-            _ if self.any => true,
-            None => (self.unix.is_none() && self.family.is_none()) || self.ports.is_some(),
+            None => self.any || self.ports.is_some(),
             Some(pattern) => (wide && ip.is_unspecified()) || pattern.touches_plain(ip),
         };
         touched
@@ -267,13 +260,9 @@ impl AddressPattern {
                 .is_some_and(|pattern| pattern.touches_plain(ip))
     }
 
-    /// The Unix pattern that covers a pathname, with its place.
+    /// The place of a pathname beneath the root that a Unix pattern has.
     pub(crate) fn place_of(&self, path: &[u8]) -> Option<crate::permit::UnixPlace> {
-        match &self.unix {
-            Some(pattern) => pattern.place_of(path),
-            None if self.any => whole_place(path),
-            None => None,
-        }
+        self.unix.as_ref()?.place_of(path)
     }
 }
 

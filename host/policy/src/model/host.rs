@@ -66,11 +66,7 @@ pub(crate) fn fold(name: &[u8]) -> Result<String, &'static str> {
     if text.len() > 4 * LONGEST_NAME {
         return Err("is longer than 253 bytes");
     }
-    let folded = if text.is_ascii() && !text.to_ascii_lowercase().contains("xn--") {
-        text.to_ascii_lowercase()
-    } else {
-        idna::domain_to_ascii(text).map_err(|_| "is no valid internationalised name")?
-    };
+    let folded = idna::domain_to_ascii(text).map_err(|_| "is no valid internationalised name")?;
     if folded.is_empty() {
         return Err("is empty");
     }
@@ -146,6 +142,9 @@ mod tests {
         );
         assert_eq!(fold("db。example".as_bytes()).unwrap(), "db.example");
         assert_eq!(fold(b"_srv._tcp.example").unwrap(), "_srv._tcp.example");
+        for name in ["db1", "db.2nd", "1.example", "0x7f.example", "db.0xyz"] {
+            assert_eq!(fold(name.as_bytes()).unwrap(), name);
+        }
     }
 
     #[test]
@@ -160,6 +159,8 @@ mod tests {
             "127.0.0.1",
             "127.1",
             "0x7f.1",
+            "127.0x1",
+            "0x7F000001",
             "0x",
             "2130706433",
             "[::1]",
@@ -169,9 +170,19 @@ mod tests {
             assert!(fold(name.as_bytes()).is_err(), "{name:?}");
         }
         assert!(fold(&[0xff]).is_err());
+        assert_eq!(fold(b""), Err("is empty"));
+    }
+
+    #[test]
+    fn a_name_has_253_bytes_and_a_label_63() {
+        assert!(fold("a".repeat(63).as_bytes()).is_ok());
         assert!(fold("a".repeat(64).as_bytes()).is_err());
         assert!(fold("a.".repeat(127).as_bytes()).is_ok());
         assert!(fold("a.".repeat(128).as_bytes()).is_err());
+        // Four times that may fold to so much; what is longer is not looked at.
+        let with_hyphens = |count| format!("db{}", "\u{ad}".repeat(count));
+        assert_eq!(fold(with_hyphens(505).as_bytes()).unwrap(), "db");
+        assert!(fold(with_hyphens(506).as_bytes()).is_err());
     }
 
     #[test]

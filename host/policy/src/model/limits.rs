@@ -282,18 +282,13 @@ impl Limits {
         limits
     }
 
-    /// These, and the others where these say nothing.
+    /// These for a guest, of which what [`Limits::of_a_guest`] counts holds where these say nothing.
     #[must_use]
-    pub(crate) fn or(&self, defaults: &Limits) -> Limits {
-        let mut limits = self.clone();
-        for (ours, theirs) in limits.counts.iter_mut().zip(defaults.counts) {
-            *ours = ours.or(theirs);
+    pub(crate) fn for_a_guest(mut self) -> Limits {
+        for (ours, default) in self.counts.iter_mut().zip(Limits::of_a_guest().counts) {
+            *ours = ours.or(default);
         }
-        for (ours, theirs) in limits.rates.iter_mut().zip(defaults.rates) {
-            *ours = ours.or(theirs);
-        }
-        limits.lifetime = limits.lifetime.or(defaults.lifetime);
-        limits
+        self
     }
 
     /// The first key that is about single data calls or about how long a socket lives, which can be counted

@@ -11,6 +11,9 @@ use sockgate_policy::{Address, Family, Kind, SocketType, UnixAddress};
 use super::address::CAPACITY;
 use super::{EncodedAddress, Errno, Result, check, check_descriptor, kind, option};
 
+/// SMC over IPv6, net/smc.h.
+const SMCPROTO_SMC6: u32 = 1;
+
 const CREATION: c_int = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
 
 /// Which halves of a connection to end.
@@ -43,6 +46,10 @@ pub fn socket(kind: Kind) -> Result<OwnedFd> {
 /// The options that a new IP socket starts with.
 fn restrict(socket: &OwnedFd, kind: Kind) -> Result<()> {
     let socket = socket.as_fd();
+    // It has a TCP socket within, to which options of that one's levels go, and which would take IPv4 as well.
+    if kind.family == Family::Smc && kind.protocol == SMCPROTO_SMC6 {
+        return set_v6only(socket, true);
+    }
     let v6 = kind.family == Family::Inet6;
     if !v6 && kind.family != Family::Inet {
         return Ok(());

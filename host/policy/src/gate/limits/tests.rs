@@ -28,14 +28,45 @@ fn delay(short: Result<super::Passage, Short>) -> (Duration, super::Delay) {
 #[test]
 fn the_strictest_of_several_meters_holds_and_the_others_get_their_rest_back() {
     let now = Instant::now();
-    let (guest, rule) = (meter(None, bytes(1000)), meter(Some("r"), bytes(100)));
-    let both = meters([guest.clone(), rule]);
-    let passage = both.take(Toll::Stream(Way::Send, 5000), now).unwrap();
+    let most = Toll::Stream(Way::Send, 5000);
+    let limits = bytes(1000).with_rate(Flow::SendMessages, Rate::per_second(2));
+    let (wide, strict) = (meter(None, limits), meter(Some("r"), bytes(100)));
+    let passage = meters([wide.clone(), strict]).take(most, now).unwrap();
     assert_eq!(passage.bytes(), 100);
+    let alone = meters([wide]);
+    let rest = alone.take(most, now).unwrap();
+    assert_eq!(rest.bytes(), 900, "while the other is under way");
     passage.settle(100);
-    let alone = meters([guest]);
-    let rest = alone.take(Toll::Stream(Way::Send, 5000), now).unwrap();
-    assert_eq!(rest.bytes(), 900);
+    rest.settle(900);
+    let (_, delay) = delay(alone.take(Toll::Message(Way::Send, 0), now));
+    assert_eq!(delay.limit.key, "send-messages-per-second");
+    let (strict, wide) = (meter(None, bytes(100)), meter(Some("r"), bytes(1000)));
+    let passage = meters([strict, wide.clone()]).take(most, now).unwrap();
+    assert_eq!(passage.bytes(), 100);
+    assert_eq!(meters([wide]).take(most, now).unwrap().bytes(), 900);
+}
+
+#[test]
+fn what_passed_unasked_is_paid_for_by_what_comes_after_it() {
+    let now = Instant::now();
+    let limits = bytes(1000)
+        .with_rate(Flow::SendMessages, Rate::per_second(2))
+        .with(Count::SendBytes, 2000);
+    let meters = meters([meter(None, limits)]);
+    meters.charge(Way::Send, 1500, now);
+    meters.charge(Way::Send, 0, now);
+    let short = |after| {
+        let then = now + Duration::from_millis(after);
+        let (_, delay) = delay(meters.take(Toll::Message(Way::Send, 1), then));
+        (delay.limit.key, delay.until - then)
+    };
+    let half = Duration::from_millis(500);
+    assert_eq!(short(0), ("send-messages-per-second", half));
+    let one = Duration::from_millis(1);
+    assert_eq!(short(500), ("send-bytes-per-second", one));
+    let later = now + Duration::from_secs(10);
+    let rest = meters.take(Toll::Stream(Way::Send, 5000), later).unwrap();
+    assert_eq!(rest.bytes(), 500, "of the total");
 }
 
 #[test]
@@ -99,6 +130,7 @@ fn a_total_cuts_a_stream_and_refuses_a_message() {
         other => panic!("{other:?}"),
     };
     assert_eq!(spent(Toll::Message(Way::Send, 101)), ("send-bytes", 100));
+    drop(meters.take(Toll::Message(Way::Send, 100), now).unwrap());
     let passage = meters.take(Toll::Stream(Way::Send, 1000), now).unwrap();
     assert_eq!(passage.bytes(), 100);
     passage.settle(100);

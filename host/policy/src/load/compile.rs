@@ -12,7 +12,7 @@ use super::family::{self, Scope};
 use super::rule::{Ends, Listing, Rule, Span};
 use super::vocabulary::{
     LONGEST_PIN, ancillary, descriptor_kinds, duration, families, ioctls, message_flags,
-    operations, option_patterns, protocols, types,
+    operations, option_patterns, protocols, read_option_patterns, types,
 };
 use super::written::Written;
 use crate::class::ClassSet;
@@ -134,7 +134,7 @@ impl Compiler<'_> {
             pin: self.pin(),
             limits: self.limits(),
             options: OptionGrant {
-                get: option_patterns(rule.get.as_ref(), self.faults),
+                get: read_option_patterns(rule.get.as_ref(), self.faults),
                 set: option_patterns(rule.set.as_ref(), self.faults),
             },
             flags: message_flags(rule.flags.as_ref(), self.faults),

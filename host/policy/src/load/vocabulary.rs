@@ -259,6 +259,25 @@ pub(super) fn option_patterns(list: Option<&Listing>, faults: &mut Vec<Fault>) -
     }))
 }
 
+/// As [`option_patterns`], where none may bind a value.
+pub(super) fn read_option_patterns(
+    list: Option<&Listing>,
+    faults: &mut Vec<Fault>,
+) -> OptionPatterns {
+    for item in list.into_iter().flat_map(|list| &list.items) {
+        if let Ok(OptionPattern::Number(option, _) | OptionPattern::Text(option, _)) =
+            OptionPattern::parse(&item.value)
+        {
+            faults.push(Fault::new(
+                item.at.clone(),
+                format!("`{}` binds what is read to a value", item.value),
+                format!("write `{option}`: only what is set is bound to a value"),
+            ));
+        }
+    }
+    option_patterns(list, faults)
+}
+
 pub(super) fn ancillary(list: Option<&Listing>, faults: &mut Vec<Fault>) -> AncillarySet {
     let mut set = AncillarySet::default();
     let Some(list) = list else { return set };

@@ -373,6 +373,7 @@ fn operator(change: &Change) -> &'static str {
         Change::False | Change::NeverLet | Change::Answers(false) => "always false",
         Change::Inverted => "inverted",
         Change::Instead { .. } => "replaced",
+        Change::Passed(_) => "refusal left out",
         Change::LeftOut => "statement left out",
         Change::ArmLeftOut => "arm left out",
         Change::Granted => "granted though denied",

@@ -16,8 +16,8 @@ pub use functions::{Names, Passage, passages};
 
 use functions::answer;
 use syntax::{
-    Matches, called, changes_in_place, has_let, holds_verdicts, is_test, logic, opposite, parse,
-    squeezed, takes_all,
+    Matches, called, changes_in_place, has_let, is_test, logic, opposite, parse, rules,
+    rules_by_itself, squeezed, takes_all,
 };
 
 /// What is done to a place.
@@ -33,6 +33,8 @@ pub enum Change {
     Inverted,
     /// Another expression in its place, and how that is called.
     Instead { code: String, says: String },
+    /// A refusal, in whose place the function goes on with this.
+    Passed(&'static str),
     /// A statement that is left out.
     LeftOut,
     /// An arm of a match that is left to the last one, which takes everything.
@@ -51,6 +53,7 @@ impl Change {
             Change::False | Change::NeverLet | Change::Answers(false) => "false",
             Change::Inverted => "inverted",
             Change::Instead { says, .. } => says,
+            Change::Passed(code) => code,
             Change::LeftOut => "left out",
             Change::ArmLeftOut => "arm left out",
             Change::Granted => "granted though denied",
@@ -77,7 +80,8 @@ pub struct Point {
 pub enum Asks {
     /// The policy's own: those to itself.
     Itself,
-    /// The host's: those to its gate. Only what has to do with permits is mutated there.
+    /// The host's: those to its gate. Mutated there are these, steps that may refuse, refusals, and the conditions
+    /// that these depend on; what else a call does, such as counting bytes, is no matter of the policy.
     Gate,
 }
 
@@ -94,6 +98,7 @@ pub fn points(source: &str, names: &Names, asks: Asks) -> Result<Vec<Point>> {
         function: String::new(),
         answer: String::new(),
         constant: false,
+        decides: asks == Asks::Itself,
     };
     finder.visit_file(&file);
     let mut points = finder.points;
@@ -135,6 +140,8 @@ struct Finder<'a> {
     answer: String,
     /// Within what the compiler evaluates.
     constant: bool,
+    /// Within a condition that a verdict depends on.
+    decides: bool,
 }
 
 /// Methods whose closure says yes or no.
@@ -154,7 +161,11 @@ const PREDICATES: [&str; 11] = [
 
 impl Finder<'_> {
     fn add(&mut self, range: Range<usize>, line: usize, what: &str, change: Change) {
-        if self.constant || self.function.is_empty() {
+        let step = matches!(
+            change,
+            Change::Granted | Change::LeftOut | Change::Passed(_)
+        );
+        if self.constant || self.function.is_empty() || !(self.decides || step) {
             return;
         }
         let words: Vec<&str> = what.split_whitespace().collect();
@@ -163,11 +174,16 @@ impl Finder<'_> {
             text.truncate(end);
             text.push_str("...");
         }
+        let text = format!("{text} -> {}", change.says());
+        let known = |point: &Point| point.range == range && point.text == text;
+        if self.points.iter().any(known) {
+            return;
+        }
         self.points.push(Point {
             range,
             line,
             function: self.function.clone(),
-            text: format!("{text} -> {}", change.says()),
+            text,
             change,
         });
     }
@@ -255,6 +271,18 @@ impl Finder<'_> {
         }
     }
 
+    /// The same, where `rules` says that a verdict depends on it.
+    fn decisive(&mut self, expr: &Expr, rules: bool) {
+        if self.decides {
+            self.condition(expr);
+        } else if rules {
+            self.decides = true;
+            self.condition(expr);
+            self.visit_expr(expr);
+            self.decides = false;
+        }
+    }
+
     /// One side of `&&` or `||`: as if it were not there.
     fn operand(&mut self, expr: &Expr, and: bool) {
         let chain = matches!(expr, Expr::Binary(inner) if logic(&inner.op) == Some(and));
@@ -316,7 +344,7 @@ impl Finder<'_> {
         if text || signature.constness.is_some() {
             return;
         }
-        if self.asks == Asks::Gate && !holds_verdicts(signature, body) {
+        if self.asks == Asks::Gate && !rules(signature) && !rules(body) {
             return;
         }
         let name = match &self.owner {
@@ -327,6 +355,8 @@ impl Finder<'_> {
             std::mem::replace(&mut self.function, name),
             std::mem::replace(&mut self.answer, answer),
         );
+        let decides = self.decides;
+        self.decides |= self.answer == "bool";
         if self.answer == "bool" {
             if body.stmts.len() > 1 {
                 let start = body.span().byte_range().start + 1;
@@ -336,6 +366,7 @@ impl Finder<'_> {
             self.tail(body);
         }
         self.visit_block(body);
+        self.decides = decides;
         (self.function, self.answer) = before;
     }
 }
@@ -409,7 +440,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
                 Expr::Try(_) | Expr::MethodCall(_) | Expr::Call(_) | Expr::Assign(_) => true,
                 _ => false,
             };
-            if acts {
+            if acts && (self.asks == Asks::Itself || rules_by_itself(expr)) {
                 self.at(stmt, Change::LeftOut);
             }
         }
@@ -433,12 +464,18 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 
     fn visit_expr_if(&mut self, choice: &'ast syn::ExprIf) {
-        self.condition(&choice.cond);
+        let decides = rules(&choice.cond)
+            || rules(&choice.then_branch)
+            || choice
+                .else_branch
+                .as_ref()
+                .is_some_and(|(_, other)| rules(other));
+        self.decisive(&choice.cond, decides);
         visit::visit_expr_if(self, choice);
     }
 
     fn visit_expr_while(&mut self, cycle: &'ast syn::ExprWhile) {
-        self.condition(&cycle.cond);
+        self.decisive(&cycle.cond, rules(&cycle.cond) || rules(&cycle.body));
         visit::visit_expr_while(self, cycle);
     }
 
@@ -449,7 +486,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         for (place, arm) in choice.arms.iter().enumerate() {
             let Arm { pat, guard, .. } = arm;
             match guard {
-                Some((_, guard)) => self.condition(guard),
+                Some((_, guard)) => self.decisive(guard, rules(guard) || rules(&arm.body)),
                 None if open && place + 1 < count => {
                     self.put(pat.span().byte_range().end, pat, Change::ArmLeftOut);
                 }
@@ -472,8 +509,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         if let Some(pass) = self.pass()
             && called(&call.func).is_some_and(|name| name == "Err")
         {
-            let (code, says) = (pass.to_owned(), pass.to_owned());
-            self.at(call, Change::Instead { code, says });
+            self.at(call, Change::Passed(pass));
         }
         visit::visit_expr_call(self, call);
     }
@@ -483,7 +519,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         if PREDICATES.contains(&&*name)
             && let Some(Expr::Closure(closure)) = call.args.first()
         {
-            self.boolean(&closure.body);
+            self.decisive(&closure.body, rules(closure));
         }
         let swapped = match (&*name, call.args.len()) {
             ("all", 1) => Some("any"),
@@ -538,7 +574,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
             && let Ok(Matches { expr, guard }) = call.parse_body()
         {
             if let Some(guard) = &guard {
-                self.condition(guard);
+                self.decisive(guard, false);
                 self.visit_expr(guard);
             }
             self.visit_expr(&expr);

@@ -97,6 +97,7 @@ fn around(point: &Point, number: usize, switch: &str) -> (String, String) {
         Change::Instead { code, .. } => {
             (format!("(if {on} {{ {code} }} else {{ "), " })".to_owned())
         }
+        Change::Passed(code) => (format!("(if {on} {{ {code} }} else {{ "), " })".to_owned()),
         Change::LeftOut => (format!("if !{on} {{ "), " }".to_owned()),
         Change::ArmLeftOut => (format!(" if !{on}"), String::new()),
         Change::Answers(truth) => (format!(" if {on} {{ return {truth}; }}"), String::new()),

@@ -1,9 +1,10 @@
 //! What pieces of syntax are.
 
 use anyhow::{Context, Result};
+use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
-use syn::{BinOp, Block, Expr, Pat, Signature};
+use syn::{BinOp, Expr, Pat};
 
 pub(super) fn parse(source: &str) -> Result<syn::File> {
     syn::parse_file(source).context("not Rust as syn knows it")
@@ -13,19 +14,37 @@ pub(super) fn squeezed(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
-/// Whether a function of the host has to do with permits.
-pub(super) fn holds_verdicts(signature: &Signature, body: &Block) -> bool {
-    const WORDS: [&str; 7] = [
-        "Permit", "permit", "Denial", "denial", "gate", "verdict", "withhold",
+/// Whether a piece of the host has to do with permits: makes, keeps or asks for one, or refuses.
+pub(super) fn rules(piece: &impl ToTokens) -> bool {
+    const WORDS: [&str; 10] = [
+        "Denial", "Permit", "begin", "decide", "denial", "gate", "holds", "permit", "retire",
+        "verdict",
     ];
-    fn any(tokens: proc_macro2::TokenStream) -> bool {
+    const BEGINNINGS: [&str; 7] = [
+        "check_", "forget_", "judge", "lacks_", "may_", "refuse", "withhold",
+    ];
+    fn any(tokens: TokenStream) -> bool {
         tokens.into_iter().any(|token| match token {
-            proc_macro2::TokenTree::Ident(ident) => WORDS.iter().any(|word| ident == word),
-            proc_macro2::TokenTree::Group(group) => any(group.stream()),
+            TokenTree::Ident(ident) => {
+                let name = ident.to_string();
+                WORDS.contains(&&*name) || BEGINNINGS.iter().any(|word| name.starts_with(word))
+            }
+            TokenTree::Group(group) => any(group.stream()),
             _ => false,
         })
     }
-    any(signature.to_token_stream()) || any(body.to_token_stream())
+    any(piece.to_token_stream())
+}
+
+/// Whether a statement of the host is about permits as a whole, and not only in what it is given.
+pub(super) fn rules_by_itself(stmt: &Expr) -> bool {
+    match stmt {
+        Expr::Try(_) => rules(stmt),
+        Expr::MethodCall(call) => rules(&call.method),
+        Expr::Call(call) => rules(&call.func),
+        Expr::Assign(assign) => rules(&assign.left),
+        _ => false,
+    }
 }
 
 /// The last name of a function's path.

@@ -54,12 +54,15 @@ impl Forest {
     /// Builds the command with all mutants, and tries on it what is not caught yet with the suites that are about
     /// the policy.
     pub(super) fn try_attacks(&mut self, workspace: &Workspace) -> Result<()> {
-        self.build(workspace, |tree| {
-            copied(workspace, tree, &["build", "--bin", "sockgate"])
-        })?;
+        self.build_command(workspace)?;
         self.try_command(workspace, Vec::new(), |name| {
             ATTACKS.iter().any(|attack| name.starts_with(attack))
         })
+    }
+
+    fn build_command(&mut self, workspace: &Workspace) -> Result<()> {
+        let cargo = |tree: &Path| copied(workspace, tree, &["build", "--bin", "sockgate"]);
+        self.build(workspace, cargo).map(drop)
     }
 
     /// Tries what is left with all other suites of the command, and of the library.

@@ -317,6 +317,60 @@ fn a_lifetime_ends_a_socket() -> Result<()> {
     Ok(())
 }
 
+/// A socket that ended is good for nothing, though all of it is granted.
+#[test]
+fn nothing_is_done_with_a_socket_that_ended() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let to = listener.local_addr()?.to_string();
+    let [connect, connect_datagrams] = ["c", "d"].map(|name| format!("connect {name} {to}"));
+    let send_to = format!("send-to e hello {to}");
+    let begin = [
+        "d = socket inet datagram",
+        "e = socket inet datagram",
+        "b = socket inet datagram",
+        "f = socket inet stream",
+        "bind f 127.0.0.1:0",
+        "l = socket inet stream",
+        "listen l",
+        "c = socket inet stream",
+        &connect,
+    ];
+    let then = [
+        "bind b 127.0.0.1:0",
+        "listen f",
+        "accept l",
+        &connect_datagrams,
+        "send c x",
+        "recv c 9 dont-wait",
+        &send_to,
+        "recv e 9 dont-wait",
+        "get e 1 7 4",
+        "set e 1 9 01000000",
+        "join e 239.1.2.3:1",
+        "readable e",
+        "shutdown c",
+    ];
+    // The last to begin is the last to end.
+    let script = [&begin[..], &["timeout l 1", "recv c 10"], &then].concat();
+    let run = |limits: &str| {
+        let guest = steps(&script).policy_text(&format!("version = 1\nmode = \"audit\"\n{limits}"));
+        let guest = guest.start()?;
+        let (stream, _) = listener.accept()?;
+        if limits.is_empty() {
+            std::io::Write::write_all(&mut &stream, b"0123456789")?;
+        }
+        guest.wait(patience())?.success()
+    };
+    let ended = run("[limits]\nlifetime = \"1500ms\"\n")?;
+    let twin = run("")?;
+    assert_eq!(ended.step("recv c 10")?, "badf");
+    for step in then {
+        assert_eq!(ended.step(step)?, "badf", "{step}");
+        assert_ne!(twin.step(step)?, "badf", "{step}");
+    }
+    Ok(())
+}
+
 /// A socket that is to end does not leave the guest, where nobody could end it.
 #[test]
 fn a_socket_with_a_lifetime_is_not_passed_on() -> Result<()> {

@@ -133,7 +133,10 @@ fn a_greedy_guest_is_stopped_in_any_call() -> Result<()> {
             guest.expect("greedy")?;
             guest.cancel.stop();
             let ended = guest.end()?;
-            ensure!(ended.outcome == Outcome::Stopped, "{call} {place:?}: {ended:?}");
+            ensure!(
+                ended.outcome == Outcome::Stopped,
+                "{call} {place:?}: {ended:?}"
+            );
         }
     }
     Ok(())

@@ -278,6 +278,26 @@ fn descriptors_in_flight_have_a_limit() -> Result<()> {
     Ok(())
 }
 
+/// Sockets count for a rule as soon as it grants something of them: both ends of a pair, and what is bound.
+#[test]
+fn pairs_and_bound_sockets_count_for_their_rule() -> Result<()> {
+    for (limit, outcome) in [("sockets = 1", "mfile"), ("sockets = 2", "ok")] {
+        let ended = run(&pairs("", limit, ""), &["p = pair stream"])?;
+        assert_eq!(ended.step("p = pair stream")?, outcome);
+        let script = [
+            "a = socket inet datagram",
+            "b = socket inet datagram",
+            "bind a 127.0.0.1:0",
+            "bind b 127.0.0.1:0",
+        ];
+        let bind = "ops = [\"bind\"]\ncidr = [\"127.0.0.1\"]";
+        let ended = run(&inet("", limit, bind), &script)?;
+        assert_eq!(ended.step("bind a 127.0.0.1:0")?, "ok");
+        assert_eq!(ended.step("bind b 127.0.0.1:0")?, outcome);
+    }
+    Ok(())
+}
+
 /// A socket ends when its time is over, whatever its guest is doing; its peer sees it.
 #[test]
 fn a_lifetime_ends_a_socket() -> Result<()> {

@@ -265,6 +265,48 @@ fn what_was_refused_is_revealed_by_the_policy_in_force_alone() -> Result<()> {
     Ok(())
 }
 
+/// Open sockets count for the rules of a new policy: what listens already, and what begins to.
+#[test]
+fn sockets_count_for_the_rules_that_a_reload_brings() -> Result<()> {
+    let place = folder()?;
+    let policy = place.path().join("policy.toml");
+    let limit = |limits: &str| {
+        let text = format!(
+            "version = 1\n[[allow]]\nid = \"doors\"\nfamily = [\"inet\"]\nops = [\"listen\"]\n\
+             cidr = [\"127.0.0.1\"]\n{limits}"
+        );
+        fs::write(&policy, text)
+    };
+    limit("")?;
+    let script = [
+        "a = socket inet stream",
+        "b = socket inet stream",
+        "c = socket inet stream",
+        "bind a 127.0.0.1:0",
+        "bind b 127.0.0.1:0",
+        "bind c 127.0.0.1:0",
+        "listen a",
+        "timeout a 1",
+        "accept a",
+        "until /steps/limited",
+        "listen b",
+        "listen c",
+    ];
+    let guest = guest_with("denial_steps", &script);
+    let guest = guest
+        .policy(&policy)
+        .directory(place.path(), "/steps")
+        .start()?;
+    assert_eq!(guest.wait_for_line("accept a -> ", patience())?, "timedout");
+    limit("limits = { sockets = 2 }\n")?;
+    hang_up(&guest, "the policy was read again")?;
+    fs::write(place.path().join("limited"), "")?;
+    let ended = guest.wait(patience())?.success()?;
+    assert_eq!(ended.step("listen b")?, "ok");
+    assert_eq!(ended.step("listen c")?, "mfile");
+    Ok(())
+}
+
 /// Where nothing came from a file, SIGHUP means what it means to every program.
 #[test]
 fn sighup_ends_what_has_nothing_to_read() -> Result<()> {

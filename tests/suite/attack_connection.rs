@@ -203,6 +203,8 @@ fn a_stream_socket_has_one_peer() -> Result<()> {
         "u = socket inet stream",
         "bind u unspecified",
         "bind u 0.0.0.0:0",
+        "w2 = dup w",
+        "connect w2 GOOD",
     ]
     .map(|step| {
         step.replace("GOOD", &format!("127.0.0.1:{g}"))
@@ -217,6 +219,8 @@ fn a_stream_socket_has_one_peer() -> Result<()> {
         format!("tcp bind,listen 127.0.0.1:{own}"),
     ];
     let attack = watched(allowed(&script, strict.iter().map(String::as_str)), name)?;
+    // The connection that was under way is asked for again, and is told to have been made.
+    assert_eq!(attack.step(&script[30])?, "ok");
     let reached = knocks(&bad);
     let open = [
         "tcp connect *:* set=tcp.fastopen-connect flags=fastopen",

@@ -228,6 +228,83 @@ fn datagrams_that_were_queued_before_connect_are_judged() -> Result<()> {
     .state()
 }
 
+/// A peer lets its socket receive for as long as it is there, and a connect that failed gives none.
+#[test]
+fn a_peer_that_is_not_there_grants_nothing() -> Result<()> {
+    let (_peer, peer) = ear("127.0.0.1:0")?;
+    let port = free_port()?;
+    let (bind, connect) = (
+        format!("bind s 127.0.0.1:{port}"),
+        format!("connect s 127.0.0.1:{peer}"),
+    );
+    // The kernel refuses a directed broadcast to a socket without SO_BROADCAST.
+    let script = [
+        "s = socket inet datagram",
+        &bind,
+        "connect s 127.255.255.255:9",
+        "recv s 1 dont-wait",
+        &connect,
+        "recv s 2 dont-wait",
+        "connect s unspecified",
+        "recv s 3 dont-wait",
+    ];
+    let rules = [
+        format!("udp bind 127.0.0.1:{port}"),
+        format!("udp connect 127.0.0.1:{peer}"),
+        "udp connect 127.255.255.255:9".to_owned(),
+        "udp disconnect".to_owned(),
+    ];
+    let run = |rules: &[String]| {
+        let run = rules
+            .iter()
+            .fold(steps(script), |run, rule| run.allow(rule));
+        run.finish(patience())?.success()
+    };
+    let ended = run(&rules)?;
+    assert_eq!(ended.audit.granted("connect")?.errno(), "acces");
+    assert_eq!(ended.step("recv s 1 dont-wait")?, "acces");
+    assert_eq!(ended.step(&connect)?, "ok");
+    assert_eq!(ended.step("recv s 2 dont-wait")?, "again");
+    assert_eq!(ended.step("connect s unspecified")?, "ok");
+    assert_eq!(ended.step("recv s 3 dont-wait")?, "acces");
+    ended.audit.denied("recv")?;
+
+    let open = format!("udp bind,receive 127.0.0.1:{port} peer *");
+    let twin = run(&[&rules[..], &[open]].concat())?;
+    for step in ["recv s 1 dont-wait", "recv s 3 dont-wait"] {
+        assert_eq!(twin.step(step)?, "again");
+    }
+    Ok(())
+}
+
+/// What a socket may do is asked anew once it has a peer: the rule that granted that may list more.
+#[test]
+fn a_peer_comes_with_the_flags_of_its_rule() -> Result<()> {
+    let (_peer, peer) = ear("127.0.0.1:0")?;
+    let port = free_port()?;
+    let (bind, connect) = (
+        format!("bind s 127.0.0.1:{port}"),
+        format!("connect s 127.0.0.1:{peer}"),
+    );
+    let ended = steps([
+        "s = socket inet datagram",
+        &bind,
+        "recv s 1 dont-wait",
+        "recv s 2 err-queue|dont-wait",
+        &connect,
+        "recv s 3 err-queue|dont-wait",
+    ])
+    .allow(&format!("udp bind,receive 127.0.0.1:{port} peer 127.0.0.9"))
+    .allow(&format!("udp connect 127.0.0.1:{peer} flags=errqueue"))
+    .finish(patience())?
+    .success()?;
+    assert_eq!(ended.step("recv s 1 dont-wait")?, "again");
+    assert_eq!(ended.step("recv s 2 err-queue|dont-wait")?, "acces");
+    assert_eq!(ended.step(&connect)?, "ok");
+    assert_eq!(ended.step("recv s 3 err-queue|dont-wait")?, "again");
+    Ok(())
+}
+
 /// IP_PKTINFO names a source address of its own: only one that the rule would bind may be named.
 #[test]
 fn packet_info_is_no_way_to_another_source() -> Result<()> {

@@ -411,6 +411,39 @@ fn is_root() -> Result<bool> {
     Ok(std::fs::metadata("/proc/self")?.uid() == 0)
 }
 
+/// Where the policy reveals it, the guest learns of limits and of what a rule does not list as of any refusal.
+#[test]
+fn every_kind_of_refusal_is_revealed() -> Result<()> {
+    let ended = steps([
+        "s = socket inet datagram",
+        "t = socket inet datagram",
+        "denial",
+        "send-to s hello 127.0.0.1:9 dont-route",
+        "denial",
+    ])
+    .policy_text(
+        "version = 1\nreveal = true\n[limits]\nsockets = 1\n[[allow]]\nid = \"udp\"\n\
+         family = [\"inet\"]\nops = [\"send-to\"]\ncidr = [\"127.0.0.1\"]\n",
+    )
+    .finish(patience())?
+    .success()?;
+    assert_eq!(ended.step("t = socket inet datagram")?, "mfile");
+    assert_eq!(
+        ended.step("send-to s hello 127.0.0.1:9 dont-route")?,
+        "acces"
+    );
+    let told = ended
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("denial -> "));
+    let told: Vec<&str> = told.collect();
+    ensure!(
+        matches!(told[..], [limit, flags] if limit.contains("sockets") && flags.contains("dontroute")),
+        "{told:?}"
+    );
+    Ok(())
+}
+
 /// A socket that no rule is about names the kind of rule that would grant it.
 #[test]
 fn a_refused_socket_says_what_kind_of_rule_it_lacks() -> Result<()> {

@@ -648,6 +648,58 @@ fn a_peer_of_another_user_is_turned_away() -> Result<()> {
     Ok(())
 }
 
+/// A client may name the users that it talks to: it leaves a listener of another one, and its socket ends with that.
+#[test]
+fn a_listener_of_another_user_is_left() -> Result<()> {
+    let place = folder()?;
+    let path = |name: &str| place.path().join(name);
+    let _listener = std::os::unix::net::UnixListener::bind(path("there"))?;
+    drop(std::os::unix::net::UnixListener::bind(path("gone"))?);
+    let connect =
+        |socket: &str, name: &str| format!("connect {socket} path:{}", path(name).display());
+    let (there, gone) = (connect("s", "there"), connect("t", "gone"));
+    let run = |user: u32| {
+        let policy = format!(
+            "version = 1\n[[allow]]\nid = \"talk\"\nfamily = [\"unix\"]\ntype = [\"stream\"]\n\
+             ops = [\"connect\"]\nroot = \"{}\"\npath = [\"*\"]\npeer-uid = [\"{user}\"]\n",
+            place.path().display()
+        );
+        steps([
+            "s = socket unix stream",
+            &there,
+            "send s hello",
+            "t = socket unix stream",
+            &gone,
+        ])
+        .policy_text(&policy)
+        .finish(patience())?
+        .success()
+    };
+    let stranger = run(uid()? + 1)?;
+    assert_eq!(stranger.step(&there)?, "acces");
+    assert_eq!(stranger.step("send s hello")?, "badf");
+    // Where nobody listens there is nobody to be another user.
+    assert_eq!(stranger.step(&gone)?, "connrefused");
+
+    let friend = run(uid()?)?;
+    assert_eq!(friend.step(&there)?, "ok");
+    assert_eq!(friend.step("send s hello")?, "ok 5");
+    Ok(())
+}
+
+/// Only a datagram socket has a peer that can be dropped: where the kernel refuses, the peer stays.
+#[test]
+fn a_connection_outlives_a_disconnect_that_fails() -> Result<()> {
+    let script = ["p = pair stream", "connect p unspecified", "send p hello"];
+    let ended = steps(script)
+        .allow("unix-stream socketpair,disconnect")
+        .finish(patience())?
+        .success()?;
+    assert_eq!(ended.step("connect p unspecified")?, "inval");
+    assert_eq!(ended.step("send p hello")?, "ok 5");
+    Ok(())
+}
+
 /// The user that this test runs as, by the owner of its own process.
 fn uid() -> Result<u32> {
     owner().map(|(uid, _)| uid)

@@ -318,6 +318,33 @@ fn deny_rules_and_limits_hold_on_granted_sockets() -> Result<()> {
     Ok(())
 }
 
+/// A connection that a deny rule forbids is refused each time, and was never anything that a reload could keep.
+#[test]
+fn a_denied_connection_is_refused_each_time() -> Result<()> {
+    let place = folder()?;
+    let path = place.path().join("there.sock");
+    let _listener = UnixListener::bind(&path)?;
+    let socket = format!("web=unix:{}", path.display());
+    let taken = ["g = granted web", "send g one", "send g three"];
+    let run = |policy: &str| {
+        let run = granted(std::slice::from_ref(&socket), taken);
+        let run = run.policy_text(&format!("version = 1\n{policy}"));
+        run.finish(patience())?.success()
+    };
+    for on_reload in ["close", "keep"] {
+        let ended = run(&format!(
+            "on-reload = \"{on_reload}\"\n[[deny]]\nid = \"nobody\"\nfamily = [\"unix\"]\n"
+        ))?;
+        assert_eq!(ended.step("send g one")?, "acces");
+        assert_eq!(ended.step("send g three")?, "acces");
+        ended.audit.denied("send")?;
+    }
+    let twin = run("")?;
+    assert_eq!(twin.step("send g one")?, "ok 3");
+    assert_eq!(twin.step("send g three")?, "ok 5");
+    Ok(())
+}
+
 #[test]
 fn sockets_of_one_name_are_taken_in_their_order() -> Result<()> {
     let ports = [free_port()?, free_port()?, free_port()?];

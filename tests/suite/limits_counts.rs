@@ -278,6 +278,26 @@ fn descriptors_in_flight_have_a_limit() -> Result<()> {
     Ok(())
 }
 
+/// Sockets count for a rule as soon as it grants something of them: both ends of a pair, and what is bound.
+#[test]
+fn pairs_and_bound_sockets_count_for_their_rule() -> Result<()> {
+    for (limit, outcome) in [("sockets = 1", "mfile"), ("sockets = 2", "ok")] {
+        let ended = run(&pairs("", limit, ""), &["p = pair stream"])?;
+        assert_eq!(ended.step("p = pair stream")?, outcome);
+        let script = [
+            "a = socket inet datagram",
+            "b = socket inet datagram",
+            "bind a 127.0.0.1:0",
+            "bind b 127.0.0.1:0",
+        ];
+        let bind = "ops = [\"bind\"]\ncidr = [\"127.0.0.1\"]";
+        let ended = run(&inet("", limit, bind), &script)?;
+        assert_eq!(ended.step("bind a 127.0.0.1:0")?, "ok");
+        assert_eq!(ended.step("bind b 127.0.0.1:0")?, outcome);
+    }
+    Ok(())
+}
+
 /// A socket ends when its time is over, whatever its guest is doing; its peer sees it.
 #[test]
 fn a_lifetime_ends_a_socket() -> Result<()> {
@@ -313,6 +333,60 @@ fn a_lifetime_ends_a_socket() -> Result<()> {
             assert_eq!(ended.step("t = socket inet stream")?, "ok");
             reached(&ended, "lifetime", "lifetime", rule, "badf")?;
         }
+    }
+    Ok(())
+}
+
+/// A socket that ended is good for nothing, though all of it is granted.
+#[test]
+fn nothing_is_done_with_a_socket_that_ended() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let to = listener.local_addr()?.to_string();
+    let [connect, connect_datagrams] = ["c", "d"].map(|name| format!("connect {name} {to}"));
+    let send_to = format!("send-to e hello {to}");
+    let begin = [
+        "d = socket inet datagram",
+        "e = socket inet datagram",
+        "b = socket inet datagram",
+        "f = socket inet stream",
+        "bind f 127.0.0.1:0",
+        "l = socket inet stream",
+        "listen l",
+        "c = socket inet stream",
+        &connect,
+    ];
+    let then = [
+        "bind b 127.0.0.1:0",
+        "listen f",
+        "accept l",
+        &connect_datagrams,
+        "send c x",
+        "recv c 9 dont-wait",
+        &send_to,
+        "recv e 9 dont-wait",
+        "get e 1 7 4",
+        "set e 1 9 01000000",
+        "join e 239.1.2.3:1",
+        "readable e",
+        "shutdown c",
+    ];
+    // The last to begin is the last to end.
+    let script = [&begin[..], &["timeout l 1", "recv c 10"], &then].concat();
+    let run = |limits: &str| {
+        let guest = steps(&script).policy_text(&format!("version = 1\nmode = \"audit\"\n{limits}"));
+        let guest = guest.start()?;
+        let (stream, _) = listener.accept()?;
+        if limits.is_empty() {
+            std::io::Write::write_all(&mut &stream, b"0123456789")?;
+        }
+        guest.wait(patience())?.success()
+    };
+    let ended = run("[limits]\nlifetime = \"1500ms\"\n")?;
+    let twin = run("")?;
+    assert_eq!(ended.step("recv c 10")?, "badf");
+    for step in then {
+        assert_eq!(ended.step(step)?, "badf", "{step}");
+        assert_ne!(twin.step(step)?, "badf", "{step}");
     }
     Ok(())
 }

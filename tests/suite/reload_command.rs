@@ -20,6 +20,24 @@ fn signal(guest: &Guest, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Sends SIGHUP, and waits until the command says this.
+fn hang_up(guest: &Guest, told: &str) -> Result<()> {
+    let seen = guest.stderr.lines().len();
+    signal(guest, "-HUP")?;
+    let deadline = std::time::Instant::now() + patience();
+    loop {
+        let lines = guest.stderr.lines();
+        if lines.iter().skip(seen).any(|line| line.contains(told)) {
+            return Ok(());
+        }
+        ensure!(
+            std::time::Instant::now() < deadline,
+            "{lines:?} has no `{told}`"
+        );
+        guest.stderr.more(lines.len(), patience());
+    }
+}
+
 /// A guest that does what it is told, under a policy file that may change.
 struct Stage {
     guest: Guest,
@@ -66,20 +84,7 @@ impl Stage {
     }
 
     fn hang_up(&self, told: &str) -> Result<()> {
-        let seen = self.guest.stderr.lines().len();
-        signal(&self.guest, "-HUP")?;
-        let deadline = std::time::Instant::now() + patience();
-        loop {
-            let lines = self.guest.stderr.lines();
-            if lines.iter().skip(seen).any(|line| line.contains(told)) {
-                return Ok(());
-            }
-            ensure!(
-                std::time::Instant::now() < deadline,
-                "{lines:?} has no `{told}`"
-            );
-            self.guest.stderr.more(lines.len(), patience());
-        }
+        hang_up(&self.guest, told)
     }
 
     fn connects(&mut self, name: &str, port: u16) -> Result<bool> {
@@ -150,6 +155,158 @@ fn included_files_and_variables_are_read_again() -> Result<()> {
     );
     stage.reload(&text, "the policy was read again")?;
     ensure!(stage.connects("b", port)?);
+    Ok(())
+}
+
+/// Connections alone are kept: what listens or receives is asked for as ever, and what never did has nothing to lose.
+#[test]
+fn on_reload_keep_keeps_no_listener_and_no_receiver() -> Result<()> {
+    let place = folder()?;
+    let [door, ear, idle] = [free_port()?, free_port()?, free_port()?];
+    let mut stage = stage(place.path(), &[], |run| run)?;
+    let prompt_alone = rules(&stage.prompter, &[]);
+    let text = |granted: bool, on_reload: &str| {
+        let mut text =
+            prompt_alone.replacen("= 1\n", &format!("= 1\non-reload = \"{on_reload}\"\n"), 1);
+        let mut allow = |id: &str, kind: &str, ops: &str, port: u16| {
+            text += &format!(
+                "[[allow]]\nid = \"{id}\"\nfamily = [\"inet\"]\ntype = [\"{kind}\"]\nops = [{ops}]\n\
+                 local = {{ cidr = [\"127.0.0.1\"], port = [\"{port}\"] }}\n\
+                 peer = {{ cidr = [\"127.0.0.1\"], port = [\"*\"] }}\n"
+            );
+        };
+        allow("idle", "datagram", "\"bind\"", idle);
+        if granted {
+            allow("door", "stream", "\"listen\"", door);
+            allow("ear", "datagram", "\"bind\", \"receive\"", ear);
+        }
+        text
+    };
+    stage.reload(&text(true, "close"), "the policy was read again")?;
+    let prompt = &mut stage.prompt;
+    for (step, answer) in [
+        (format!("listen l 127.0.0.1:{door}"), "ok"),
+        ("accept l first".to_owned(), "again"),
+        (format!("bind ear 127.0.0.1:{ear}"), "ok"),
+        ("recv ear".to_owned(), "again"),
+        (format!("bind idle 127.0.0.1:{idle}"), "ok"),
+    ] {
+        assert_eq!(prompt.ask(&step)?, answer, "{step}");
+    }
+    let answers = |stage: &mut Stage, granted: bool, on_reload: &str| -> Result<[String; 3]> {
+        stage.reload(&text(granted, on_reload), "the policy was read again")?;
+        let prompt = &mut stage.prompt;
+        Ok([
+            prompt.ask("accept l more")?,
+            prompt.ask("recv ear")?,
+            prompt.ask("recv idle")?,
+        ])
+    };
+    assert_eq!(answers(&mut stage, false, "keep")?, ["acces"; 3]);
+    assert_eq!(
+        answers(&mut stage, true, "close")?,
+        ["again", "again", "acces"]
+    );
+    assert_eq!(
+        answers(&mut stage, false, "close")?,
+        ["badf", "badf", "acces"]
+    );
+    let audit = stage.guest.audit()?;
+    let lost: BTreeSet<&str> = audit
+        .of("reload")
+        .filter(|record| record.is_denied())
+        .map(|record| record.address())
+        .collect();
+    let [door, ear] = [door, ear].map(|port| format!("127.0.0.1:{port}"));
+    assert_eq!(lost, BTreeSet::from([&*door, &*ear]));
+    Ok(())
+}
+
+/// A guest learns of no refusal but those under a policy that reveals them, and while it is in force.
+#[test]
+fn what_was_refused_is_revealed_by_the_policy_in_force_alone() -> Result<()> {
+    let place = folder()?;
+    let policy = place.path().join("policy.toml");
+    let reveal = |reveal: bool| fs::write(&policy, format!("version = 1\nreveal = {reveal}\n"));
+    reveal(false)?;
+    let socket = "s = socket inet stream";
+    let guest = guest_with(
+        "denial_steps",
+        &[
+            socket,
+            "denial",
+            "until /steps/shown",
+            "denial",
+            socket,
+            "denial",
+            "say told",
+            "until /steps/hidden",
+            "denial",
+        ],
+    );
+    let guest = guest
+        .policy(&policy)
+        .directory(place.path(), "/steps")
+        .start()?;
+    for (done, shown, file) in [("denial", true, "shown"), ("say told", false, "hidden")] {
+        guest.wait_for_line(done, patience())?;
+        reveal(shown)?;
+        hang_up(&guest, "the policy was read again")?;
+        fs::write(place.path().join(file), "")?;
+    }
+    let ended = guest.wait(patience())?.success()?;
+    let told: Vec<&str> = ended
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("denial -> "))
+        .collect();
+    ensure!(
+        told.len() == 4 && told[2].contains("create inet stream"),
+        "{told:?}"
+    );
+    assert_eq!([told[0], told[1], told[3]], ["none"; 3]);
+    Ok(())
+}
+
+/// Open sockets count for the rules of a new policy: what listens already, and what begins to.
+#[test]
+fn sockets_count_for_the_rules_that_a_reload_brings() -> Result<()> {
+    let place = folder()?;
+    let policy = place.path().join("policy.toml");
+    let limit = |limits: &str| {
+        let text = format!(
+            "version = 1\n[[allow]]\nid = \"doors\"\nfamily = [\"inet\"]\nops = [\"listen\"]\n\
+             cidr = [\"127.0.0.1\"]\n{limits}"
+        );
+        fs::write(&policy, text)
+    };
+    limit("")?;
+    let script = [
+        "a = socket inet stream",
+        "b = socket inet stream",
+        "c = socket inet stream",
+        "bind a 127.0.0.1:0",
+        "bind b 127.0.0.1:0",
+        "bind c 127.0.0.1:0",
+        "listen a",
+        "timeout a 1",
+        "accept a",
+        "until /steps/limited",
+        "listen b",
+        "listen c",
+    ];
+    let guest = guest_with("denial_steps", &script);
+    let guest = guest
+        .policy(&policy)
+        .directory(place.path(), "/steps")
+        .start()?;
+    assert_eq!(guest.wait_for_line("accept a -> ", patience())?, "timedout");
+    limit("limits = { sockets = 2 }\n")?;
+    hang_up(&guest, "the policy was read again")?;
+    fs::write(place.path().join("limited"), "")?;
+    let ended = guest.wait(patience())?.success()?;
+    assert_eq!(ended.step("listen b")?, "ok");
+    assert_eq!(ended.step("listen c")?, "mfile");
     Ok(())
 }
 

@@ -18,7 +18,6 @@ use super::{Direction, Errno, Failure, Inner, Interest, Outcome, Socket, attempt
 impl Inner {
     /// listen(2). A socket that was never bound gets its name first, and under the same grant.
     pub(crate) fn listen(&self, backlog: u32) -> Outcome<()> {
-        self.begin()?;
         if self.state().facts.local.is_none()
             && let Some(any) = wildcard(self.kind.family)
         {

@@ -159,10 +159,20 @@ impl Guest {
         if !self.gate.reveals_denials() {
             return None;
         }
+        self.told_denial().clone()
+    }
+
+    fn told_denial(&self) -> MutexGuard<'_, Option<String>> {
         self.last_denial
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    }
+
+    /// Lets the guest ask for this reason, where the policy reveals it.
+    fn reveal(&self, reason: impl fmt::Display) {
+        if self.gate.reveals_denials() {
+            *self.told_denial() = Some(reason.to_string());
+        }
     }
 
     /// A stopped guest begins no operation any more.
@@ -189,12 +199,7 @@ impl Guest {
     #[cold]
     pub(crate) fn refuse(&self, denial: &Denial, event: impl FnOnce() -> Event) -> Failure {
         self.audit.note(|| event().denied(denial));
-        if self.gate.reveals_denials() {
-            *self
-                .last_denial
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(denial.to_string());
-        }
+        self.reveal(denial);
         Errno::ACCES.into()
     }
 
@@ -206,12 +211,7 @@ impl Guest {
         reason: fmt::Arguments<'_>,
     ) -> Failure {
         self.audit.note(|| event().withheld(reason));
-        if self.gate.reveals_denials() {
-            *self
-                .last_denial
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(reason.to_string());
-        }
+        self.reveal(reason);
         Errno::ACCES.into()
     }
 
@@ -230,12 +230,7 @@ impl Guest {
         errno: Errno,
     ) -> Failure {
         self.audit.note(|| event().limited(limit, errno));
-        if self.gate.reveals_denials() {
-            *self
-                .last_denial
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(limit.to_string());
-        }
+        self.reveal(limit);
         errno.into()
     }
 

@@ -117,21 +117,14 @@ impl Inner {
         operation: &'static str,
     ) -> Outcome<MutexGuard<'a, State>> {
         let gate = self.guest.gate();
-        let mut generation = gate.generation();
+        let generation = gate.generation();
         if state.kept_by == Some(generation) {
             return Ok(state);
         }
         if state.facts.peer.is_none() && !self.kind.is_nameless() {
             return Err(self.without_peer(operation).into());
         }
-        let mut verdict = gate.converse(&state.facts);
-        // What is taken away here does not come back: only the policy in force may do that, not one that was
-        // replaced while it was asked.
-        while verdict.is_err() && gate.generation() != generation {
-            generation = gate.generation();
-            verdict = gate.converse(&state.facts);
-        }
-        match verdict {
+        match gate.converse(&state.facts) {
             Ok(permit) => {
                 self.carry_on(&permit);
                 state.converse = Some(permit);

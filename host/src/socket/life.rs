@@ -188,7 +188,6 @@ impl Inner {
         self.check_names()?;
         let permit = self.may_bind(address)?;
         self.count_for(&permit)?;
-        self.open_to_mapped(&permit.subject().address)?;
         let bound = attempt::bind(&permit, &self.guest, self.kind, self.fd());
         let outcome = bound.as_ref().map(|_| ()).map_err(|failure| *failure);
         self.guest.audit().note(|| {

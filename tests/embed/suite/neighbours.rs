@@ -94,7 +94,7 @@ fn a_greedy_guest_starves_no_one_on_its_thread() -> Result<()> {
     };
     let server = start(&["serve"])?;
     let address = server.expect("listening on ")?;
-    let greedy = start(&["greedy"])?;
+    let greedy = start(&["greedy", "send"])?;
     greedy.expect("greedy")?;
     let begin = Instant::now();
     let client = start(&["ask", &address, "100"])?;
@@ -107,6 +107,38 @@ fn a_greedy_guest_starves_no_one_on_its_thread() -> Result<()> {
     println!("a greedy guest stopped after {:?}", ended.at - stop);
     ensure!(ended.outcome == Outcome::Stopped, "{ended:?}");
     ensure!(ended.at - stop < Duration::from_secs(1));
+    Ok(())
+}
+
+/// A guest is stopped in whichever call it makes next, though none of them ever waits.
+#[test]
+fn a_greedy_guest_is_stopped_in_any_call() -> Result<()> {
+    let granted = "version = 1\n[[allow]]\nid = \"udp\"\nfamily = [\"inet\"]\ntype = [\"datagram\"]\n\
+        ops = [\"connect\", \"disconnect\"]\ncidr = [\"127.0.0.1\"]\n\
+        [[allow]]\nid = \"pairs\"\nfamily = [\"unix\"]\nops = [\"socketpair\"]\n";
+    for place in Place::ALL {
+        for call in [
+            "socket",
+            "socketpair",
+            "disconnect",
+            "poller",
+            "poller-wait",
+            "look-up",
+            "name-of",
+        ] {
+            let guest = Start::new("embed_peer", place, policy_from(granted)?)
+                .argument("greedy")
+                .argument(call)
+                .start()?;
+            guest.expect("greedy")?;
+            guest.cancel.stop();
+            let ended = guest.end()?;
+            ensure!(
+                ended.outcome == Outcome::Stopped,
+                "{call} {place:?}: {ended:?}"
+            );
+        }
+    }
     Ok(())
 }
 

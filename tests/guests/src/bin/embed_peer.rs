@@ -1,10 +1,14 @@
 //! One of many guests that talk to each other: `embed_peer serve`, `embed_peer ask ADDRESS ROUNDS`, and
-//! `embed_peer greedy`, which never has to wait.
+//! `embed_peer greedy CALL`, which makes a call that never has to wait, again and again.
 
 use std::env;
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 
-use sockgate_guest::{Family, Protocol, Socket, SocketType, TcpListener, TcpStream};
+use sockgate_guest::names::{self, Hints, NameFlags};
+use sockgate_guest::{
+    Family, Interest, Poller, Protocol, Socket, SocketType, TcpListener, TcpStream, Timeout,
+};
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -12,9 +16,9 @@ fn main() -> io::Result<()> {
     match words.as_slice() {
         ["serve"] => serve(),
         ["ask", address, rounds] => ask(address, rounds.parse().map_err(io::Error::other)?),
-        ["greedy"] => greedy(),
+        ["greedy", call] => greedy(call),
         _ => Err(io::Error::other(
-            "give serve, ask ADDRESS ROUNDS, or greedy",
+            "give serve, ask ADDRESS ROUNDS, or greedy CALL",
         )),
     }
 }
@@ -50,11 +54,29 @@ fn ask(address: &str, rounds: usize) -> io::Result<()> {
     Ok(())
 }
 
-fn greedy() -> io::Result<()> {
-    let (one, other) = Socket::pair(Family::Unix, SocketType::Stream, Protocol::Default)?;
+fn greedy(call: &str) -> io::Result<()> {
+    let pair = || Socket::pair(Family::Unix, SocketType::Stream, Protocol::Default);
+    let udp = || Socket::new(Family::Inet, SocketType::Datagram, Protocol::Default);
+    let ((one, other), datagrams, poller) = (pair()?, udp()?, Poller::new()?);
+    poller.register(&one, 1, Interest::WRITABLE)?;
+    let address = SocketAddr::from(([127, 0, 0, 1], 80)).into();
     println!("greedy");
     loop {
-        one.send(b"x")?;
-        other.recv(&mut [0])?;
+        match call {
+            "send" => {
+                one.send(b"x")?;
+                other.recv(&mut [0])?;
+            }
+            "socket" => drop(udp()?),
+            "socketpair" => drop(pair()?),
+            "disconnect" => datagrams.disconnect()?,
+            "poller" => drop(Poller::new()?),
+            "poller-wait" => drop(poller.wait(1, Timeout::Blocking)?),
+            "look-up" => drop(names::look_up(Some("127.0.0.1"), None, &Hints::default())?),
+            "name-of" => {
+                names::name_of(&address, NameFlags::NUMERIC_HOST, Timeout::Blocking)?;
+            }
+            _ => return Err(io::Error::other("no such call")),
+        }
     }
 }

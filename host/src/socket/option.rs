@@ -166,12 +166,12 @@ impl Inner {
             let mut state = self.state();
             state.facts.options.remember(name, &[]);
             state.forget_verdicts();
-        }
-        if outcome.is_ok()
-            && let Some(membership @ GroupChange::Leave) =
+            drop(state);
+            if let Some(membership @ GroupChange::Leave) =
                 tipc::membership(self.kind.family, name, &[])?
-        {
-            membership.done(self);
+            {
+                membership.done(self);
+            }
         }
         self.guest.audit().note(|| {
             self.option_event("set-option", name)

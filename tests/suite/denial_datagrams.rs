@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 
 use anyhow::{Result, ensure};
 use sockgate_tests::{
-    Attack, Ended, ear, folder, free_port, heard, made_none, patience, steps, watched,
+    Attack, Ended, Tool, ear, folder, free_port, heard, made_none, oracle, patience, steps, watched,
 };
 
 /// connect(AF_UNSPEC) would drop the granted peer, so that another can be picked.
@@ -157,6 +157,39 @@ fn hidden_datagrams(wait: &str) -> Result<()> {
         ended.stdout.contains("\"known\""),
     )
     .state()
+}
+
+/// A hidden datagram that was looked at and cannot be taken away ends the call, which would find it for ever.
+#[test]
+fn a_hidden_datagram_that_stays_is_told() -> Result<()> {
+    let name = "a_hidden_datagram_that_stays_is_told";
+    let Some(strace) = oracle(Tool::Strace, name) else {
+        return Ok(());
+    };
+    let place = folder()?;
+    let port = free_port()?;
+    let bind = format!("bind s 127.0.0.1:{port}");
+    let receive = "recv s 100 dont-wait|peek";
+    let script = [
+        "s = socket inet datagram",
+        &bind,
+        "until /steps/queued",
+        receive,
+    ];
+    let guest = steps(script)
+        .allow(&format!("udp bind,receive 127.0.0.1:{port} peer 127.0.0.2"))
+        .directory(place.path(), "/steps")
+        .strace(&strace)
+        // The first one looks.
+        .inject("recvfrom:error=ENOMEM:when=2")
+        .start()?;
+    guest.wait_for_line("bind s", patience())?;
+    UdpSocket::bind("127.0.0.3:0")?.send_to(b"strange", (Ipv4Addr::LOCALHOST, port))?;
+    std::fs::write(place.path().join("queued"), "")?;
+    let ended = guest.wait(patience())?.success()?;
+    assert_eq!(ended.step(receive)?, "nomem", "{}", ended.stdout);
+    assert_eq!(ended.audit.of("receive").count(), 1);
+    Ok(())
 }
 
 /// What others queued before the connect is still there after it: each such datagram is judged.

@@ -283,3 +283,118 @@ fn sending_descriptors_needs_a_grant_and_has_a_limit() -> Result<()> {
     assert_eq!(granted.step("recv-msg p' 101 2048")?, "timedout");
     Ok(())
 }
+
+/// Pairs on which descriptors may travel both ways, and this.
+fn travelling(more: &str) -> String {
+    format!(
+        "version = 1\n[[allow]]\nid = \"pairs\"\nfamily = [\"unix\"]\n\
+         ops = [\"socketpair\", \"descriptor-send\", \"descriptor-receive\"]\nkinds = [\"socket\"]\n{more}"
+    )
+}
+
+/// A descriptor that found no room has not left: it is on no record, and counts for nothing.
+#[test]
+fn a_descriptor_is_on_record_when_it_left() -> Result<()> {
+    let script = [
+        "p = pair stream",
+        "o = pair stream",
+        "send-handles o 1 p",
+        "fill p",
+        "timeout p 300",
+        "send-handles p 1 o",
+    ];
+    let ended = steps(script)
+        .policy_text(&travelling("limits = { descriptors-in-flight = 2 }\n"))
+        .finish(patience())?
+        .success()?;
+    assert_eq!(ended.step("send-handles o 1 p")?, "ok 7");
+    assert_eq!(ended.step("send-handles p 1 o")?, "timedout");
+    assert_eq!(ended.audit.of("descriptor-send").count(), 1);
+    Ok(())
+}
+
+/// A connection that was accepted, and sent to itself, is still what `listen` grants: no more and no less.
+#[test]
+fn an_arriving_connection_stays_granted_by_what_accepted_it() -> Result<()> {
+    let port = sockgate_tests::free_port()?;
+    let bind = format!("bind l 127.0.0.1:{port}");
+    let script = [
+        "l = socket inet stream",
+        &bind,
+        "listen l",
+        "c = accept l",
+        "p = pair stream",
+        "send-handles p 1 c",
+        "recv-msg p' 100 2048",
+        "send in0 hello",
+    ];
+    let listen = format!(
+        "[[allow]]\nid = \"door\"\nfamily = [\"inet\"]\ntype = [\"stream\"]\nops = [\"listen\"]\n\
+         local = {{ cidr = [\"127.0.0.1\"], port = [\"{port}\"] }}\npeer = {{ cidr = [\"127.0.0.1\"] }}\n"
+    );
+    let guest = steps(script).policy_text(&travelling(&listen)).start()?;
+    guest.wait_for_line("listen l -> ok", patience())?;
+    let mut peer = std::net::TcpStream::connect(("127.0.0.1", port))?;
+    let ended = guest.wait(patience())?.success()?;
+    assert_eq!(ended.step("send in0 hello")?, "ok 5", "{}", ended.stdout);
+    let mut got = String::new();
+    peer.read_to_string(&mut got)?;
+    assert_eq!(got, "hello");
+    Ok(())
+}
+
+/// A descriptor of the peer's process is one that arrives: the option alone does not bring it.
+#[test]
+fn a_peer_s_process_needs_its_kind_of_descriptor() -> Result<()> {
+    let script = ["p = pair stream", "d = pidfd p"];
+    let ended = steps(script)
+        .policy_text(&travelling("options = { get = [\"so.peerpidfd\"] }\n"))
+        .finish(patience())?
+        .success()?;
+    assert_eq!(ended.step("d = pidfd p")?, "acces");
+    ended.audit.denied("descriptor-receive")?;
+    Ok(())
+}
+
+/// RDS's control messages name memory of the process that sends them, which is the host's: no rule lists them.
+#[test]
+fn no_message_names_the_host_s_memory() -> Result<()> {
+    let raw = "send-raw p 276 1 00000000000000000000000000000000";
+    let ended = steps(["p = pair stream", raw])
+        .policy_text(&travelling("ancillary = { send = [\"276/1\"] }\n"))
+        .finish(patience())?
+        .success()?;
+    assert_eq!(ended.step(raw)?, "acces");
+    let reason = ended.audit.denied("send-msg")?.reason();
+    ensure!(reason.contains("memory of the host"), "{reason}");
+    Ok(())
+}
+
+/// A socket whose options cannot be compared with a new one's is not let in.
+#[test]
+fn a_socket_that_cannot_be_compared_is_closed() -> Result<()> {
+    let name = "a_socket_that_cannot_be_compared_is_closed";
+    let Some(strace) = oracle(Tool::Strace, name) else {
+        return Ok(());
+    };
+    let udp = "[[allow]]\nid = \"udp\"\nfamily = [\"inet\"]\ntype = [\"datagram\"]\nops = [\"connect\"]\n\
+               peer = \"*\"\n";
+    let receive = "recv-msg p' 100 2048";
+    let script = [
+        "p = pair stream",
+        "u = socket inet datagram",
+        "send-handles p 1 u",
+        receive,
+    ];
+    let run = || steps(script).policy_text(&travelling(udp)).strace(&strace);
+    let refused = run()
+        .inject("socket:error=EMFILE:when=2")
+        .finish(patience())?
+        .success()?;
+    assert_eq!(refused.step(receive)?, "\"handles\"", "{}", refused.stdout);
+    let reason = refused.audit.denied("descriptor-receive")?.reason();
+    ensure!(reason.contains("compare"), "{reason}");
+    let granted = run().finish(patience())?.success()?;
+    assert_eq!(granted.step(receive)?, "\"handles\" + socket in0");
+    Ok(())
+}

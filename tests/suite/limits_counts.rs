@@ -172,6 +172,36 @@ fn a_rule_has_sockets_of_its_own() -> Result<()> {
     reached(&ended, "connect", "sockets", "loopback", "mfile")
 }
 
+/// A socket counts for the rule by which it sends too, and by which it connects with its first bytes.
+#[test]
+fn a_socket_counts_however_it_reaches_its_peer() -> Result<()> {
+    let echo = tcp_echo("127.0.0.1:0")?;
+    let to = format!("127.0.0.1:{}", echo.port());
+    let reach = "ops = [\"connect\", \"send-to\"]\ncidr = [\"127.0.0.1\"]\nflags = [\"fastopen\"]";
+    for (kind, flags) in [("stream", " fast-open"), ("datagram", "")] {
+        let script = [
+            format!("a = socket inet {kind}"),
+            format!("b = socket inet {kind}"),
+            format!("send-to a x {to}{flags}"),
+            format!("send-to b x {to}{flags}"),
+            "close a".to_owned(),
+            format!("send-to b y {to}{flags}"),
+        ];
+        let script: Vec<&str> = script.iter().map(String::as_str).collect();
+        let ended = run(&inet("", "sockets = 1", reach), &script)?;
+        assert_eq!(ended.step(script[2])?, "ok 1", "{kind}");
+        assert_eq!(ended.step(script[3])?, "mfile", "{kind}");
+        assert_eq!(ended.step(script[5])?, "ok 1", "{kind}");
+        let operation = if kind == "stream" {
+            "connect"
+        } else {
+            "send-to"
+        };
+        reached(&ended, operation, "sockets", "loopback", "mfile")?;
+    }
+    Ok(())
+}
+
 /// A connection that nothing is left for stays in the listener's queue.
 #[test]
 fn accepted_sockets_count_like_their_listener() -> Result<()> {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -134,6 +134,48 @@ fn sighup_reads_the_policy_again() -> Result<()> {
     stage.reload(&text, "grants the same")?;
     signal(&stage.guest, "-TERM")?;
     assert_eq!(stage.guest.wait(patience())?.status.code(), Some(130));
+    Ok(())
+}
+
+/// Neither the sender that was heard last nor the destination that was written to last outlives its rule.
+#[test]
+fn a_datagram_socket_keeps_no_peer_of_the_former_policy() -> Result<()> {
+    let place = folder()?;
+    let mut stage = stage(place.path(), &[], |run| run)?;
+    let [one, two] = ["127.0.0.2:0", "127.0.0.3:0"].map(UdpSocket::bind);
+    let (one, two) = (one?, two?);
+    let own = format!("127.0.0.1:{}", free_port()?);
+    let prompt_alone = rules(&stage.prompter, &[]);
+    let talking_with = |peer: &str| {
+        format!(
+            "{prompt_alone}[[allow]]\nid = \"talk\"\nfamily = [\"inet\"]\ntype = [\"datagram\"]\n\
+             ops = [\"bind\", \"receive\", \"send-to\"]\nlocal = {{ cidr = [\"127.0.0.1\"], port = [\"*\"] }}\n\
+             peer = {{ cidr = [\"{peer}\"], port = [\"*\"] }}\n"
+        )
+    };
+    let told = "the policy was read again";
+    stage.reload(&talking_with("127.0.0.2"), told)?;
+    assert_eq!(stage.prompt.ask(&format!("bind u {own}"))?, "ok");
+    for (peer, stranger) in [(&one, &two), (&two, &one)] {
+        for text in ["first", "second"] {
+            stranger.send_to(b"stray", &own)?;
+            peer.send_to(text.as_bytes(), &own)?;
+            assert_eq!(stage.prompt.ask("recv u")?, format!("got {text}"));
+            for (to, outcome) in [(peer, "ok"), (stranger, "acces")] {
+                let step = format!("send-to u {text} {}", to.local_addr()?);
+                assert_eq!(stage.prompt.ask(&step)?, outcome);
+            }
+            // Heard and written to last: what is kept is of this peer.
+            let step = format!("send-to u {text} {}", peer.local_addr()?);
+            assert_eq!(stage.prompt.ask(&step)?, "ok");
+        }
+        if peer.local_addr()? == one.local_addr()? {
+            stage.reload(&talking_with("127.0.0.3"), told)?;
+            // First of all the former peer.
+            let step = format!("send-to u stray {}", one.local_addr()?);
+            assert_eq!(stage.prompt.ask(&step)?, "acces");
+        }
+    }
     Ok(())
 }
 

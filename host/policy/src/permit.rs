@@ -444,7 +444,14 @@ impl<O: Operation> Permit<O> {
         self.generation
     }
 
-    /// When the permit ends by itself, because the name's pin does.
+    /// The permit, which ends then at the latest: so does what stands on a table that forgets.
+    #[must_use]
+    pub fn until(mut self, end: Instant) -> Permit<O> {
+        self.expires = Some(self.expires.map_or(end, |pinned| pinned.min(end)));
+        self
+    }
+
+    /// When the permit ends by itself, because the name's pin does or it was made [so](Permit::until).
     #[must_use]
     pub fn expires(&self) -> Option<Instant> {
         self.expires

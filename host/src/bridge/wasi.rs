@@ -178,10 +178,10 @@ impl Judge {
 
     fn judge_send(&self, facts: &SocketFacts, to: &Address) -> Outcome<()> {
         let gate = self.guest.gate();
-        let heard = self.known().heard.contains(to, std::time::Instant::now());
+        let heard = self.known().heard.until(to, std::time::Instant::now());
         let content = Content::sent(facts.kind, &[]);
         let mut verdict = gate.send_to(facts, to, &content);
-        if verdict.is_err() && heard {
+        if verdict.is_err() && heard.is_some() {
             for local in self.locals(|known| &known.bound) {
                 let facts = SocketFacts {
                     local,

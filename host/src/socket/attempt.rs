@@ -209,22 +209,6 @@ pub(super) enum Reception<'a> {
 }
 
 impl Reception<'_> {
-    /// The message flags that the receive may use.
-    pub(super) fn flags(self) -> MessageFlags {
-        match self {
-            Reception::Peer(permit) => permit.flags(),
-            Reception::Anyone(permit) => permit.flags(),
-        }
-    }
-
-    /// Whether learn mode lets these flags pass, and writes them down.
-    pub(super) fn learns_flags(self, flags: MessageFlags) -> bool {
-        match self {
-            Reception::Peer(permit) => permit.learns_flags(flags),
-            Reception::Anyone(permit) => permit.learns_flags(flags),
-        }
-    }
-
     /// The ancillary data that may be delivered, as far as no sender has a say in it.
     pub(super) fn ancillary(self) -> AncillarySet {
         match self {
@@ -238,14 +222,6 @@ impl Reception<'_> {
         match self {
             Reception::Peer(permit) => permit.meters(),
             Reception::Anyone(permit) => permit.meters(),
-        }
-    }
-
-    /// The rule that grants it.
-    pub(super) fn rule(&self) -> &str {
-        match self {
-            Reception::Peer(permit) => permit.rule(),
-            Reception::Anyone(permit) => permit.rule(),
         }
     }
 }
@@ -605,6 +581,8 @@ impl Destination {
 /// A sender that was judged and let through.
 pub(super) struct Sender {
     pub(super) encoded: EncodedAddress,
+    /// As it named itself, which is not always as it is judged.
+    pub(super) address: Address,
     pub(super) permit: Permit<op::ReceiveFrom>,
     /// When it was last written into the table of those that may be answered.
     pub(super) remembered: Instant,

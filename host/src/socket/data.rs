@@ -22,8 +22,6 @@ const TIPC_MESSAGE: usize = 66_000;
 pub(super) const MESSAGE_LIMIT: usize = 16 << 20;
 /// So many hidden messages in a row, then the other guests of this thread have their turn.
 const HIDDEN_IN_A_ROW: u32 = 64;
-/// How old a sender's entry among those that may be answered may grow before it is renewed.
-const REMEMBER_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What one attempt came to.
 pub(crate) enum Attempt<T> {
@@ -120,9 +118,7 @@ impl Inner {
     ) -> Outcome<Attempt<usize>> {
         let state = self.converse("recv")?;
         let permit = conversation(&state)?;
-        if !permit.flags().contains(flags) {
-            self.check_flags(permit, flags, "recv")?;
-        }
+        self.check_flags(permit, flags, "recv")?;
         let paid = match permit.meters() {
             None => Attempt::Done(None),
             Some(meters) => {
@@ -176,9 +172,7 @@ impl Inner {
     ) -> Outcome<Attempt<(usize, EncodedAddress)>> {
         let mut state = self.may_receive(operation)?;
         let permit = reception(&state)?;
-        if !permit.flags().contains(flags) {
-            self.check_flags(permit, flags, operation)?;
-        }
+        self.check_flags(permit, flags, operation)?;
         let paid = self.pay_for_next(&mut state, max, flags, operation)?;
         paid.and(|paid| self.recv_datagram(state, buffer, max, flags, operation, paid))
     }
@@ -261,11 +255,8 @@ impl Inner {
             && sender.encoded == *source
             && sender.permit.holds(self.guest.gate())
         {
-            let now = now();
-            if now.duration_since(sender.remembered) > REMEMBER_AFTER {
-                sender.remembered = now;
-                state.heard.remember(sender.permit.subject(), now);
-            }
+            let names = [&sender.address, sender.permit.subject()];
+            state.heard.renew(names, &mut sender.remembered, now());
             return Ok(true);
         }
         let Some(address) = self.sender_address(state, source)? else {
@@ -276,19 +267,11 @@ impl Inner {
             return Ok(false);
         };
         let now = now();
-        if let Some(sender) = &mut state.sender
-            && sender.encoded == *source
-            && now.duration_since(sender.remembered) <= REMEMBER_AFTER
-        {
-            sender.permit = permit;
-            return Ok(true);
-        }
+        state.heard.remember(&address, now);
         state.heard.remember(permit.subject(), now);
-        if address != *permit.subject() {
-            state.heard.remember(&address, now);
-        }
         state.sender = Some(Sender {
             encoded: *source,
+            address,
             permit,
             remembered: now,
         });
@@ -347,10 +330,9 @@ impl Inner {
         } else {
             self.converse(operation)?
         };
-        let hearing = self.hearing(&state)?;
-        let missing = flags.difference(hearing.flags());
-        if !missing.is_empty() && !hearing.learns_flags(missing) {
-            return Err(self.lacks_flags(hearing.rule(), missing, operation));
+        match self.hearing(&state)? {
+            Reception::Peer(permit) => self.check_flags(permit, flags, operation)?,
+            Reception::Anyone(permit) => self.check_flags(permit, flags, operation)?,
         }
         Ok(state)
     }

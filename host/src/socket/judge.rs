@@ -278,10 +278,12 @@ impl Inner {
         content: &Content,
     ) -> Outcome<Permit<op::SendTo>> {
         let gate = self.guest.gate();
-        let verdict = if state.heard.contains(to, now()) {
-            gate.answer(&state.facts, to, content)
-        } else {
-            gate.send_to(&state.facts, to, content)
+        let verdict = match state.heard.until(to, now()) {
+            Some(end) => {
+                let permit = gate.answer(&state.facts, to, content);
+                permit.map(|permit| permit.until(end))
+            }
+            None => gate.send_to(&state.facts, to, content),
         };
         self.guest.decide(verdict, || {
             self.event("send-to").address(to.canonical_destination())
@@ -289,6 +291,7 @@ impl Inner {
     }
 
     /// Whether a call may carry these flags under its permit.
+    #[inline]
     pub(super) fn check_flags<O: Carries>(
         &self,
         permit: &Permit<O>,
@@ -304,12 +307,7 @@ impl Inner {
 
     /// The refusal of flags that the granting rule does not list.
     #[cold]
-    pub(super) fn lacks_flags(
-        &self,
-        rule: &str,
-        missing: MessageFlags,
-        operation: &'static str,
-    ) -> Failure {
+    fn lacks_flags(&self, rule: &str, missing: MessageFlags, operation: &'static str) -> Failure {
         let names: Vec<String> = missing.policy_names().collect();
         let names = names.join(", ");
         self.guest.withhold(

@@ -113,9 +113,6 @@ impl Inner {
 
     /// setsockopt(2).
     pub(crate) fn set_option(&self, name: OptionName, value: &[u8]) -> Outcome<()> {
-        if value.len() > MAXIMUM_LENGTH {
-            return Err(Errno::INVAL.into());
-        }
         if let Some(change) = group::by_number(name, value)? {
             return self.change_group(&change);
         }
@@ -166,12 +163,12 @@ impl Inner {
             let mut state = self.state();
             state.facts.options.remember(name, &[]);
             state.forget_verdicts();
-        }
-        if outcome.is_ok()
-            && let Some(membership @ GroupChange::Leave) =
+            drop(state);
+            if let Some(membership @ GroupChange::Leave) =
                 tipc::membership(self.kind.family, name, &[])?
-        {
-            membership.done(self);
+            {
+                membership.done(self);
+            }
         }
         self.guest.audit().note(|| {
             self.option_event("set-option", name)

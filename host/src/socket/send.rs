@@ -50,9 +50,7 @@ impl Inner {
         }
         let state = self.converse("send")?;
         let permit = conversation(&state)?;
-        if !permit.flags().contains(flags) {
-            self.check_flags(permit, flags, "send")?;
-        }
+        self.check_flags(permit, flags, "send")?;
         self.sent("send", permit, data.len(), |most| {
             attempt::send(permit, self.fd(), &data[..most], flags)
         })

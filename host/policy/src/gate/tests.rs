@@ -343,6 +343,12 @@ fn a_permit_ends_at_its_very_moment() {
     let end = granted.expires().unwrap();
     assert!(granted.holds_at(&gate, || end - Duration::from_nanos(1)));
     assert!(!granted.holds_at(&gate, || end));
+    // It may be made to end sooner, and not later.
+    assert_eq!(granted.clone().until(end + SECOND).expires(), Some(end));
+    let sooner = granted.clone().until(end - SECOND);
+    assert_eq!(sooner.expires(), Some(end - SECOND));
+    let everlasting = gate.create(tcp.kind).unwrap();
+    assert_eq!(everlasting.until(end).expires(), Some(end));
     gate.replace(Policy::deny_all());
     assert!(!granted.holds_at(&gate, || end - SECOND));
 }

@@ -85,14 +85,14 @@ pub fn get(socket: BorrowedFd<'_>, level: c_int, name: c_int, max: usize) -> Res
 /// # Errors
 /// `inval` for a value longer than any; `opnotsupp` for what [`is_unsafe_option`] names.
 pub fn set(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8]) -> Result<()> {
+    if value.len() > MAXIMUM_LENGTH {
+        return Err(Errno::INVAL);
+    }
     if (level, name) == (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) {
         return attach_filter(socket, value);
     }
     if is_unsafe_option(level, name) {
         return Err(Errno::OPNOTSUPP);
-    }
-    if value.len() > MAXIMUM_LENGTH {
-        return Err(Errno::INVAL);
     }
     // SAFETY: the pointer and the length are of one live slice; options whose value is an address of
     // this process are refused above.

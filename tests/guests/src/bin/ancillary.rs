@@ -8,7 +8,8 @@
 //! * `send s FLAGS DATA [ADDRESS]`, `send-msg s FLAGS ADDRESS PIECES [ANCILLARY...]`; `-` is none, flags and
 //!   pieces are put together with `+`; data is a word, `xHEX`, or `*N` for so many bytes of a pattern.
 //! * `send-all s DATA`.
-//! * `recv-many s COUNT MAX ROOM FLAGS`, the guest alone.
+//! * `send-many s FLAGS DATA ADDRESS...`, with `-` for no name, and `recv-many s COUNT MAX ROOM FLAGS`, the guest
+//!   alone.
 //! * `recv s MAX FLAGS`, `recv-msg s MAX ROOM FLAGS`, `recv-into s SIZES ROOM FLAGS`.
 //! * Addresses: `IP:PORT`, `/PATH`, `@NAME`, `can:IF`, `j1939:IF:NAME:PGN:ADDRESS`, `vsock:CID:PORT`,
 //!   `tipc:SERVICE:INSTANCE`, `alg:TYPE:NAME`.
@@ -26,8 +27,8 @@ use sockgate_guest::ancillary::{
     PacketInfoV6, RawAncillary, Timestamp, cmsg_len, cmsg_space,
 };
 use sockgate_guest::{
-    Errno, Family, MessageFlags, MessageOut, Protocol, Shutdown, Socket, SocketAddress, SocketType,
-    consts,
+    Batch, Errno, Family, MessageFlags, MessageOut, Protocol, Shutdown, Socket, SocketAddress,
+    SocketType, consts,
 };
 use sockgate_test_guests::{from_hex, named, sha256, to_hex, wrong};
 
@@ -164,6 +165,7 @@ fn on_socket(verb: &str, socket: &Socket, arguments: &[&str]) -> io::Result<Stri
             sent(socket.send_to_with(&data(text)?, address(to)?, flags(word)?)?)
         }
         ("send-all", [text]) => socket.send_all(&data(text)?).and_then(|()| done()),
+        ("send-many", [word, text, to @ ..]) => send_many(socket, flags(word)?, &data(text)?, to),
         ("send-msg", [word, to, pieces, beside @ ..]) => {
             send_msg(socket, flags(word)?, to, pieces, beside)
         }
@@ -228,6 +230,26 @@ fn recv_into(socket: &Socket, sizes: &str, room: u32, flags: MessageFlags) -> io
         parts.join(" "),
         shown.rest()
     ))
+}
+
+/// The same datagram to each of these in one call.
+fn send_many(socket: &Socket, flags: MessageFlags, data: &[u8], to: &[&str]) -> io::Result<String> {
+    let to: Vec<Option<SocketAddress>> = to
+        .iter()
+        .map(|word| given(word).map(address).transpose())
+        .collect::<io::Result<_>>()?;
+    let mut batch = Batch::new();
+    for to in &to {
+        match to {
+            Some(to) => batch.push_to(data, to),
+            None => batch.push(data),
+        }
+    }
+    let sent = socket.send_many(&batch, flags)?;
+    let error = sent
+        .error
+        .map_or("none".to_owned(), |errno| named(&io::Error::from(errno)));
+    Ok(format!("{} sent, then {error}", sent.count))
 }
 
 /// A received message, as both languages print it.
@@ -462,6 +484,7 @@ fn family_of(word: &str) -> io::Result<Family> {
         "alg" => Family::Alg,
         "vsock" => Family::Vsock,
         "tipc" => Family::Tipc,
+        "netlink" => Family::Netlink,
         _ => return Err(wrong(word)),
     })
 }
@@ -482,6 +505,7 @@ fn protocol_of(word: &str) -> io::Result<Protocol> {
         "raw" => Protocol::CanRaw,
         "j1939" => Protocol::CanJ1939,
         "sctp" => Protocol::Sctp,
+        "netlink-route" => Protocol::NetlinkRoute,
         _ => return Err(wrong(word)),
     })
 }

@@ -11,7 +11,7 @@
 //! | `pair NAME NAME` | |
 //! | `accept NAME NEW` | does not wait |
 //! | `dup NAME NEW`, `close NAME`, `interrupt NAME`, `take-error NAME` | |
-//! | `send NAME TEXT`, `recv NAME` | they do not wait |
+//! | `send NAME TEXT`, `send-to NAME TEXT ADDRESS`, `recv NAME` | they do not wait |
 //! | `poller`, `drop-poller P` | |
 //! | `register P NAME TOKEN INTEREST`, `modify ...`, `unregister P NAME` | INTEREST: letters of `rwp`, or `-` |
 //! | `wait P MAX TIMEOUT` | nanoseconds or `forever`; answers `ELAPSED TOKEN=EVENTS ...`, in their order |
@@ -103,6 +103,12 @@ impl Stage {
             ["send", name, text] => {
                 let (socket, flags) = (self.socket(name)?, MessageFlags::DONT_WAIT);
                 socket.send_with(text.as_bytes(), flags).map(ok)
+            }
+            ["send-to", name, text, to] => {
+                let (socket, flags) = (self.socket(name)?, MessageFlags::DONT_WAIT);
+                socket
+                    .send_to_with(text.as_bytes(), address(to)?, flags)
+                    .map(ok)
             }
             ["recv", name] => {
                 let (socket, flags) = (self.socket(name)?, MessageFlags::DONT_WAIT);

@@ -234,8 +234,10 @@ impl World {
             "local-address" => {
                 let known = &self.all[at];
                 let outcome = known.socket.local_address();
-                // Once told, it stays.
-                if let (Some(before), Ok(now), true) = (&known.local, &outcome, known.kind == TCP)
+                // Once told, it stays as long as the connection that it may come from: where that is over, a
+                // connect that fails takes the kernel's choice of an address back.
+                let stays = known.kind == TCP && !known.may_be_over();
+                if let (Some(before), Ok(now), true) = (&known.local, &outcome, stays)
                     && before != now
                 {
                     return Err(io::Error::other(format!("{before} became {now}")));
@@ -317,6 +319,9 @@ impl World {
         if outcome.is_ok() {
             // What it answers was asked for by nobody.
             let _ = self.end(at, true);
+        } else {
+            // A connect that fails resets what was left.
+            self.lost(self.all[at].number);
         }
         (Expected::Either, outcome)
     }
@@ -352,7 +357,9 @@ impl World {
         match client.and_then(|place| self.find(waiting[place])) {
             Some(at) => {
                 let client = &self.all[at];
-                let over = shut_before || client.unsure || client.read_shut || client.write_shut;
+                let closed = client.state != State::Connected;
+                let shut = client.read_shut || client.write_shut;
+                let over = shut_before || client.unsure || shut || closed;
                 self.joined(client.number, served);
                 // What it sent before it was accepted is in the new socket's queue.
                 self.all[last].queued = std::mem::take(&mut self.all[at].early);
@@ -559,6 +566,16 @@ impl World {
         (expected, outcome.map(|()| 0))
     }
 
+    /// Who talks to this one may hear the end, or of a reset.
+    fn lost(&mut self, number: u64) {
+        for known in &mut self.all {
+            if known.peer == Peer::Socket(number) || known.waiting.contains(&number) {
+                known.unsure |= known.state == State::Connected;
+                known.ended = true;
+            }
+        }
+    }
+
     /// Closes it and keeps the handle, or lets go of both.
     fn end(&mut self, at: usize, keep: bool) -> Outcome {
         let number = self.all[at].number;
@@ -567,12 +584,7 @@ impl World {
             true => self.all[at].socket.close().map(|()| 0),
             false => Ok(0),
         };
-        for known in &mut self.all {
-            if known.peer == Peer::Socket(number) || known.waiting.contains(&number) {
-                known.unsure |= known.state == State::Connected;
-                known.ended = true;
-            }
-        }
+        self.lost(number);
         let listened = std::mem::take(&mut self.all[at].waiting);
         for known in &mut self.all {
             // Its clients were never accepted, and are reset.

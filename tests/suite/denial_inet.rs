@@ -259,29 +259,6 @@ fn a_port_that_the_kernel_chose_is_judged() -> Result<()> {
     Ok(())
 }
 
-/// The kernel's choice alone is denied: who names a port has not left it to the kernel.
-#[test]
-fn a_denied_choice_of_the_kernel_is_no_denied_port() -> Result<()> {
-    let bind = format!("bind s 127.0.0.1:{}", free_port()?);
-    let ended = steps([
-        "s = socket inet datagram",
-        "t = socket inet datagram",
-        &bind,
-        "local s",
-        "bind t 127.0.0.1:0",
-    ])
-    .policy_text(
-        "version = 1\n[[allow]]\nid = \"own\"\nfamily = [\"inet\"]\nops = [\"bind\"]\n\
-         cidr = [\"127.0.0.1\"]\n[[deny]]\nid = \"chosen\"\nfamily = [\"inet\"]\nops = [\"bind\"]\n\
-         cidr = [\"127.0.0.1\"]\nport = [\"0\"]\n",
-    )
-    .finish(patience())?
-    .success()?;
-    assert_eq!(ended.step(&bind)?, "ok");
-    assert_eq!(ended.step("bind t 127.0.0.1:0")?, "acces");
-    Ok(())
-}
-
 /// An address of another family is the kernel's to refuse, and no denial.
 #[test]
 fn an_address_of_another_family_is_no_denial() -> Result<()> {

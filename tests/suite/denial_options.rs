@@ -2,7 +2,7 @@
 //! setsockopt(2) made, also where the rule lists every option with a wildcard.
 
 use anyhow::{Result, ensure};
-use sockgate_tests::{Attack, Tool, free_port, oracle, patience, steps};
+use sockgate_tests::{Attack, Tool, free_port, oracle, patience, steps, tcp_echo};
 
 /// A rule with every option by wildcard, on one kind of socket.
 fn generous(family: &str, style: &str) -> String {
@@ -416,5 +416,35 @@ fn strange_lengths_are_harmless() -> Result<()> {
             "{step}: {outcome}"
         );
     }
+    Ok(())
+}
+
+/// A connection outlives the verdict that began it: options that two rules granted one by one do not end it.
+#[test]
+fn options_of_several_rules_end_no_connection() -> Result<()> {
+    let echo = tcp_echo("127.0.0.1:0")?;
+    let to = format!("127.0.0.1:{}", echo.port());
+    let (connect, again) = (format!("connect s {to}"), format!("connect t {to}"));
+    let ended = steps([
+        "s = socket inet stream",
+        &connect,
+        "set s 1 9 01000000",
+        "set s 1 10 01000000",
+        "send s hello",
+        "t = socket inet stream",
+        "set t 1 9 01000000",
+        "set t 1 10 01000000",
+        &again,
+    ])
+    .allow(&format!("tcp connect {to} set=so.keepalive"))
+    .allow(&format!("tcp connect {to} set=so.oobinline"))
+    .finish(patience())?
+    .success()?;
+    for step in [&*connect, "set s 1 9 01000000", "set s 1 10 01000000"] {
+        assert_eq!(ended.step(step)?, "ok", "{step}");
+    }
+    assert_eq!(ended.step("send s hello")?, "ok 5");
+    // Before it is made, one rule has to list them all.
+    assert_eq!(ended.step(&again)?, "acces");
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
     Ended, Guest, GuestRun, Native, Tool, folder, free_port, guest_with, has_ipv6, lesson,
-    listening, oracle, patience, skip, tcp_echo, udp_echo,
+    listening, oracle, patience, skip, steps, tcp_echo, udp_echo,
 };
 
 /// What comes back over a stream until its end.
@@ -445,6 +445,28 @@ fn a_base_policy_holds() -> Result<()> {
         .filter(|record| record.is_denied());
     assert_eq!(refused.count(), 1);
     assert_eq!([granted.seen(), learnt.seen(), denied.seen()], [2, 2, 0]);
+    Ok(())
+}
+
+/// Flags are learnt with the messages that carry them, and go with no others.
+#[test]
+fn flags_are_learnt_with_their_messages() -> Result<()> {
+    let place = folder()?;
+    let out = place.path().join("learnt.toml");
+    let echo = udp_echo("127.0.0.1:0")?;
+    let send = format!("send-to s hello 127.0.0.1:{} dont-route", echo.port());
+    let script = ["s = socket inet datagram", &send];
+    let ended = steps(script).learn(&out).finish(patience())?;
+    assert_eq!(ended.step(&send)?, "ok 5");
+    let again = steps(script).policy(&out).finish(patience())?;
+    assert_eq!(again.step(&send)?, "ok 5");
+
+    // What was learnt without them lets them not pass.
+    let plain = send.replace(" dont-route", "");
+    let ended = steps([script[0], &plain]).learn(&out).finish(patience())?;
+    assert_eq!(ended.step(&plain)?, "ok 5");
+    let again = steps(script).policy(&out).finish(patience())?;
+    assert_eq!(again.step(&send)?, "acces");
     Ok(())
 }
 

@@ -186,15 +186,13 @@ def role_version(device):
     say("answer", raw.recv(260).hex(" "))
 
 
-def role_monitor(seconds):
-    """Prints for so long the commands, events and data of the monitor channel, in hexadecimal."""
+def role_monitor():
+    """Prints the commands, events and data of the monitor channel, in hexadecimal, until it is stopped."""
     kinds = {2: "command", 3: "event", 4: "acl sent", 5: "acl received", 6: "sco sent", 7: "sco received"}
     monitor = socket.socket(AF_BLUETOOTH, socket.SOCK_RAW, BTPROTO_HCI)
     call(C.bind, monitor, struct.pack("<HHH", AF_BLUETOOTH, 0xFFFF, 2))
     say("listening")
-    deadline = time.monotonic() + float(seconds)
-    while select.select([monitor], [], [], max(0, deadline - time.monotonic()))[0]:
-        packet = monitor.recv(65541)
+    while packet := monitor.recv(65541):
         kind, controller, length = struct.unpack("<HHH", packet[:6])
         if kind in kinds:
             say(f"hci{controller}", kinds[kind], packet[6 : 6 + length].hex(" "))

@@ -1,7 +1,9 @@
 //! Witnesses of denials: native sockets that nobody may reach, and the system calls that may not be made.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{TcpListener, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
@@ -9,7 +11,23 @@ use crate::guest::{Ended, GuestRun};
 use crate::oracle::{Tool, oracle};
 use crate::skip::patience;
 
-/// A native UDP socket that says whether anything reached it. Loopback delivers within the send.
+/// Loopback delivers within the send, and on a machine that has much to do from a thread of the kernel soon after.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// What a non-blocking look finds within a moment.
+fn soon<T>(mut look: impl FnMut() -> io::Result<T>) -> Result<Option<T>> {
+    let end = Instant::now() + MOMENT;
+    loop {
+        match look() {
+            Ok(found) => return Ok(Some(found)),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error.into()),
+            Err(_) if Instant::now() > end => return Ok(None),
+            Err(_) => thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
+/// A native UDP socket that says whether anything reached it.
 pub fn ear(address: &str) -> Result<(UdpSocket, u16)> {
     let socket = UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
@@ -20,13 +38,8 @@ pub fn ear(address: &str) -> Result<(UdpSocket, u16)> {
 /// The next datagram that is there; nothing where there is none.
 pub fn heard(ear: &UdpSocket) -> Result<Option<String>> {
     let mut buffer = [0; 2048];
-    match ear.recv(&mut buffer) {
-        Ok(length) => Ok(Some(
-            String::from_utf8_lossy(&buffer[..length]).into_owned(),
-        )),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    let length = soon(|| ear.recv(&mut buffer))?;
+    Ok(length.map(|length| String::from_utf8_lossy(&buffer[..length]).into_owned()))
 }
 
 /// A native listener that says whether anybody connected; the kernel completes a handshake by itself.
@@ -39,11 +52,7 @@ pub fn door(address: &str) -> Result<(TcpListener, u16)> {
 
 /// Whether anybody has connected.
 pub fn knocked(door: &TcpListener) -> Result<bool> {
-    match door.accept() {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    Ok(soon(|| door.accept())?.is_some())
 }
 
 /// Runs it under strace where there is one; without it the other witnesses still speak.

@@ -141,7 +141,7 @@ fn a_sco_link_is_made_with_the_device_that_was_named() -> Result<()> {
     // These controllers make the link and carry no voice on it: the witness is the kernel's own monitor.
     let listener = air.native(&["listen_for", "sco", "0", "6"])?;
     listener.wait_for_line("listening", patience())?;
-    let monitor = air.native(&["monitor", "6"])?;
+    let monitor = air.native(&["monitor"])?;
     monitor.wait_for_line("listening", patience())?;
     let ended = guest(&["send", "sco", &air.one, &air.two, "0", "3", "48"])
         .allow(&format!("bluetooth-sco bind address={}", air.one))
@@ -149,13 +149,11 @@ fn a_sco_link_is_made_with_the_device_that_was_named() -> Result<()> {
         .finish(patience())?
         .success()?;
     ensure!(ended.stdout.contains("connected"), "{}", ended.stdout);
-    let lines = monitor.finish(patience())?;
     let device: Vec<String> = air.two.rsplit(':').map(str::to_lowercase).collect();
     // HCI_Synchronous_Connection_Complete: no error, the link's handle, the device, eSCO.
-    let made = |line: &String| {
-        line.starts_with("2c 11 00 ") && line.contains(&format!("{} 02", device.join(" ")))
-    };
-    ensure!(told(&lines, "hci0 event").iter().any(made), "{lines:#?}");
+    let made = monitor.wait_for_line("hci0 event 2c 11 00 ", patience())?;
+    ensure!(made.contains(&format!("{} 02", device.join(" "))), "{made}");
+    monitor.stop()?;
     Ok(())
 }
 
@@ -336,13 +334,14 @@ fn a_monitor_sees_what_the_kernels_own_shows() -> Result<()> {
         .argument("/out/trace.btsnoop")
         .start()?;
     guest.wait_for_line("listening on ", patience())?;
-    let native = air.native(&["monitor", "5"])?;
+    let native = air.native(&["monitor"])?;
     native.wait_for_line("listening", patience())?;
     air.native(&["version", "0"])?.finish(patience())?;
-    let native = native.finish(patience())?;
+    // HCI_Command_Complete. Both saw at least the command and its answer; the guest began earlier.
+    native.wait_for_line("hci0 event 0e ", patience())?;
+    let native = native.stop()?;
     let native = &native[1..];
     ensure!(native.len() >= 2, "{native:?}");
-    // Both saw at least the command and its answer; the guest began earlier.
     let last = native.last().context("no packet")?;
     guest.wait_for_line(last, patience())?;
     let ended = guest.kill()?;

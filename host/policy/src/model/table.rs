@@ -394,7 +394,7 @@ mod tests {
     fn an_allow_rule_about_something_else_is_not_looked_at() {
         let table = load(
             r#"allow = [
-            { id = "net", ops = ["connect"], cidr = ["10.0.0.0/8"] },
+            { id = "net", ops = ["connect"], cidr = ["10.0.0.0/8", "10.0.0.0/16"] },
             { id = "port", ops = ["connect"], peer = { cidr = ["*"], port = ["80"] } },
             { id = "few", family = ["inet"], ops = ["connect"], cidr = ["*"], port = ["100-163"] },
             { id = "many", family = ["inet"], ops = ["connect"], cidr = ["*"], port = ["100-164"] },

@@ -107,6 +107,40 @@ const SECTION: &str = "Netlink, packet, raw";
 const PING: &str = "version = 1\n[[allow]]\nid = \"icmp\"\nfamily = [\"inet\"]\ntype = [\"raw\"]\nprotocol = [\"icmp\"]\n\
     ops = [\"send-to\", \"receive\"]\npeer = { cidr = [\"127.0.0.1\"] }\nicmp-type = [\"echo-request\", \"echo-reply\"]\n";
 
+/// Where messages are judged by what is in them, a sender that was heard is not heard with everything.
+#[test]
+fn a_sender_is_judged_by_each_of_its_messages() -> Result<()> {
+    let name = "a_sender_is_judged_by_each_of_its_messages";
+    let Some((net, _)) = net_and_python(name)? else {
+        return Ok(());
+    };
+    let rule = |id: &str, op: &str, kind: &str| {
+        format!(
+            "[[allow]]\nid = \"{id}\"\nfamily = [\"inet\"]\ntype = [\"raw\"]\nprotocol = [\"icmp\"]\n\
+             ops = [\"{op}\"]\npeer = {{ cidr = [\"127.0.0.1\"] }}\nicmp-type = [\"{kind}\"]\n"
+        )
+    };
+    let policy = "version = 1\n".to_owned()
+        + &rule("asks", "send-to", "echo-request")
+        + &rule("hears", "receive", "echo-reply");
+    // A question comes by before its answer, both from the same address.
+    let ask = format!("send-to r x{} ip:127.0.0.1", hex(&icmp(8)));
+    let script = [
+        "r = ip inet raw 1",
+        &ask,
+        "recv r 2000",
+        &ask,
+        "recv r 2001",
+    ];
+    let ended = net_steps(&net, &policy, &script)
+        .finish(patience())?
+        .success()?;
+    for step in [script[2], script[4]] {
+        assert_eq!(from_hex(ended.step(step)?)?[20], 0, "{step}");
+    }
+    Ok(())
+}
+
 #[test]
 fn icmp_is_sent_and_heard_by_type() -> Result<()> {
     let name = "icmp_is_sent_and_heard_by_type";

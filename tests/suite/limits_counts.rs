@@ -5,7 +5,9 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use sockgate_tests::{Ended, GuestRun, patience, steps, tcp_echo, udp_echo};
+use sockgate_tests::{
+    Ended, GuestRun, Tool, free_port, oracle, patience, steps, tcp_echo, udp_echo,
+};
 
 fn pairs(guest: &str, rule: &str, more: &str) -> String {
     format!(
@@ -117,6 +119,51 @@ fn a_total_of_received_bytes_counts_what_is_peeked_at() -> Result<()> {
     assert_eq!(ended.step("recv p' 1")?, "dquot");
     assert_eq!(ended.step("recv p' 1 peek")?, "dquot");
     reached(&ended, "recv", "receive-bytes", "", "dquot")
+}
+
+/// A message with what stands beside it counts like its bytes alone.
+#[test]
+fn a_total_of_received_bytes_counts_messages() -> Result<()> {
+    let script = [
+        "p = pair stream",
+        "send p twelve-bytes",
+        "recv-msg p' 8 0",
+        "recv-msg p' 4 0",
+    ];
+    let ended = run(&pairs("", "receive-bytes = 8", ""), &script)?;
+    assert_eq!(ended.step(script[2])?, "\"twelve-b\"");
+    assert_eq!(ended.step(script[3])?, "dquot");
+    reached(&ended, "recv-msg", "receive-bytes", "pairs", "dquot")
+}
+
+/// A datagram that could not be measured before it was received counts all the same.
+#[test]
+fn a_datagram_that_came_unmeasured_is_counted() -> Result<()> {
+    let name = "a_datagram_that_came_unmeasured_is_counted";
+    let Some(strace) = oracle(Tool::Strace, name) else {
+        return Ok(());
+    };
+    let port = free_port()?;
+    let bind = format!("bind s 127.0.0.1:{port}");
+    let send = format!("send-to s first 127.0.0.1:{port}");
+    let script = [
+        "s = socket inet datagram",
+        &bind,
+        &send,
+        &send,
+        "recv s 10",
+        "recv s 11",
+    ];
+    let keys = "ops = [\"bind\", \"send-to\", \"receive\"]\nlocal = \"*\"\npeer = \"*\"";
+    let ended = steps(script)
+        .policy_text(&inet("", "receive-bytes = 8", keys))
+        .strace(&strace)
+        .inject("recvfrom:error=ECONNREFUSED:when=1")
+        .finish(patience())?
+        .success()?;
+    assert_eq!(ended.step("recv s 10")?, "\"first\"", "{}", ended.stdout);
+    assert_eq!(ended.step("recv s 11")?, "dquot");
+    Ok(())
 }
 
 /// Neither a duplicate nor a splice is a way round: each end counts what goes through it.

@@ -155,7 +155,7 @@ fn a_datagram_socket_keeps_no_peer_of_the_former_policy() -> Result<()> {
     };
     let told = "the policy was read again";
     stage.reload(&talking_with("127.0.0.2"), told)?;
-    assert_eq!(stage.prompt.ask(&format!("bind u {own}"))?, "ok");
+    assert_eq!(stage.prompt.ask(format!("bind u {own}"))?, "ok");
     for (peer, stranger) in [(&one, &two), (&two, &one)] {
         for text in ["first", "second"] {
             stranger.send_to(b"stray", &own)?;

@@ -1,8 +1,10 @@
 //! Control messages: those that the kernel stores, with lengths that lie, and those that a guest sends.
 
-use std::io::{PipeReader, PipeWriter, Read, pipe};
+use std::io::{ErrorKind, PipeReader, PipeWriter, Read, pipe};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use arbitrary::{Result, Unstructured};
 use sockgate_policy::Family;
@@ -206,11 +208,20 @@ fn owned(control: &ControlIn) -> usize {
     }
 }
 
-/// Where every duplicate of a pipe's writing end is closed, reading finds its end.
+/// Where every duplicate of a pipe's writing end is closed, reading finds its end: soon, since whoever looks into
+/// this process's /proc/PID/fd holds what it looks at a moment longer.
 fn all_closed(mut reader: PipeReader, writer: PipeWriter) {
     drop(writer);
     rustix::io::ioctl_fionbio(&reader, true).expect("non-blocking");
-    let read = reader.read(&mut [0]).expect("a descriptor was left open");
+    let end = Instant::now() + Duration::from_secs(1);
+    let read = loop {
+        match reader.read(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < end => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            read => break read.expect("a descriptor was left open"),
+        }
+    };
     assert_eq!(read, 0);
 }
 

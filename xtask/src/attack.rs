@@ -80,7 +80,7 @@ pub fn judge(workspace: &Workspace, cases: &[Case], pages: Pages) -> Result<Opti
 
 /// How many changes of the policy's code the tests noticed, where that was tried.
 fn mutations(workspace: &Workspace) -> Result<Value> {
-    let path = report::path(workspace, mutants::REPORT);
+    let path = report::folder(workspace).join(mutants::REPORT);
     let Ok(text) = fs::read_to_string(&path) else {
         let how = "`cargo xtask test --long --only mutants` counts them";
         return Ok(json!({"total": 0, "caught": 0, "not_run": how}));

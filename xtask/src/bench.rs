@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::guests;
+use crate::report;
 use crate::workspace::{Workspace, execute};
 
 #[derive(Args)]
@@ -39,7 +40,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
 /// What a verdict costs; its report is `matcher.json` in the folder of reports.
 fn policy(workspace: &Workspace) -> Result<()> {
-    let reports = workspace.target.join("reports");
+    let reports = report::folder(workspace);
     std::fs::create_dir_all(&reports)
         .with_context(|| format!("cannot make {}", reports.display()))?;
     let bench = [

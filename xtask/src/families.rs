@@ -63,7 +63,7 @@ pub fn print(cases: &[Case]) {
 
 /// Writes target/reports/families.json: an array with an object per test, family and protocol.
 pub fn write(workspace: &Workspace, cases: &[Case]) -> Result<()> {
-    report::write(workspace, "families.json", json(cases)).map(drop)
+    report::write(workspace, "families.json", json(cases))
 }
 
 fn json(cases: &[Case]) -> Value {

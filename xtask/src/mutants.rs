@@ -4,8 +4,8 @@
 //! none is chosen by hand), and some test has to fail. One build holds all mutants, and a variable of the
 //! environment turns one on ([`mod@write`]). First the policy's own tests are tried on each; what survives them,
 //! and what the host does with verdicts, is tried with the attacks on a command that is built from the same
-//! copy, and at last with all other suites ([`stage`]). A mutant that nothing catches is a missing test, unless it stands in a list below `tests/mutants`
-//! with the reason why no input can tell it from the original.
+//! copy, and at last with all other suites ([`stage`]). A mutant that nothing catches is a missing test, unless it
+//! stands in a list of `tests/mutants` with the reason why no input can tell it from the original.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -218,7 +218,7 @@ impl Forest {
 
     /// Leaves those alone that the report says survived.
     fn leave_survivors(&mut self, workspace: &Workspace) -> Result<()> {
-        let path = report::path(workspace, REPORT);
+        let path = report::folder(workspace).join(REPORT);
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}: nothing was tried yet", path.display()))?;
         let report: Value = serde_json::from_str(&text)?;
@@ -362,7 +362,7 @@ impl Forest {
             "seconds": start.elapsed().as_secs(),
             "mutants": mutants,
         });
-        report::write(workspace, REPORT, report).map(drop)
+        report::write(workspace, REPORT, report)
     }
 }
 

@@ -124,7 +124,7 @@ impl Report {
 
     /// Writes target/reports/tests.json.
     pub fn write(&self, workspace: &Workspace) -> Result<()> {
-        write(workspace, "tests.json", self.json()).map(drop)
+        write(workspace, "tests.json", self.json())
     }
 
     fn json(&self) -> Value {
@@ -167,26 +167,25 @@ impl Report {
     }
 }
 
-/// Where the report with this name is kept.
-pub fn path(workspace: &Workspace, name: &str) -> PathBuf {
-    workspace.target.join("reports").join(name)
+/// Where reports are kept.
+pub fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("reports")
 }
 
-/// Writes a report, and into an object which commit it is about and when; answers its place.
-pub fn write(workspace: &Workspace, name: &str, mut report: Value) -> Result<PathBuf> {
+/// Writes a report, and into an object which commit it is about and when.
+pub fn write(workspace: &Workspace, name: &str, mut report: Value) -> Result<()> {
     if let Some(report) = report.as_object_mut() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let seconds = now.map_or(0, |since| since.as_secs());
         report.insert("commit".to_owned(), commit(workspace));
         report.insert("unix_time".to_owned(), json!(seconds));
     }
-    let path = path(workspace, name);
-    let folder = workspace.target.join("reports");
+    let folder = folder(workspace);
     fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let path = folder.join(name);
     fs::write(&path, format!("{report:#}\n"))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The commit that was tested, with `-dirty` where files differ from it; null outside git.

@@ -18,7 +18,7 @@ use crate::kernel;
 use crate::libtest::{Reader, Run};
 use crate::mutants;
 use crate::parity;
-use crate::report::Report;
+use crate::report::{self, Report};
 use crate::setup;
 use crate::workspace::{Workspace, shown};
 
@@ -438,7 +438,7 @@ impl Place {
             .env("SOCKGATE_BIN", &self.command)
             .env("SOCKGATE_GUESTS", &self.guests)
             .env("SOCKGATE_ORACLES", workspace.oracles())
-            .env("SOCKGATE_REPORTS", workspace.target.join("reports"))
+            .env("SOCKGATE_REPORTS", report::folder(workspace))
             // Compiled guests are kept where User Mode Linux may write as well.
             .env("XDG_CACHE_HOME", kernel::compiled(workspace))
             .env("SOCKGATE_KERNEL_CACHE", kernel::cache(workspace))

@@ -94,10 +94,8 @@ fn around(point: &Point, number: usize, switch: &str) -> (String, String) {
         Change::False => (format!("(!{on} && ("), "))".to_owned()),
         Change::NeverLet => (format!("!{on} && "), String::new()),
         Change::Inverted => (format!("({on} != ("), "))".to_owned()),
-        Change::Instead { code, .. } => {
-            (format!("(if {on} {{ {code} }} else {{ "), " })".to_owned())
-        }
-        Change::Passed(code) => (format!("(if {on} {{ {code} }} else {{ "), " })".to_owned()),
+        Change::Instead { code, .. } => instead(&on, code),
+        Change::Passed(code) => instead(&on, code),
         Change::LeftOut => (format!("if !{on} {{ "), " }".to_owned()),
         Change::ArmLeftOut => (format!(" if !{on}"), String::new()),
         Change::Answers(truth) => (format!(" if {on} {{ return {truth}; }}"), String::new()),
@@ -106,6 +104,11 @@ fn around(point: &Point, number: usize, switch: &str) -> (String, String) {
             " })".to_owned(),
         ),
     }
+}
+
+/// Code that takes the text's place where the mutation is on.
+fn instead(on: &str, code: &str) -> (String, String) {
+    (format!("(if {on} {{ {code} }} else {{ "), " })".to_owned())
 }
 
 /// The module of the switch.

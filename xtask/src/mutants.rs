@@ -4,7 +4,7 @@
 //! none is chosen by hand), and some test has to fail. One build holds all mutants, and a variable of the
 //! environment turns one on ([`mod@write`]). First the policy's own tests are tried on each; what survives them,
 //! and what the host does with verdicts, is tried with the attacks on a command that is built from the same
-//! copy, and at last with all other suites ([`stage`]). A mutant that nothing catches is a missing test, unless it
+//! copy, and at last with all other suites, also in User Mode Linux ([`stage`]). A mutant that nothing catches is a missing test, unless it
 //! stands in a list of `tests/mutants` with the reason why no input can tell it from the original.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,6 +125,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         forest.excuse(&mut list, Part::Host);
         forest.print("the attacks");
         forest.try_rest(workspace)?;
+        forest.print("all suites but families");
+        forest.try_families(workspace)?;
     }
     if !options.is_partial() {
         forest.write_report(workspace, start)?;

@@ -78,5 +78,6 @@ fn suite(message: &Value) -> Option<Suite> {
         name: message["target"]["name"].as_str()?.to_owned(),
         executable: message["executable"].as_str()?.into(),
         folder: manifest.parent()?.to_owned(),
+        through: Vec::new(),
     })
 }

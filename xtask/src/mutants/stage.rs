@@ -1,7 +1,10 @@
 //! The stages that a mutant may go through until something catches it: the policy's own tests, the attacks and
-//! denials on the command, and all other tests of the command and of the library.
+//! denials on the command, all other tests of the command and of the library, and those of socket families, also
+//! in User Mode Linux.
 
 use std::collections::BTreeSet;
+use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -10,8 +13,9 @@ use anyhow::Result;
 
 use super::build::{Built, build};
 use super::trial::{Bench, Outcome, Suite, Tell};
-use super::{Fate, Forest};
+use super::{Fate, Forest, Mutant};
 use crate::guests;
+use crate::kernel;
 use crate::test::{Phase, TestBinary, test_binaries};
 use crate::workspace::Workspace;
 
@@ -48,16 +52,18 @@ impl Forest {
                 .env("PROPTEST_MAX_SHRINK_ITERS", "0")
                 .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1");
         };
-        self.try_on(suites, &tell, workspace)
+        self.try_on(suites, &tell, workspace).map(drop)
     }
 
     /// Builds the command with all mutants, and tries on it what is not caught yet with the suites that are about
     /// the policy.
     pub(super) fn try_attacks(&mut self, workspace: &Workspace) -> Result<()> {
         self.build_command(workspace)?;
-        self.try_command(workspace, Vec::new(), |name| {
-            ATTACKS.iter().any(|attack| name.starts_with(attack))
-        })
+        let suites = of_command(workspace, |binary| {
+            binary.phase == Phase::Integration && is_attack(&binary.name)
+        })?;
+        let tell = tell_command(workspace)?;
+        self.try_on(suites, &tell, workspace).map(drop)
     }
 
     fn build_command(&mut self, workspace: &Workspace) -> Result<()> {
@@ -67,36 +73,37 @@ impl Forest {
 
     /// Tries what is left with all other suites of the command, and of the library.
     pub(super) fn try_rest(&mut self, workspace: &Workspace) -> Result<()> {
-        let embedded = self.build(workspace, |tree| {
+        let mut suites = self.build(workspace, |tree| {
             let mut cargo = copied(workspace, tree, &["test", "--no-run"]);
             for suite in EMBEDDED {
                 cargo.args(["--test", suite]);
             }
             cargo
         })?;
-        self.try_command(workspace, embedded, |name| {
-            !ATTACKS.iter().any(|attack| name.starts_with(attack))
-        })
+        suites.extend(of_command(workspace, |binary| {
+            binary.phase == Phase::Integration && !is_attack(&binary.name)
+        })?);
+        let tell = tell_command(workspace)?;
+        self.try_on(suites, &tell, workspace).map(drop)
     }
 
-    /// Tries what is not caught yet with these suites, and with those of the command whose names are wanted.
-    fn try_command(
-        &mut self,
-        workspace: &Workspace,
-        mut suites: Vec<Suite>,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<()> {
-        let command = folder(workspace).join("command/debug/sockgate");
-        let guests = guests::build(workspace)?;
-        let binaries = test_binaries(workspace, "*")?.into_iter();
-        let of_command = binaries.filter(|binary| binary.phase == Phase::Integration);
-        suites.extend(of_command.filter(|binary| wanted(&binary.name)).map(suite));
-        let tell = |run: &mut Command| {
-            run.env("SOCKGATE_BIN", &command)
-                .env("SOCKGATE_GUESTS", &guests)
-                .env("SOCKGATE_ORACLES", workspace.oracles());
+    /// Tries what is left with the suites of socket families: on the machine's kernel, and what that lacks in User
+    /// Mode Linux, each test in a boot of its own.
+    pub(super) fn try_families(&mut self, workspace: &Workspace) -> Result<()> {
+        let suites = of_command(workspace, |binary| binary.phase == Phase::Families)?;
+        let tell = tell_command(workspace)?;
+        let Some(bench) = self.try_on(suites, &tell, workspace)? else {
+            return Ok(());
         };
-        self.try_on(suites, &tell, workspace)
+        if let Err(why) = kernel::find(workspace, false)? {
+            println!("no test was run in User Mode Linux: {why}");
+            return Ok(());
+        }
+        let mut through = vec![env::current_exe()?.into_os_string()];
+        through.extend(["kernel", "--"].map(OsString::from));
+        let start = Instant::now();
+        let bench = bench.elsewhere(&through, &folder(workspace).join("reached"))?;
+        self.judge(&bench, start)
     }
 
     /// Builds something of the copy with all mutants; what the compiler refuses is taken out. Answers the test
@@ -126,24 +133,36 @@ impl Forest {
         }
     }
 
-    /// Tries what is not caught yet.
-    fn try_on(&mut self, suites: Vec<Suite>, tell: Tell<'_>, workspace: &Workspace) -> Result<()> {
-        let open: Vec<usize> = (0..self.mutants.len())
-            .filter(|number| {
-                matches!(
-                    self.mutants[*number].outcome,
-                    Fate::Untried | Fate::Survived(_)
-                )
-            })
-            .collect();
-        if open.is_empty() {
-            return Ok(());
+    /// Tries what is not caught yet; answers the tests it was tried on, if there was something to try.
+    fn try_on<'a>(
+        &mut self,
+        suites: Vec<Suite>,
+        tell: Tell<'a>,
+        workspace: &Workspace,
+    ) -> Result<Option<Bench<'a>>> {
+        if self.open().is_empty() {
+            return Ok(None);
         }
         let start = Instant::now();
-        let bench = Bench::survey(suites, tell, &folder(workspace).join("reached"))?;
+        let bench = Bench::of(suites, tell, &folder(workspace).join("reached"))?;
+        self.judge(&bench, start)?;
+        Ok(Some(bench))
+    }
+
+    /// What nothing has caught yet.
+    fn open(&self) -> Vec<usize> {
+        let open = |mutant: &Mutant| matches!(mutant.outcome, Fate::Untried | Fate::Survived(_));
+        (0..self.mutants.len())
+            .filter(|number| open(&self.mutants[*number]))
+            .collect()
+    }
+
+    /// Tries what is not caught yet on tests that were looked at since `start`.
+    fn judge(&mut self, bench: &Bench<'_>, start: Instant) -> Result<()> {
         for name in &bench.unfit {
             println!("says nothing, since it fails or skips unmutated: {name}");
         }
+        let open = self.open();
         println!(
             "{} mutants on {} tests, looked at in {:.0} s",
             open.len(),
@@ -162,6 +181,28 @@ impl Forest {
     }
 }
 
+fn is_attack(name: &str) -> bool {
+    ATTACKS.iter().any(|attack| name.starts_with(attack))
+}
+
+/// The wanted ones of the suites that run the command.
+fn of_command(workspace: &Workspace, wanted: impl Fn(&TestBinary) -> bool) -> Result<Vec<Suite>> {
+    let binaries = test_binaries(workspace, "*")?.into_iter();
+    Ok(binaries.filter(wanted).map(suite).collect())
+}
+
+/// Builds the guests, and tells a test where they and the command with the mutants are.
+fn tell_command(workspace: &Workspace) -> Result<impl Fn(&mut Command) + Sync> {
+    let command = folder(workspace).join("command/debug/sockgate");
+    let guests = guests::build(workspace)?;
+    let oracles = workspace.oracles();
+    Ok(move |run: &mut Command| {
+        run.env("SOCKGATE_BIN", &command)
+            .env("SOCKGATE_GUESTS", &guests)
+            .env("SOCKGATE_ORACLES", &oracles);
+    })
+}
+
 /// A cargo command over the copy's packages, which shares with the tree what is no part of either.
 fn copied(workspace: &Workspace, tree: &Path, arguments: &[&str]) -> Command {
     let mut cargo = workspace.cargo_host(arguments);
@@ -177,5 +218,6 @@ fn suite(binary: TestBinary) -> Suite {
         name: binary.name,
         executable: binary.executable,
         folder: binary.folder,
+        through: Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! Tests against mutants: which test comes by which mutation, and which of them fails with it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -19,6 +20,8 @@ pub struct Suite {
     pub name: String,
     pub executable: PathBuf,
     pub folder: PathBuf,
+    /// The command that runs the executable, where the machine's own kernel is not to.
+    pub through: Vec<OsString>,
 }
 
 /// One test, and what it comes by without any mutation.
@@ -48,6 +51,8 @@ pub struct Bench<'a> {
     tell: Tell<'a>,
     /// Tests that fail, or cannot run, without a mutation: they say nothing.
     pub unfit: Vec<String>,
+    /// Tests that another kernel may run, by suite.
+    elsewhere: Vec<(usize, String)>,
 }
 
 /// What became of a mutant.
@@ -66,7 +71,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 impl<'a> Bench<'a> {
     /// Runs every test of the suites once, each by itself.
-    pub fn survey(suites: Vec<Suite>, tell: Tell<'a>, scratch: &Path) -> Result<Bench<'a>> {
+    pub fn of(suites: Vec<Suite>, tell: Tell<'a>, scratch: &Path) -> Result<Bench<'a>> {
         let mut names = Vec::new();
         for (place, suite) in suites.iter().enumerate() {
             let mut command = Command::new(&suite.executable);
@@ -75,11 +80,29 @@ impl<'a> Bench<'a> {
             let tests = lines.lines().filter_map(|line| line.strip_suffix(": test"));
             names.extend(tests.map(|name| (place, name.to_owned())));
         }
+        Bench::survey(suites, names, tell, scratch)
+    }
+
+    /// The tests that this machine's kernel cannot run, each run once by itself through the command that can.
+    pub fn elsewhere(mut self, through: &[OsString], scratch: &Path) -> Result<Bench<'a>> {
+        for suite in &mut self.suites {
+            suite.through = through.to_vec();
+        }
+        Bench::survey(self.suites, self.elsewhere, self.tell, scratch)
+    }
+
+    fn survey(
+        suites: Vec<Suite>,
+        names: Vec<(usize, String)>,
+        tell: Tell<'a>,
+        scratch: &Path,
+    ) -> Result<Bench<'a>> {
         let mut bench = Bench {
             suites,
             tests: Vec::new(),
             tell,
             unfit: Vec::new(),
+            elsewhere: Vec::new(),
         };
         let surveyed = in_parallel(&names, |(suite, name)| -> Result<_> {
             let folder = scratch.join(format!("{suite}-{}", name.replace("::", "-")));
@@ -95,7 +118,9 @@ impl<'a> Bench<'a> {
         });
         for ((suite, name), survey) in names.into_iter().zip(surveyed) {
             let (ended, seconds, reached) = survey?;
-            if ended.status.is_some_and(|status| status.success()) && !ended.skipped() {
+            if ended.says("@elsewhere ") {
+                bench.elsewhere.push((suite, name));
+            } else if ended.status.is_some_and(|status| status.success()) && !ended.says("@skip ") {
                 bench.tests.push(Test {
                     suite,
                     name,
@@ -172,7 +197,14 @@ impl<'a> Bench<'a> {
 
     fn command(&self, suite: usize, tests: &[&str]) -> Command {
         let suite = &self.suites[suite];
-        let mut command = Command::new(&suite.executable);
+        let mut command = match suite.through.split_first() {
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&suite.executable);
+                command
+            }
+            None => Command::new(&suite.executable),
+        };
         command
             .current_dir(&suite.folder)
             .env("CARGO_MANIFEST_DIR", &suite.folder)
@@ -200,9 +232,9 @@ impl Ended {
         })
     }
 
-    /// Whether a test said that it cannot run here.
-    fn skipped(&self) -> bool {
-        self.output.lines().any(|line| line.starts_with("@skip "))
+    /// Whether a test stated something with this word, see `libtest`.
+    fn says(&self, word: &str) -> bool {
+        self.output.lines().any(|line| line.starts_with(word))
     }
 }
 

@@ -166,3 +166,14 @@ fn what_the_keys_of_a_family_still_cover_is_no_loss() {
         assert_eq!(losses.count() > 0, lost, "{row}: {differences:?}");
     }
 }
+
+#[test]
+fn every_name_is_not_shown_as_every_address() {
+    let rule = "family=['inet']\ntype=['stream']\nops=['connect']\nhost=['*']\nport=['443']\n";
+    let named = load(&section(false, 0, rule)).expect("a policy");
+    let nothing = load("").expect("a policy");
+    let differences = nothing.diff(&named);
+    let shown: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    let gained = "+ may tcp4 connect host=* port=443  (rule `r0`, index:2)";
+    assert_eq!(shown, [gained]);
+}

@@ -91,6 +91,8 @@ impl EndWords {
         };
         match self.keys.as_slice() {
             [] if self.any => Some("*".to_owned()),
+            // Every name is not every address, which `*` would be.
+            [("host", words), ..] if words.as_slice() == ["*"] => None,
             [("cidr" | "host", words)] => one(words),
             [("path", words)] => one(words).filter(|path| path.starts_with('/')),
             [("abstract", words)] => one(words).map(|name| format!("@{name}")),

@@ -8,13 +8,14 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::audit::Audit;
 use crate::kernel::{Net, within};
 use crate::output::Output;
 use crate::place::{command_path, folder, guest_path};
+use crate::skip::patience;
 use crate::syscalls::{self, SyscallLog};
 
 /// What a guest is to run with; [`start`](GuestRun::start) runs it.
@@ -271,6 +272,29 @@ impl Guest {
     /// The process id of the command.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends the command a signal, as kill(1) calls it.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let pid = self.pid().to_string();
+        let status = Command::new("kill").args([name, &pid]).status()?;
+        ensure!(status.success(), "kill {name}: {status}");
+        Ok(())
+    }
+
+    /// Sends SIGHUP, and waits until the command says this.
+    pub fn hang_up(&self, told: &str) -> Result<()> {
+        let seen = self.stderr.lines().len();
+        self.signal("-HUP")?;
+        let deadline = Instant::now() + patience();
+        loop {
+            let lines = self.stderr.lines();
+            if lines.iter().skip(seen).any(|line| line.contains(told)) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{lines:?} has no `{told}`");
+            self.stderr.more(lines.len(), patience());
+        }
     }
 
     /// The most memory that the command had in use until now, in bytes: VmHWM, proc_pid_status(5).

@@ -1,12 +1,13 @@
 //! What carries CAN's frames for a guest: the broadcast manager, ISO-TP and J1939, against native peers, and
 //! which of it the policy lets through.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Ended, GuestRun, Native, Need, Net, agree, kernel, net_and_python, patience, policy_path, root,
-    told,
+    Ended, GuestRun, Native, Need, Net, agree, folder, kernel, net_and_python, patience,
+    policy_path, root, told,
 };
 
 /// A namespace with vcan0 and vcan1, and Python.
@@ -127,6 +128,55 @@ fn frames_go_out_in_turn_until_their_job_or_socket_ends() -> Result<()> {
     assert_eq!(last, frames.len() - 2, "{frames:?}");
     ensure!(frames[last + 1].1 - frames[last].1 > 300.0, "{frames:?}");
     println!("every {mean:.1} ms");
+    Ok(())
+}
+
+/// The jobs of a socket were judged by the policy that they were given under: another one ends them, unless it says
+/// that what is open stays open.
+#[test]
+fn a_policy_that_is_read_again_ends_the_jobs_of_the_former() -> Result<()> {
+    let name = "a_policy_that_is_read_again_ends_the_jobs_of_the_former";
+    let Some((net, python)) = bench(Need::CanBcm, name)? else {
+        return Ok(());
+    };
+    let place = folder()?;
+    let words = [
+        "b = bcm vcan0",
+        "cycle b 100 50 100#01",
+        "sleep 3000",
+        "once b 102#03",
+    ];
+    for (on_reload, outcome) in [("close", "badf"), ("keep", "ok")] {
+        let path = place.path().join(format!("{on_reload}.toml"));
+        let text = policy("bcm", &[MANAGER]);
+        let text = text.replacen('\n', &format!("\non-reload = \"{on_reload}\"\n"), 1);
+        fs::write(&path, &text)?;
+        let hearer = native(&net, &python, &["hear", "vcan0"])?;
+        let run = GuestRun::new("family_can_transport")
+            .net(&net)
+            .policy(&path);
+        let guest = words.iter().fold(run, |run, word| run.argument(*word));
+        let guest = guest.start()?;
+        hearer.wait_for_line("frame 100#01", patience())?;
+        fs::write(&path, text.replace("0x100-0x10f", "0x102-0x10f"))?;
+        guest.hang_up("the policy was read again")?;
+        send(&net, &python, &["7ff#"])?;
+        let ended = guest.wait(patience())?.success()?;
+        assert_eq!(ended.step("once b 102#03")?, outcome, "{on_reload}");
+        send(&net, &python, &["7fe#"])?;
+        hearer.wait_for_line("frame 7FE#", patience())?;
+        let frames = frames(&hearer.stop()?)?;
+        let reload = frames.iter().position(|(frame, _)| frame == "7FF#");
+        let since = reload.context("no frame stands for the reload")?;
+        let later = frames[since..]
+            .iter()
+            .filter(|(frame, _)| frame == "100#01");
+        let kept = on_reload == "keep";
+        assert_eq!(later.count() > 10, kept, "{on_reload}: {frames:?}");
+        let mut told = ended.audit.of("reload");
+        let lost = told.any(|record| record.reason().starts_with("its jobs were granted"));
+        assert_eq!(lost, !kept, "{on_reload}");
+    }
     Ok(())
 }
 

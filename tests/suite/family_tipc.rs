@@ -347,6 +347,39 @@ fn nothing_is_bound_or_reached_without_a_grant() -> Result<()> {
     Ok(())
 }
 
+/// What is judged with every operation is bounded: names that a guest binds, and those that it has by joining.
+#[test]
+fn a_socket_has_only_so_many_names() -> Result<()> {
+    let name = "a_socket_has_only_so_many_names";
+    let (Some(_), Some(strace)) = (kernel::has(Need::TipcRdm, name), oracle(Tool::Strace, name))
+    else {
+        return Ok(());
+    };
+    let rules = [
+        "type = [\"rdm\"]\nops = [\"bind\"]\nservice = [18061]\nscope = [\"node\"]\noptions = { set = [\"271/135\"] }",
+    ];
+    let names: Vec<String> = (1..=66)
+        .map(|at| format!("bind s tipc:18061:{at}/3"))
+        .collect();
+    let join = "set s 271 135 x8d460000470000000300000000000000";
+    let mut words = vec!["s = socket tipc rdm"];
+    words.extend(names.iter().map(String::as_str));
+    words.push(join);
+    let ended = guest(&policy(&rules), &words)
+        .strace(&strace)
+        .finish(patience())?
+        .success()?;
+    for step in &names[..65] {
+        assert_eq!(ended.step(step)?, "ok", "{step}");
+    }
+    for step in [&names[65], join] {
+        assert_eq!(ended.step(step)?, "nobufs", "{step}");
+    }
+    assert_eq!(ended.made("bind")?.len(), 65);
+    ensure!(ended.made("setsockopt")?.is_empty());
+    Ok(())
+}
+
 /// A second name does not let the guest hear under the first what is granted under none or the other alone.
 #[test]
 fn two_names_add_up_to_no_third_power() -> Result<()> {

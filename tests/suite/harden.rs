@@ -332,20 +332,8 @@ fn a_policy_is_read_again_behind_the_walls() -> Result<()> {
         .option(log.join("audit"))
         .start()?;
     guest.wait_for_line("p = pair stream", patience())?;
-    let hang_up = |told: &str| -> Result<()> {
-        let kill = Command::new("kill")
-            .args(["-HUP", &guest.pid().to_string()])
-            .status()?;
-        ensure!(kill.success());
-        let found = guest
-            .stderr
-            .wait_for(patience(), |line| line.contains(told));
-        found
-            .map(drop)
-            .with_context(|| format!("no `{told}` in:\n{}", guest.stderr.text()))
-    };
     fs::rename(log.join("audit"), log.join("audit.old"))?;
-    hang_up("grants the same")?;
+    guest.hang_up("grants the same")?;
     ensure!(
         log.join("audit").exists(),
         "the log was opened anew by its name"
@@ -353,7 +341,7 @@ fn a_policy_is_read_again_behind_the_walls() -> Result<()> {
     // In place: another file by this name would be out of reach.
     let more = format!("version = 1\n{}{}", rule("one", 7001), rule("two", 7002));
     fs::write(at("more.toml"), more)?;
-    hang_up("the walls of --harden stay, and hold back: connect to ports of 7001-7002")
+    guest.hang_up("the walls of --harden stay, and hold back: connect to ports of 7001-7002")
 }
 
 /// A guest on plain `std::net`: what no rule names is refused by the kernel before the policy hears of an

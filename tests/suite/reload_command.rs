@@ -13,31 +13,6 @@ use sockgate_tests::{
     guest_with, patience, root,
 };
 
-fn signal(guest: &Guest, name: &str) -> Result<()> {
-    let pid = guest.pid().to_string();
-    let status = Command::new("kill").args([name, &pid]).status()?;
-    ensure!(status.success(), "kill {name}: {status}");
-    Ok(())
-}
-
-/// Sends SIGHUP, and waits until the command says this.
-fn hang_up(guest: &Guest, told: &str) -> Result<()> {
-    let seen = guest.stderr.lines().len();
-    signal(guest, "-HUP")?;
-    let deadline = std::time::Instant::now() + patience();
-    loop {
-        let lines = guest.stderr.lines();
-        if lines.iter().skip(seen).any(|line| line.contains(told)) {
-            return Ok(());
-        }
-        ensure!(
-            std::time::Instant::now() < deadline,
-            "{lines:?} has no `{told}`"
-        );
-        guest.stderr.more(lines.len(), patience());
-    }
-}
-
 /// A guest that does what it is told, under a policy file that may change.
 struct Stage {
     guest: Guest,
@@ -80,11 +55,7 @@ impl Stage {
     /// Writes another policy, and waits until the command says this of it.
     fn reload(&self, text: &str, told: &str) -> Result<()> {
         fs::write(&self.policy, text)?;
-        self.hang_up(told)
-    }
-
-    fn hang_up(&self, told: &str) -> Result<()> {
-        hang_up(&self.guest, told)
+        self.guest.hang_up(told)
     }
 
     fn connects(&mut self, name: &str, port: u16) -> Result<bool> {
@@ -126,13 +97,13 @@ fn sighup_reads_the_policy_again() -> Result<()> {
         line.contains("policy.toml:2:1: error: unknown key `foo`")
     })?;
     fs::remove_file(&stage.policy)?;
-    stage.hang_up("the policy stays as it was")?;
+    stage.guest.hang_up("the policy stays as it was")?;
     ensure!(!stage.connects("e", ports[0])? && stage.connects("f", ports[1])?);
     assert_eq!(stage.prompt.ask("close d")?, "ok");
 
     // The same again is no news.
     stage.reload(&text, "grants the same")?;
-    signal(&stage.guest, "-TERM")?;
+    stage.guest.signal("-TERM")?;
     assert_eq!(stage.guest.wait(patience())?.status.code(), Some(130));
     Ok(())
 }
@@ -293,7 +264,7 @@ fn what_was_refused_is_revealed_by_the_policy_in_force_alone() -> Result<()> {
     for (done, shown, file) in [("denial", true, "shown"), ("say told", false, "hidden")] {
         guest.wait_for_line(done, patience())?;
         reveal(shown)?;
-        hang_up(&guest, "the policy was read again")?;
+        guest.hang_up("the policy was read again")?;
         fs::write(place.path().join(file), "")?;
     }
     let ended = guest.wait(patience())?.success()?;
@@ -344,7 +315,7 @@ fn sockets_count_for_the_rules_that_a_reload_brings() -> Result<()> {
         .start()?;
     assert_eq!(guest.wait_for_line("accept a -> ", patience())?, "timedout");
     limit("limits = { sockets = 2 }\n")?;
-    hang_up(&guest, "the policy was read again")?;
+    guest.hang_up("the policy was read again")?;
     fs::write(place.path().join("limited"), "")?;
     let ended = guest.wait(patience())?.success()?;
     assert_eq!(ended.step("listen b")?, "ok");
@@ -359,7 +330,7 @@ fn sighup_ends_what_has_nothing_to_read() -> Result<()> {
     let run = guest_with("upper-tcp", &[&address]).allow(&format!("tcp listen {address}"));
     let guest = run.without_audit().start()?;
     guest.wait_for_line("listening on ", patience())?;
-    signal(&guest, "-HUP")?;
+    guest.signal("-HUP")?;
     assert_eq!(guest.wait(patience())?.status.code(), Some(130));
     Ok(())
 }
@@ -443,7 +414,7 @@ fn sighup_opens_the_log_anew() -> Result<()> {
     let moved = place.path().join("moved.jsonl");
     fs::rename(&log, &moved)?;
     ensure!(!stage.connects("b", port)?);
-    stage.hang_up("grants the same")?;
+    stage.guest.hang_up("grants the same")?;
     ensure!(!stage.connects("c", port)?);
     for file in [&moved, &log] {
         ensure!(!sequences(std::slice::from_ref(file))?.is_empty());

@@ -172,7 +172,7 @@ fn a_policy_that_is_read_again_ends_the_jobs_of_the_former() -> Result<()> {
             .iter()
             .filter(|(frame, _)| frame == "100#01");
         let kept = on_reload == "keep";
-        assert_eq!(later.count() > 10, kept, "{on_reload}: {frames:?}");
+        assert_eq!(later.count() > 0, kept, "{on_reload}: {frames:?}");
         let mut told = ended.audit.of("reload");
         let lost = told.any(|record| record.reason().starts_with("its jobs were granted"));
         assert_eq!(lost, !kept, "{on_reload}");

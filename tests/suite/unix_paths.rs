@@ -281,6 +281,57 @@ fn the_file_has_the_rule_s_mode_and_goes_with_the_socket() -> Result<()> {
     Ok(())
 }
 
+/// A name is looked up once: what was found there is sent to for as long as it lives, whoever takes its name, and then
+/// the name is looked up anew.
+#[test]
+fn a_server_is_found_once_for_as_long_as_it_lives() -> Result<()> {
+    let place = folder()?;
+    let path = place.path().join("service");
+    let bind = || -> Result<UnixDatagram> {
+        let server = UnixDatagram::bind(&path)?;
+        server.set_read_timeout(Some(patience()))?;
+        Ok(server)
+    };
+    let heard = |server: &UnixDatagram| -> Result<String> {
+        let mut buffer = [0; 16];
+        let length = server.recv(&mut buffer)?;
+        Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    };
+    let first = bind()?;
+    let to = format!("path:{}", path.display());
+    let send = |text: &str| format!("send-to s {text} {to}");
+    let words = [
+        "s = socket unix datagram".to_owned(),
+        send("one"),
+        "until /steps/renamed".to_owned(),
+        send("two"),
+        "until /steps/gone".to_owned(),
+        send("three"),
+    ];
+    let policy = format!(
+        "version = 1\n[[allow]]\nid = \"send\"\nfamily = [\"unix\"]\ntype = [\"datagram\"]\n\
+         ops = [\"send-to\"]\npath = [\"{}\"]\n",
+        path.display()
+    );
+    let guest = steps(&words)
+        .policy_text(&policy)
+        .directory(place.path(), "/steps")
+        .start()?;
+    assert_eq!(heard(&first)?, "one");
+    fs::remove_file(&path)?;
+    let second = bind()?;
+    fs::write(place.path().join("renamed"), "")?;
+    assert_eq!(heard(&first)?, "two");
+    drop(first);
+    fs::write(place.path().join("gone"), "")?;
+    assert_eq!(heard(&second)?, "three");
+    let ended = guest.wait(patience())?.success()?;
+    for text in ["one", "two", "three"] {
+        assert_eq!(ended.step(&send(text))?, format!("ok {}", text.len()));
+    }
+    Ok(())
+}
+
 /// Closing takes away the guest's own file and nobody else's that has come to lie there.
 #[test]
 fn closing_takes_no_other_file_away() -> Result<()> {

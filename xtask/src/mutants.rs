@@ -4,8 +4,9 @@
 //! none is chosen by hand), and some test has to fail. One build holds all mutants, and a variable of the
 //! environment turns one on ([`mod@write`]). First the policy's own tests are tried on each; what survives them,
 //! and what the host does with verdicts, is tried with the attacks on a command that is built from the same
-//! copy, and at last with all other suites, also in User Mode Linux ([`stage`]). A mutant that nothing catches is a missing test, unless it
-//! stands in a list of `tests/mutants` with the reason why no input can tell it from the original.
+//! copy, and at last with all other suites, also in User Mode Linux ([`stage`]). A mutant that nothing catches is
+//! a missing test, unless it stands in a list of `tests/mutants` with the reason why no input can tell it from
+//! the original.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -122,6 +123,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     forest.print("the policy's tests");
     if !options.policy {
         forest.try_attacks(workspace)?;
+        // Whoever lists one has tried it on everything: each time would take an hour.
         forest.excuse(&mut list, Part::Host);
         forest.print("the attacks");
         forest.try_rest(workspace)?;

@@ -446,12 +446,13 @@ impl<O: Operation> Permit<O> {
 
     /// The permit, which ends then at the latest: so does what stands on a table that forgets.
     #[must_use]
-    pub fn until(mut self, end: Instant) -> Permit<O> {
+    pub(crate) fn until(mut self, end: Instant) -> Permit<O> {
         self.expires = Some(self.expires.map_or(end, |pinned| pinned.min(end)));
         self
     }
 
-    /// When the permit ends by itself, because the name's pin does or it was made [so](Permit::until).
+    /// When the permit ends by itself: with a name's pin, or 60 seconds after a peer was heard that may be
+    /// [answered](Gate::answer).
     #[must_use]
     pub fn expires(&self) -> Option<Instant> {
         self.expires
@@ -463,7 +464,7 @@ impl<O: Operation> Permit<O> {
         self.holds_at(gate, Instant::now)
     }
 
-    /// The clock is read only where a pin ends: most permits last, and are looked at before every message.
+    /// The clock is read only where the permit ends by itself: most last, and are looked at before every message.
     pub(crate) fn holds_at(&self, gate: &Gate, now: impl FnOnce() -> Instant) -> bool {
         self.generation == gate.generation() && self.expires.is_none_or(|end| now() < end)
     }

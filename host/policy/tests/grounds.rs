@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::families::{CAN_RAW, TIPC, kind, tipc};
 use common::{TCP4, TCP6, UDP4, UNIX, at, bound, data, fresh, gate, option, with_option};
 use sockgate_policy::{
@@ -51,10 +53,21 @@ fn an_answer_stands_on_the_rule_for_sending_before_that_for_replies() {
     let rules = "[[allow]]\nid='answers'\nops=['reply']\n\
                  [[allow]]\nid='sends'\nops=['send-to']\ncidr=['8.8.8.8']\n";
     let s = bound(UDP4, "10.0.0.1:53");
-    let answered = |policy: &str, to: &str| rule(gate(policy).answer(&s, &at(to), &data(&s)));
+    let end = Instant::now() + Duration::from_secs(60);
+    let permit = |policy: &str, to: &str| gate(policy).answer(&s, &at(to), &data(&s), end);
+    let answered = |policy: &str, to: &str| rule(permit(policy, to));
     assert_eq!(answered(rules, "8.8.8.8:4000"), "sends");
     assert_eq!(answered(rules, "9.9.9.9:4000"), "answers");
     assert_eq!(answered("", "9.9.9.9:4000"), "no reply");
+    let audited = format!("mode='audit'\n{rules}");
+    assert_eq!(answered(&audited, "9.9.9.9:4000"), "answers");
+    assert_eq!(answered("mode='audit'\n", "9.9.9.9:4000"), "(audit)");
+    // What stands on having heard the peer ends with that, and nothing else does.
+    let ends = |to: &str| permit(rules, to).unwrap().expires();
+    assert_eq!(
+        [ends("8.8.8.8:4000"), ends("9.9.9.9:4000")],
+        [None, Some(end)]
+    );
 }
 
 #[test]

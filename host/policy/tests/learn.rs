@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::{ONE, TCP4, UDP4, UNIX, at, bound, data, fresh, option};
 use sockgate_policy::{
     AncillaryKind, AncillarySet, Gate, Generalise, GroupRequest, MessageFlags, Mode, Origin,
@@ -93,7 +95,9 @@ fn answer(gate: &Gate, clients: &[&str]) {
     for client in clients {
         gate.receive_from(&server, &at(client), &data(&server))
             .unwrap();
-        gate.answer(&server, &at(client), &data(&server)).unwrap();
+        let end = Instant::now() + Duration::from_secs(60);
+        gate.answer(&server, &at(client), &data(&server), end)
+            .unwrap();
     }
 }
 

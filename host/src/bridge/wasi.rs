@@ -4,7 +4,7 @@
 //! Name resolution is replaced by ours, so that host rules and pins hold. What that interface cannot say
 //! (which socket it is, its options, message flags) is judged as for a socket without options; the local
 //! address of a receiving UDP socket is not told either, so every address that the guest bound for UDP has
-//! to grant a sender.
+//! to grant a sender. Connecting a UDP socket asks what receiving asks, so that it counts as having heard the peer.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -178,10 +178,10 @@ impl Judge {
 
     fn judge_send(&self, facts: &SocketFacts, to: &Address) -> Outcome<()> {
         let gate = self.guest.gate();
-        let heard = self.known().heard.until(to, std::time::Instant::now());
+        let until = self.known().heard.until(to, std::time::Instant::now());
         let content = Content::sent(facts.kind, &[]);
         let mut verdict = gate.send_to(facts, to, &content);
-        if verdict.is_err() && heard.is_some() {
+        if verdict.is_err() && until.is_some() {
             for local in self.locals(|known| &known.bound) {
                 let facts = SocketFacts {
                     local,

@@ -314,7 +314,7 @@ impl Inner {
         let allowed = match hearing {
             // The error queue holds what this socket sent itself.
             Reception::Anyone(_) if !own => {
-                self.heard_ancillary(&mut state, incoming.source, &buffer[start..])?
+                self.heard_ancillary(&mut state, incoming.source, &buffer[start..], flags)?
             }
             hearing => Some(hearing.ancillary()),
         };
@@ -356,9 +356,10 @@ impl Inner {
         state: &mut State,
         source: Option<EncodedAddress>,
         message: &[u8],
+        flags: MessageFlags,
     ) -> Outcome<Option<AncillarySet>> {
         let source = source.unwrap_or_else(EncodedAddress::empty);
-        if !self.hears(state, &source, message)? {
+        if !self.takes(state, &source, message, flags)? {
             return Ok(None);
         }
         let sender = state.sender.as_ref();

@@ -442,19 +442,9 @@ pub(super) fn set_option_length(
     option::set_length(fd, level, name, length)
 }
 
-/// MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP and their source-specific kin, ip(7). Leaving takes the permit that
-/// joining took.
+/// MCAST_JOIN_GROUP, MCAST_BLOCK_SOURCE and their kin, ip(7), with the source that the permit is for, or that is taken
+/// out of every source. Leaving takes the permit that joining took.
 pub(super) fn change_group(
-    permit: &Permit<op::JoinGroup>,
-    fd: BorrowedFd<'_>,
-    what: Membership,
-) -> Result<(), Errno> {
-    change_source(permit, fd, what, permit.subject().source)
-}
-
-/// MCAST_BLOCK_SOURCE, MCAST_UNBLOCK_SOURCE, ip(7): the permit is for the group from every source, of which
-/// one is taken out.
-pub(super) fn change_source(
     permit: &Permit<op::JoinGroup>,
     fd: BorrowedFd<'_>,
     what: Membership,
@@ -584,6 +574,7 @@ pub(super) struct Sender {
     /// As it named itself, which is not always as it is judged.
     pub(super) address: Address,
     pub(super) permit: Permit<op::ReceiveFrom>,
-    /// When it was last written into the table of those that may be answered.
-    pub(super) remembered: Instant,
+    /// When it was last written into the table of those that may be answered; a message that is only looked at
+    /// does not bring it there.
+    pub(super) remembered: Option<Instant>,
 }

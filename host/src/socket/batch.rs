@@ -299,7 +299,8 @@ impl Inner {
                 let heard = heads.iter().map(|head| {
                     let message = &slab[at..at + head.length];
                     at += head.length;
-                    let heard = self.heard_ancillary(&mut state, head.source, message)?;
+                    let flags = wanted.flags;
+                    let heard = self.heard_ancillary(&mut state, head.source, message, flags)?;
                     if heard.is_some() {
                         let length = head.true_length.max(head.length);
                         self.settle_received(&state, paid.take(), length);

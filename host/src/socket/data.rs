@@ -204,7 +204,7 @@ impl Inner {
         let source = datagram.source.unwrap_or_else(EncodedAddress::empty);
         // The error queue holds what this socket sent itself.
         let own = flags.contains(MessageFlags::ERRQUEUE);
-        if !own && !self.hears(&mut state, &source, &buffer[start..])? {
+        if !own && !self.takes(&mut state, &source, &buffer[start..], flags)? {
             buffer.truncate(start);
             if flags.contains(MessageFlags::PEEK) {
                 attempt::discard(reception(&state)?, self.fd())?;
@@ -242,21 +242,40 @@ impl Inner {
         max.max(self.inspected.unwrap_or(0))
     }
 
-    /// Whether this message of this sender is heard here. The last sender is remembered with its verdict,
-    /// which holds for its next message too unless those are judged by what is in them.
+    /// Whether this message of this sender is heard here, which is taken unless the flags say that it is looked at:
+    /// then its sender may be answered from now on.
+    pub(super) fn takes(
+        &self,
+        state: &mut State,
+        source: &EncodedAddress,
+        message: &[u8],
+        flags: MessageFlags,
+    ) -> Outcome<bool> {
+        let heard = self.hears(state, source, message)?;
+        if heard
+            && !flags.contains(MessageFlags::PEEK)
+            && let Some(sender) = &mut state.sender
+        {
+            let (address, judged) = (&sender.address, sender.permit.subject());
+            let remembered = &mut sender.remembered;
+            state.heard.renew(address, judged, remembered, now());
+        }
+        Ok(heard)
+    }
+
+    /// Whether this message of this sender may be heard here. The last sender is kept with its verdict, which
+    /// holds for its next message too unless those are judged by what is in them.
     pub(super) fn hears(
         &self,
         state: &mut State,
         source: &EncodedAddress,
         message: &[u8],
     ) -> Outcome<bool> {
-        if let Some(sender) = &mut state.sender
-            && self.inspected.is_none()
-            && sender.encoded == *source
-            && sender.permit.holds(self.guest.gate())
+        let last = state.sender.as_ref();
+        let last = last.filter(|last| last.encoded == *source);
+        let remembered = last.and_then(|last| last.remembered);
+        if self.inspected.is_none() && last.is_some_and(|last| last.permit.holds(self.guest.gate()))
         {
-            let names = [&sender.address, sender.permit.subject()];
-            state.heard.renew(names, &mut sender.remembered, now());
             return Ok(true);
         }
         let Some(address) = self.sender_address(state, source)? else {
@@ -266,14 +285,11 @@ impl Inner {
         let Some(permit) = self.judge_sender(state, &address, &content) else {
             return Ok(false);
         };
-        let now = now();
-        state.heard.remember(&address, now);
-        state.heard.remember(permit.subject(), now);
         state.sender = Some(Sender {
             encoded: *source,
             address,
             permit,
-            remembered: now,
+            remembered,
         });
         Ok(true)
     }

@@ -182,16 +182,13 @@ impl Inner {
     /// source the one for the group from every source.
     pub(crate) fn change_group(&self, change: &GroupChange) -> Outcome<()> {
         let one_of_all = matches!(change.what, Membership::Block | Membership::Unblock);
+        let source = change.source.map(|source| source.to_canonical());
         let permit = self.may_join(&GroupRequest {
             group: change.group,
-            source: change.source.filter(|_| !one_of_all),
+            source: source.filter(|_| !one_of_all),
             interface: change.interface.clone(),
         })?;
-        let outcome = if one_of_all {
-            attempt::change_source(&permit, self.fd(), change.what, change.source)
-        } else {
-            attempt::change_group(&permit, self.fd(), change.what)
-        };
+        let outcome = attempt::change_group(&permit, self.fd(), change.what, source);
         let outcome = outcome.map_err(Into::into);
         let operation = match change.what {
             Membership::Leave => "leave-group",

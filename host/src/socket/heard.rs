@@ -19,8 +19,11 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// Remembers a sender.
+    /// Remembers a sender, unless its name is one that stands for somebody else.
     pub(crate) fn remember(&mut self, sender: &Address, now: Instant) {
+        if is_another_s(sender) {
+            return;
+        }
         let sender = sender.canonical_destination();
         if let Some(last) = self.senders.get_mut(&sender) {
             *last = now;
@@ -32,13 +35,22 @@ impl Heard {
         self.senders.insert(sender, now);
     }
 
-    /// The same for one that goes on and on, by the names that it has: they are not looked up for every message.
-    pub(crate) fn renew(&mut self, names: [&Address; 2], remembered: &mut Instant, now: Instant) {
-        if now.duration_since(*remembered) > RENEW_AFTER {
-            *remembered = now;
-            for name in names {
-                self.remember(name, now);
-            }
+    /// The same for one that may go on and on, by its own name and by the one that it is judged by: they are not
+    /// looked up for every message.
+    pub(crate) fn renew(
+        &mut self,
+        sender: &Address,
+        judged: &Address,
+        remembered: &mut Option<Instant>,
+        now: Instant,
+    ) {
+        if remembered.is_some_and(|last| now.duration_since(last) <= RENEW_AFTER) {
+            return;
+        }
+        *remembered = Some(now);
+        self.remember(sender, now);
+        if *judged != sender.canonical() {
+            self.remember(judged, now);
         }
     }
 
@@ -63,10 +75,22 @@ impl Heard {
     }
 }
 
+/// Whether a datagram's source is a name that a destination has for another host: the kernel takes `0.0.0.0` and `::`
+/// there for itself, and `::a.b.c.d`, which anybody may write from, is judged as that IPv4 address.
+fn is_another_s(sender: &Address) -> bool {
+    let canonical = sender.canonical();
+    let mapped = matches!(sender, Address::Inet6(six) if six.ip().to_ipv4_mapped().is_some());
+    canonical.is_wildcard() || (canonical != *sender && !mapped)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{Ipv4Addr, SocketAddrV4};
+    use crate::SocketsCtx;
+    use crate::socket::data::Attempt;
+    use crate::socket::{Errno, Failure, Socket, Timeout};
+    use sockgate_policy::{Family, Kind, MessageFlags, Policy, SocketType, Source};
+    use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 
     fn sender(number: u32) -> Address {
         Address::Inet(SocketAddrV4::new(Ipv4Addr::from(number), 9))
@@ -89,15 +113,96 @@ mod tests {
     fn who_goes_on_is_renewed_under_all_its_names() {
         let mut heard = Heard::default();
         let start = Instant::now();
-        let mut remembered = start;
-        let names = [&sender(1), &sender(2)];
-        for second in 1..=120 {
-            heard.renew(names, &mut remembered, start + Duration::from_secs(second));
+        let mut remembered = None;
+        let (own, judged) = (sender(1), sender(2));
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        // Not looked up for each message, and yet never for more than a second.
+        for (when, since) in [
+            (0, 0),
+            (900, 0),
+            (1100, 1100),
+            (2000, 1100),
+            (61_000, 61_000),
+        ] {
+            heard.renew(&own, &judged, &mut remembered, at(when));
+            assert_eq!(remembered, Some(at(since)));
+            for name in [&own, &judged] {
+                assert_eq!(heard.until(name, at(when)), Some(at(since) + MEMORY));
+            }
         }
-        let end = start + Duration::from_secs(119);
-        assert!(start + Duration::from_secs(119) <= remembered);
-        for name in names {
-            assert!(heard.until(name, end + Duration::from_secs(59)).is_some());
+    }
+
+    #[test]
+    fn a_name_that_stands_for_another_host_is_not_heard() {
+        let at = |text: &str| Address::from(text.parse::<std::net::SocketAddr>().unwrap());
+        let start = Instant::now();
+        for (sender, host) in [
+            ("0.0.0.0:9", "127.0.0.1:9"),
+            ("[::]:9", "[::1]:9"),
+            ("[::ffff:0.0.0.0]:9", "127.0.0.1:9"),
+            ("[::127.0.0.1]:9", "127.0.0.1:9"),
+            ("[::192.0.2.1]:9", "192.0.2.1:9"),
+        ] {
+            let mut heard = Heard::default();
+            let sender = at(sender);
+            heard.renew(&sender, &sender.canonical(), &mut None, start);
+            for name in [&at(host), &sender] {
+                assert_eq!(heard.until(name, start), None, "{sender:?}");
+            }
+        }
+    }
+
+    /// A server that may answer, and the host's side of a client that it heard almost 60 seconds ago.
+    fn server_and_client() -> (Socket, UdpSocket) {
+        let policy = "version = 1\n[[allow]]\nid = \"server\"\nfamily = [\"inet\"]\ntype = [\"datagram\"]\n\
+             ops = [\"bind\", \"receive\", \"reply\"]\nlocal = { cidr = [\"127.0.0.1\"] }\npeer = \"*\"\n";
+        let policy = Policy::from_toml(&Source::new("server", policy)).unwrap();
+        let ctx = SocketsCtx::builder(policy).build().unwrap();
+        let kind = Kind::new(Family::Inet, SocketType::Datagram);
+        let mut server = Socket::create(ctx.guest(), kind).unwrap();
+        server.set_timeout(Timeout::NonBlocking);
+        let inner = server.inner().unwrap();
+        let at = |port| Address::Inet(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
+        inner.bind(&at(0)).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let almost = Instant::now() - MEMORY + Duration::from_millis(300);
+        let sender = at(client.local_addr().unwrap().port());
+        inner.state().heard.remember(&sender, almost);
+        let Address::Inet(server_at) = inner.local_address().unwrap() else {
+            panic!("an address of IPv4");
+        };
+        client.connect(server_at).unwrap();
+        (server, client)
+    }
+
+    #[test]
+    fn an_answer_is_granted_for_sixty_seconds_and_looks_do_not_prolong_it() {
+        let run = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        for (flags, outcome) in [
+            (None, Err(Failure::Errno(Errno::ACCES))),
+            (Some(MessageFlags::PEEK), Err(Failure::Errno(Errno::ACCES))),
+            (Some(MessageFlags::empty()), Ok(1)),
+        ] {
+            let (mut server, client) = server_and_client();
+            let to = Address::from(client.local_addr().unwrap());
+            let send = |server: &Socket| {
+                let inner = server.inner().unwrap();
+                match inner.attempt_send_to(b"x", MessageFlags::empty(), &to) {
+                    Ok(Attempt::Done(sent)) => Ok(sent),
+                    Ok(_) => panic!("an empty queue has room"),
+                    Err(failure) => Err(failure),
+                }
+            };
+            assert_eq!(send(&server), Ok(1), "{flags:?}");
+            if let Some(flags) = flags {
+                client.send(b"y").unwrap();
+                let (bytes, _) = run.block_on(server.recv_from(1, flags)).unwrap();
+                assert_eq!(bytes, "y");
+            }
+            std::thread::sleep(Duration::from_millis(350));
+            assert_eq!(send(&server), outcome, "{flags:?}");
         }
     }
 
@@ -108,7 +213,12 @@ mod tests {
         let at = |text: &str| Address::from(text.parse::<std::net::SocketAddr>().unwrap());
         heard.remember(&at("[::ffff:192.0.2.1]:9"), start);
         heard.remember(&at("127.0.0.1:9"), start);
-        for form in ["192.0.2.1:9", "[::ffff:192.0.2.1]:9", "0.0.0.0:9"] {
+        for form in [
+            "192.0.2.1:9",
+            "[::ffff:192.0.2.1]:9",
+            "[::192.0.2.1]:9",
+            "0.0.0.0:9",
+        ] {
             assert!(heard.until(&at(form), start).is_some(), "{form}");
         }
         assert_eq!(heard.until(&at("[2001:db8::1]:9"), start), None);

@@ -110,6 +110,8 @@ impl Inner {
         }
     }
 
+    /// Judges by the policy that is in force now. Where that takes the conversation away it has ended, also if another
+    /// policy comes meanwhile: it would have ended a moment earlier, had nothing been sent.
     #[cold]
     fn converse_again<'a>(
         &'a self,
@@ -279,10 +281,7 @@ impl Inner {
     ) -> Outcome<Permit<op::SendTo>> {
         let gate = self.guest.gate();
         let verdict = match state.heard.until(to, now()) {
-            Some(end) => {
-                let permit = gate.answer(&state.facts, to, content);
-                permit.map(|permit| permit.until(end))
-            }
+            Some(end) => gate.answer(&state.facts, to, content, end),
             None => gate.send_to(&state.facts, to, content),
         };
         self.guest.decide(verdict, || {

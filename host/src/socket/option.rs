@@ -113,6 +113,9 @@ impl Inner {
 
     /// setsockopt(2).
     pub(crate) fn set_option(&self, name: OptionName, value: &[u8]) -> Outcome<()> {
+        if value.len() > MAXIMUM_LENGTH {
+            return Err(Errno::INVAL.into());
+        }
         if let Some(change) = group::by_number(name, value)? {
             return self.change_group(&change);
         }

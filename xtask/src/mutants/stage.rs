@@ -159,8 +159,12 @@ impl Forest {
 
     /// Tries what is not caught yet on tests that were looked at since `start`.
     fn judge(&mut self, bench: &Bench<'_>, start: Instant) -> Result<()> {
-        for name in &bench.unfit {
+        let [unfit, elsewhere] = bench.silent();
+        for name in unfit {
             println!("says nothing, since it fails or skips unmutated: {name}");
+        }
+        for name in elsewhere {
+            println!("says nothing on this kernel: {name}");
         }
         let open = self.open();
         println!(

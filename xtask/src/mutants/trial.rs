@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use crate::workspace::output;
+use crate::workspace::{output, shown};
 
 /// An executable of libtest.
 pub struct Suite {
@@ -50,8 +50,8 @@ pub struct Bench<'a> {
     tests: Vec<Test>,
     tell: Tell<'a>,
     /// Tests that fail, or cannot run, without a mutation: they say nothing.
-    pub unfit: Vec<String>,
-    /// Tests that another kernel may run, by suite.
+    unfit: Vec<(usize, String)>,
+    /// Tests that another kernel may run.
     elsewhere: Vec<(usize, String)>,
 }
 
@@ -120,7 +120,9 @@ impl<'a> Bench<'a> {
             let (ended, seconds, reached) = survey?;
             if ended.says("@elsewhere ") {
                 bench.elsewhere.push((suite, name));
-            } else if ended.status.is_some_and(|status| status.success()) && !ended.says("@skip ") {
+                continue;
+            }
+            if ended.status.is_some_and(|status| status.success()) && !ended.says("@skip ") {
                 bench.tests.push(Test {
                     suite,
                     name,
@@ -129,7 +131,7 @@ impl<'a> Bench<'a> {
                     caught: AtomicUsize::new(0),
                 });
             } else {
-                bench.unfit.push(bench.full_name(suite, &name));
+                bench.unfit.push((suite, name));
             }
         }
         Ok(bench)
@@ -174,7 +176,7 @@ impl<'a> Bench<'a> {
             command.env("SOCKGATE_MUTANT", mutant.to_string());
             let seconds: f64 = group.iter().map(|test| test.seconds).sum();
             let patience = PATIENCE + Duration::from_secs_f64(10.0 * seconds);
-            let ended = run(&mut command, patience)?;
+            let ended = self.verdict(suite, &mut command, patience)?;
             if ended.status.is_none_or(|status| !status.success()) {
                 let name = ended.failed().unwrap_or(names[0]);
                 for test in group.iter().filter(|test| test.name == name) {
@@ -189,6 +191,34 @@ impl<'a> Bench<'a> {
             }
         }
         Ok(Outcome::Survived(tests.len()))
+    }
+
+    /// Runs the tests. Where something stands between, its own failure is no test's: it has another chance.
+    fn verdict(&self, suite: usize, command: &mut Command, patience: Duration) -> Result<Ended> {
+        let speaks = |ended: &Ended| {
+            self.suites[suite].through.is_empty()
+                || ended.status.is_some_and(|status| status.success())
+                || ended.failed().is_some()
+        };
+        let ended = run(command, patience)?;
+        if speaks(&ended) {
+            return Ok(ended);
+        }
+        let again = run(command, patience)?;
+        if again.status.is_some() && !speaks(&again) {
+            bail!("{} says nothing of its tests", shown(command));
+        }
+        Ok(again)
+    }
+
+    /// The tests that say nothing, by their names: those that fail or skip, and those for another kernel.
+    pub fn silent(&self) -> [Vec<String>; 2] {
+        [&self.unfit, &self.elsewhere].map(|tests| {
+            let names = tests
+                .iter()
+                .map(|(suite, name)| self.full_name(*suite, name));
+            names.collect()
+        })
     }
 
     fn full_name(&self, suite: usize, test: &str) -> String {

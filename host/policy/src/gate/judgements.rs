@@ -1,6 +1,7 @@
 //! Judgements on sockets: making, binding, connecting, sending, receiving.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use super::{Gate, Verdict};
 use crate::address::{Address, UnixAddress};
@@ -355,7 +356,7 @@ impl Gate {
     }
 
     /// The same to an address from which the socket received in the last 60 seconds, where `reply` will do as
-    /// well. The host keeps that table, and asks only for an address in it.
+    /// well. The host keeps that table, and asks only for an address in it; what `reply` grants ends with its entry.
     ///
     /// # Errors
     /// Neither is granted, or a deny rule forbids it.
@@ -364,15 +365,20 @@ impl Gate {
         s: &SocketFacts,
         peer: &Address,
         content: &Content,
+        end: Instant,
     ) -> Result<Permit<op::SendTo>, Denial> {
         let sent = self.consider_send_to(s, peer, content);
-        let verdict = match sent {
-            Ok((verdict, target)) if verdict.unguarded.is_none() => Ok((verdict, target)),
-            Err(_) => self.consider_reply(s, peer, content),
+        if let Ok((verdict, _)) = &sent
+            && verdict.unguarded.is_none()
+        {
+            return sent.map(|verdict| self.sending(verdict));
+        }
+        match (self.reply(s, peer, content), sent) {
+            (Ok(permit), _) => Ok(permit.until(end)),
             // What the mode lets through is let through as what it is.
-            sent => self.consider_reply(s, peer, content).or(sent),
-        };
-        verdict.map(|verdict| self.sending(verdict))
+            (Err(_), Ok(verdict)) => Ok(self.sending(verdict)),
+            (Err(denial), Err(_)) => Err(denial),
+        }
     }
 
     fn sending(&self, (verdict, target): (Verdict, ConnectTarget)) -> Permit<op::SendTo> {

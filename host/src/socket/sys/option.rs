@@ -83,11 +83,8 @@ pub fn get(socket: BorrowedFd<'_>, level: c_int, name: c_int, max: usize) -> Res
 /// setsockopt(2) with the value's bytes.
 ///
 /// # Errors
-/// `inval` for a value longer than any; `opnotsupp` for what [`is_unsafe_option`] names.
+/// `opnotsupp` for what [`is_unsafe_option`] names.
 pub fn set(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8]) -> Result<()> {
-    if value.len() > MAXIMUM_LENGTH {
-        return Err(Errno::INVAL);
-    }
     if (level, name) == (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) {
         return attach_filter(socket, value);
     }

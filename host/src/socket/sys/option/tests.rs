@@ -45,11 +45,6 @@ fn bad_lengths_are_the_kernels_errors() {
             Err(Errno::INVAL)
         );
     }
-    let long = vec![0; MAXIMUM_LENGTH + 1];
-    assert_eq!(
-        set(socket, SOL_SOCKET, SO_KEEPALIVE, &long),
-        Err(Errno::INVAL)
-    );
     for length in [4, u32::MAX] {
         let answer = set_length(socket, SOL_SOCKET, SO_KEEPALIVE, length);
         assert!(

@@ -225,6 +225,9 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SocketsCtx;
+    use crate::socket::Socket;
+    use sockgate_policy::{Family, Kind, Policy, SocketType, Source};
 
     const JOIN4: OptionName = OptionName::new(IPPROTO_IP, 35);
     const JOIN_SOURCE: OptionName = OptionName::new(IPPROTO_IP, 46);
@@ -250,6 +253,33 @@ mod tests {
         assert_eq!(change.group, IpAddr::from(group));
         assert_eq!(change.source, Some(IpAddr::from([10, 0, 0, 1])));
         assert_eq!(change.interface, None);
+    }
+
+    #[test]
+    fn a_source_is_blocked_by_its_mapped_name_too() {
+        let policy = "version = 1\n[[allow]]\nid = \"hear\"\nfamily = [\"inet6\"]\ntype = [\"datagram\"]\n\
+             ops = [\"receive\"]\nlocal = \"*\"\npeer = \"*\"\n\
+             [[allow]]\nid = \"join\"\nops = [\"join-group\"]\ngroup = [\"239.1.2.3\"]\n";
+        let policy = Policy::from_toml(&Source::new("groups", policy)).unwrap();
+        let ctx = SocketsCtx::builder(policy).build().unwrap();
+        let kind = Kind::new(Family::Inet6, SocketType::Datagram);
+        let socket = Socket::create(ctx.guest(), kind).unwrap();
+        let inner = socket.inner().unwrap();
+        let mapped = |text: &str| Some(format!("::ffff:{text}").parse().unwrap());
+        let change = |what, source| {
+            inner.change_group(&GroupChange {
+                what,
+                group: mapped("239.1.2.3").unwrap(),
+                source,
+                interface: Some("lo".to_owned()),
+            })
+        };
+        assert_eq!(change(Membership::Join, None), Ok(()));
+        assert_eq!(change(Membership::Block, mapped("10.0.0.1")), Ok(()));
+        // It is blocked already.
+        let again = change(Membership::Block, Some("10.0.0.1".parse().unwrap()));
+        assert_eq!(again, Err(Errno::ADDRNOTAVAIL.into()));
+        assert_eq!(change(Membership::Unblock, mapped("10.0.0.1")), Ok(()));
     }
 
     #[test]

@@ -58,6 +58,37 @@ fn a_peer_cannot_be_dropped_for_another() -> Result<()> {
     Ok(())
 }
 
+/// Only who was received from may be answered, in whatever way; a message that poll or a peek saw is not received yet.
+#[test]
+fn a_sender_that_was_only_looked_at_is_not_answered() -> Result<()> {
+    for take in [
+        "recv s 9",
+        "recv-from s 9",
+        "recv-msg s 9 0",
+        "recv-many s 1",
+    ] {
+        let (client, port) = ear("127.0.0.1:0")?;
+        let at = format!("127.0.0.1:{}", free_port()?);
+        let early = format!("send-to s early 127.0.0.1:{port}");
+        let late = format!("send-to s late 127.0.0.1:{port}");
+        let bind = format!("bind s {at}");
+        let looks = ["recv s 9 peek", "poll s 9000", "poller s 9000", &early];
+        let mut script = vec!["s = socket inet datagram", &bind];
+        script.extend(looks.iter().chain(&[take, &late]));
+        let allow = format!("udp bind,receive,reply from {at} peer *");
+        let guest = steps(&script).allow(&allow).start()?;
+        guest.wait_for_line(&bind, patience())?;
+        client.send_to(b"question", &at)?;
+        let ended = guest.wait(patience())?.success()?;
+        assert_eq!(ended.step("recv s 9 peek")?, "\"question\"");
+        assert_eq!(ended.step(&early)?, "acces", "{take}");
+        assert_eq!(ended.step(&late)?, "ok 4", "{take}");
+        ended.audit.denied("send-to")?;
+        assert_eq!(heard(&client)?.as_deref(), Some("late"));
+    }
+    Ok(())
+}
+
 /// One refused address among good ones: what stands before it goes out, nothing after it does.
 #[test]
 fn nothing_after_a_refused_message_of_a_batch_is_sent() -> Result<()> {

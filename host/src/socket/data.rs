@@ -251,16 +251,17 @@ impl Inner {
         message: &[u8],
         flags: MessageFlags,
     ) -> Outcome<bool> {
-        let heard = self.hears(state, source, message)?;
-        if heard
-            && !flags.contains(MessageFlags::PEEK)
+        if !self.hears(state, source, message)? {
+            return Ok(false);
+        }
+        if !flags.contains(MessageFlags::PEEK)
             && let Some(sender) = &mut state.sender
         {
             let (address, judged) = (&sender.address, sender.permit.subject());
             let remembered = &mut sender.remembered;
             state.heard.renew(address, judged, remembered, now());
         }
-        Ok(heard)
+        Ok(true)
     }
 
     /// Whether this message of this sender may be heard here. The last sender is kept with its verdict, which

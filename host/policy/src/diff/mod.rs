@@ -202,7 +202,10 @@ enum Left {
 fn granted_by_first_alone(first: &Policy, second: &Policy, change: Change) -> Vec<Difference> {
     let mut differences = Vec::new();
     for clause in first.allow.all() {
-        if forbidden(first, clause) {
+        // Options may be set before there is an address that could be forbidden.
+        let options = &clause.options;
+        let lists_options = !options.get.0.is_empty() || !options.set.0.is_empty();
+        if forbidden(first, clause) && !lists_options {
             continue;
         }
         let mut by_left: Vec<(Left, OpSet)> = Vec::new();

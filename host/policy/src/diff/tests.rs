@@ -177,3 +177,16 @@ fn every_name_is_not_shown_as_every_address() {
     let gained = "+ may tcp4 connect host=* port=443  (rule `r0`, index:2)";
     assert_eq!(shown, [gained]);
 }
+
+#[test]
+fn options_of_a_rule_whose_addresses_are_forbidden_are_told() {
+    let deny = section(true, 0, "cidr=['*']\n");
+    let rule = "family=['inet']\nops=['send-to']\ncidr=['10.0.0.0/8']\n";
+    let gained = |rule: &str| {
+        let old = load(&deny).expect("a policy");
+        let new = load(&(deny.clone() + &section(false, 1, rule))).expect("a policy");
+        old.diff(&new).len()
+    };
+    assert_eq!(gained(rule), 0);
+    assert_eq!(gained(&format!("{rule}options={{set=['so.mark']}}\n")), 1);
+}

@@ -12,7 +12,7 @@ use crate::oracle::{Tool, oracle};
 use crate::skip::patience;
 
 /// Loopback delivers within the send, and on a machine that has much to do from a thread of the kernel soon after.
-const MOMENT: Duration = Duration::from_millis(100);
+const MOMENT: Duration = Duration::from_millis(400);
 
 /// What a non-blocking look finds within a moment.
 fn soon<T>(mut look: impl FnMut() -> io::Result<T>) -> Result<Option<T>> {

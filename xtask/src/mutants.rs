@@ -57,7 +57,7 @@ pub struct Options {
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 
-    /// Try those alone that survived the last time.
+    /// Try those alone that survived the last time, and put into its report what becomes of them.
     #[arg(long)]
     again: bool,
 
@@ -132,6 +132,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     if !options.is_partial() {
         forest.write_report(workspace, start)?;
+    } else if options.again && options.only.is_none() && !options.policy {
+        forest.renew_report(workspace)?;
     }
     let survivors: Vec<String> = forest.survivors().map(Mutant::line).collect();
     for line in &survivors {
@@ -222,23 +224,16 @@ impl Forest {
 
     /// Leaves those alone that the report says survived.
     fn leave_survivors(&mut self, workspace: &Workspace) -> Result<()> {
-        let path = report::folder(workspace).join(REPORT);
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}: nothing was tried yet", path.display()))?;
-        let report: Value = serde_json::from_str(&text)?;
-        let known: BTreeSet<(&str, &str, &str)> = report["mutants"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|mutant| mutant["outcome"] == "survived")
-            .filter_map(|mutant| {
-                let word = |key: &str| mutant[key].as_str();
-                Some((word("file")?, word("function")?, word("text")?))
-            })
+        let report = last_report(workspace)?;
+        let rows = report["mutants"].as_array();
+        let survived = rows.into_iter().flatten();
+        let known: BTreeSet<_> = survived
+            .filter(|row| row["outcome"] == "survived")
+            .map(name_of)
             .collect();
         self.mutants.retain(|mutant| {
             let file = mutant.file.to_string_lossy();
-            known.contains(&(&*file, &*mutant.point.function, &*mutant.point.text))
+            known.contains(&[&*file, &*mutant.point.function, &*mutant.point.text].map(Some))
         });
         Ok(())
     }
@@ -333,41 +328,91 @@ impl Forest {
 
     /// Writes target/reports/mutants.json.
     fn write_report(&self, workspace: &Workspace, start: Instant) -> Result<()> {
-        let mutants: Vec<Value> = self
-            .mutants
-            .iter()
-            .enumerate()
-            .map(|(id, mutant)| {
-                let (outcome, by) = match &mutant.outcome {
-                    Fate::Untried => ("untried", Value::Null),
-                    Fate::Unbuildable => ("unbuildable", Value::Null),
-                    Fate::Caught(by) => ("caught", json!(by)),
-                    Fate::Survived(_) => ("survived", Value::Null),
-                    Fate::Equivalent(reason) => ("equivalent", json!(reason)),
-                };
-                json!({
-                    "id": id,
-                    "file": mutant.file,
-                    "line": mutant.point.line,
-                    "function": mutant.point.function,
-                    "operator": operator(&mutant.point.change),
-                    "text": mutant.point.text,
-                    "outcome": outcome,
-                    "by": by,
-                })
-            })
-            .collect();
-        let report = json!({
-            "total": mutants.len(),
-            "caught": self.count(|fate| matches!(fate, Fate::Caught(_))),
-            "equivalent": self.count(|fate| matches!(fate, Fate::Equivalent(_))),
-            "survived": self.count(|fate| matches!(fate, Fate::Survived(_))),
-            "unbuildable": self.count(|fate| matches!(fate, Fate::Unbuildable)),
-            "seconds": start.elapsed().as_secs(),
-            "mutants": mutants,
+        let rows = (0..).zip(self.rows()).map(|(id, mut row)| {
+            row["id"] = Value::from(id);
+            row
         });
+        let report = json!({
+            "seconds": start.elapsed().as_secs(),
+            "mutants": rows.collect::<Vec<Value>>(),
+        });
+        report::write(workspace, REPORT, with_counts(report))
+    }
+
+    /// Puts into the last report what became of those that survived then.
+    fn renew_report(&self, workspace: &Workspace) -> Result<()> {
+        let report = renewed(last_report(workspace)?, &self.rows());
         report::write(workspace, REPORT, report)
     }
+
+    /// What became of each.
+    fn rows(&self) -> Vec<Value> {
+        let row = |mutant: &Mutant| {
+            let (outcome, by) = match &mutant.outcome {
+                Fate::Untried => ("untried", Value::Null),
+                Fate::Unbuildable => ("unbuildable", Value::Null),
+                Fate::Caught(by) => ("caught", json!(by)),
+                Fate::Survived(_) => ("survived", Value::Null),
+                Fate::Equivalent(reason) => ("equivalent", json!(reason)),
+            };
+            json!({
+                "file": mutant.file,
+                "line": mutant.point.line,
+                "function": mutant.point.function,
+                "operator": operator(&mutant.point.change),
+                "text": mutant.point.text,
+                "outcome": outcome,
+                "by": by,
+            })
+        };
+        self.mutants.iter().map(row).collect()
+    }
+}
+
+/// The report of the last time.
+fn last_report(workspace: &Workspace) -> Result<Value> {
+    let path = report::folder(workspace).join(REPORT);
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}: nothing was tried yet", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no report", path.display()))
+}
+
+/// What tells a mutant of a report from the others; lines move.
+fn name_of(row: &Value) -> [Option<&str>; 3] {
+    ["file", "function", "text"].map(|key| row[key].as_str())
+}
+
+/// The report with what became of its survivors. One that is not there any more, since the code is another, is `gone`.
+fn renewed(mut report: Value, rows: &[Value]) -> Value {
+    report["whole_run_of"] = report["commit"].take();
+    for old in report["mutants"].as_array_mut().into_iter().flatten() {
+        if old["outcome"] != "survived" {
+            continue;
+        }
+        match rows.iter().find(|row| name_of(row) == name_of(old)) {
+            Some(new) => {
+                for key in ["line", "outcome", "by"] {
+                    old[key] = new[key].clone();
+                }
+            }
+            None => old["outcome"] = json!("gone"),
+        }
+    }
+    with_counts(report)
+}
+
+/// The report with the sums of its rows.
+fn with_counts(mut report: Value) -> Value {
+    let rows = report["mutants"].as_array().map_or(&[][..], Vec::as_slice);
+    let count = |outcome: &str| rows.iter().filter(|row| row["outcome"] == outcome).count();
+    let counts = ["caught", "equivalent", "survived", "unbuildable", "gone"]
+        .map(|outcome| (outcome, count(outcome)));
+    let total = rows.len();
+    for (outcome, count) in counts {
+        report[outcome] = json!(count);
+    }
+    report["total"] = json!(total);
+    report
 }
 
 /// The kind of a change, for the report.

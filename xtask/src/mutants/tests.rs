@@ -3,7 +3,10 @@
 use std::fs;
 use std::process::Command;
 
+use serde_json::{Value, json};
+
 use super::find::{self, Asks, Names};
+use super::renewed;
 use super::write::{self, Numbered};
 
 /// Every operator has something to do here, and each mutant makes the program print something else.
@@ -155,4 +158,27 @@ fn a_question_to_the_policy_is_granted_though_denied() {
     let passages = find::passages(source).unwrap();
     assert_eq!(passages.len(), 1);
     assert!(passages[0].answer.contains("generation: self.generation()"));
+}
+
+#[test]
+fn survivors_of_a_report_are_renewed_and_the_others_stay() {
+    let row = |text: &str, outcome: &str| json!({"file": "f", "function": "g", "text": text, "line": 1, "outcome": outcome, "by": null});
+    let before = json!({
+        "commit": "before",
+        "mutants": [
+            row("a", "caught"), row("b", "survived"), row("c", "survived"), row("d", "survived"),
+        ],
+    });
+    let mut caught = row("b", "caught");
+    (caught["line"], caught["by"]) = (json!(9), json!("a test"));
+    let after = renewed(
+        before,
+        &[row("a", "survived"), caught.clone(), row("c", "survived")],
+    );
+    assert_eq!(after["whole_run_of"], "before");
+    assert_eq!(after["mutants"][1], caught);
+    let outcomes: Vec<&Value> = (0..4).map(|at| &after["mutants"][at]["outcome"]).collect();
+    assert_eq!(outcomes, ["caught", "caught", "survived", "gone"]);
+    let counts = ["total", "caught", "survived", "gone", "equivalent"].map(|key| &after[key]);
+    assert_eq!(counts, [4, 2, 1, 1, 0]);
 }

@@ -118,6 +118,12 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         forest.leave_survivors(workspace)?;
     }
     let mut list = Equivalents::read(&workspace.root.join("tests/mutants"))?;
+    // After each stage, for what is cut off can go on with `--again`.
+    let report = |forest: &Forest| match (options.is_partial(), options.again) {
+        (false, _) => forest.write_report(workspace, start),
+        (true, true) if options.only.is_none() && !options.policy => forest.renew_report(workspace),
+        _ => Ok(()),
+    };
     forest.try_policy(workspace)?;
     forest.excuse(&mut list, Part::Policy);
     forest.print("the policy's tests");
@@ -126,15 +132,13 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         // Whoever lists one has tried it on everything: each time would take an hour.
         forest.excuse(&mut list, Part::Host);
         forest.print("the attacks");
+        report(&forest)?;
         forest.try_rest(workspace)?;
         forest.print("all suites but families");
+        report(&forest)?;
         forest.try_families(workspace)?;
     }
-    if !options.is_partial() {
-        forest.write_report(workspace, start)?;
-    } else if options.again && options.only.is_none() && !options.policy {
-        forest.renew_report(workspace)?;
-    }
+    report(&forest)?;
     let survivors: Vec<String> = forest.survivors().map(Mutant::line).collect();
     for line in &survivors {
         println!("{line}");
@@ -384,7 +388,9 @@ fn name_of(row: &Value) -> [Option<&str>; 3] {
 
 /// The report with what became of its survivors. One that is not there any more, since the code is another, is `gone`.
 fn renewed(mut report: Value, rows: &[Value]) -> Value {
-    report["whole_run_of"] = report["commit"].take();
+    if report["whole_run_of"].is_null() {
+        report["whole_run_of"] = report["commit"].take();
+    }
     for old in report["mutants"].as_array_mut().into_iter().flatten() {
         if old["outcome"] != "survived" {
             continue;

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Attack, Ended, Native, asked_names, door, ear, heard, isolated, knocked, steps, watched,
-    with_names,
+    Attack, Ended, Native, Tool, asked_names, door, ear, free_port, heard, isolated, knocked,
+    oracle, patience, steps, watched, with_names,
 };
 
 const SECTION: &str = "Addresses";
@@ -133,6 +133,60 @@ fn no_spelling_of_an_address_is_another_one() -> Result<()> {
                 .state()?;
         }
         Ok(())
+    })
+}
+
+/// Sends a datagram from `::127.0.0.1` and this port to that port of `::1`. IPV6_TRANSPARENT, 75, lets it.
+const FORGE: &str = "import socket, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IPV6, 75, 1)
+s.bind(('::127.0.0.1', int(sys.argv[1])))
+s.sendto(b'hello', ('::1', int(sys.argv[2])))";
+
+/// A sender may have a name that stands for another host where it is a destination. Who may answer whom it heard
+/// reaches nobody by that who did not write.
+#[test]
+fn a_sender_by_the_name_of_another_host_opens_no_way_there() -> Result<()> {
+    let name = "a_sender_by_the_name_of_another_host_opens_no_way_there";
+    let Some(python) = oracle(Tool::Python, name) else {
+        return Ok(());
+    };
+    isolated(name, &[], || {
+        let (four, port) = ear("127.0.0.1:0")?;
+        let send = format!("send-to s stray [::ffff:127.0.0.1]:{port}");
+        let run = |forged: bool| -> Result<Ended> {
+            let at = free_port()?;
+            let keys = format!("local = {{ cidr = [\"*\"], port = [\"{at}\"] }}\npeer = \"*\"");
+            let rule = rule("server", "\"bind\", \"receive\", \"reply\"", &keys);
+            let bind = format!("bind s [::]:{at}");
+            let script = ["s = socket inet6 datagram", &bind, "recv-from s 9", &send];
+            let guest = steps(script).policy_text(&format!("version = 1\n{rule}"));
+            let guest = guest.start()?;
+            guest.wait_for_line(&bind, patience())?;
+            if forged {
+                let ports = [port.to_string(), at.to_string()];
+                let status = Command::new(&python)
+                    .args(["-c", FORGE])
+                    .args(ports)
+                    .status()?;
+                ensure!(status.success(), "python3: {status}");
+            } else {
+                four.send_to(b"hello", ("127.0.0.1", at))?;
+            }
+            let ended = guest.wait(patience())?.success()?;
+            ensure!(ended.step("recv-from s 9")?.starts_with("\"hello\" from "));
+            Ok(ended)
+        };
+        let attack = run(true)?;
+        let reached = all(&four)?;
+        let control = run(false)?;
+        assert_eq!(control.step(&send)?, "ok 5");
+        attack.audit.denied("send-to")?;
+        Attack::new("answer-compatible", SECTION, "::127.0.0.1")
+            .tried("answers a datagram that came from `::127.0.0.1`, at the IPv4 address inside")
+            .got(attack.step(&send)?)
+            .saw("an ear on loopback", reached, all(&four)?)
+            .state()
     })
 }
 

@@ -21,18 +21,9 @@ pub(crate) struct Heard {
 impl Heard {
     /// Remembers a sender, unless its name is one that stands for somebody else.
     pub(crate) fn remember(&mut self, sender: &Address, now: Instant) {
-        if is_another_s(sender) {
-            return;
+        if !is_another_s(sender) {
+            self.insert(sender, now);
         }
-        let sender = sender.canonical_destination();
-        if let Some(last) = self.senders.get_mut(&sender) {
-            *last = now;
-            return;
-        }
-        if self.senders.len() >= SENDERS {
-            self.forget(now);
-        }
-        self.senders.insert(sender, now);
     }
 
     /// The same for one that may go on and on, by its own name and by the one that it is judged by: they are not
@@ -48,10 +39,22 @@ impl Heard {
             return;
         }
         *remembered = Some(now);
-        self.remember(sender, now);
-        if *judged != sender.canonical() {
-            self.remember(judged, now);
+        if !is_another_s(sender) {
+            self.insert(sender, now);
+            self.insert(judged, now);
         }
+    }
+
+    fn insert(&mut self, name: &Address, now: Instant) {
+        let name = name.canonical_destination();
+        if let Some(last) = self.senders.get_mut(&name) {
+            *last = now;
+            return;
+        }
+        if self.senders.len() >= SENDERS {
+            self.forget(now);
+        }
+        self.senders.insert(name, now);
     }
 
     /// Until when this peer may be answered, which was heard within the last 60 seconds.

@@ -181,6 +181,21 @@ fn lengths_that_lie_change_nothing() -> Result<()> {
     Attack::new("length-huge", SECTION, "option length huge")
         .tried("sets SO_KEEPALIVE to a thousand bytes, of which the first four are no value that is granted")
         .step((&attack, &long), (&attack, script[2]), SET)?
+        .state()?;
+    // What is longer than any option has no value that a policy could look at.
+    let listed = rule(
+        "\"inet\"",
+        "stream",
+        "options = { set = [\"so.keepalive\"] }",
+    );
+    let sizes = ["set-zeros s 1 9 65537", "set-zeros s 1 9 65536"];
+    let script = ["s = socket inet stream", sizes[0], sizes[1]];
+    let attack = watched(steps(script).policy_text(&listed), name)?;
+    assert_eq!(attack.step(sizes[0])?, "inval");
+    assert_eq!(attack.step(sizes[1])?, "ok");
+    Attack::new("length-beyond-any", SECTION, "option length huge")
+        .tried("sets SO_KEEPALIVE to more bytes than any option has")
+        .step((&attack, sizes[0]), (&attack, sizes[1]), SET)?
         .state()
 }
 

@@ -213,6 +213,9 @@ impl Guest {
             ("set", [level, option, hex]) => socket
                 .set_raw_option(number(level)?, number(option)?, &from_hex(hex)?)
                 .and_then(|()| done()),
+            ("set-zeros", [level, option, count]) => socket
+                .set_raw_option(number(level)?, number(option)?, &vec![0; number(count)?])
+                .and_then(|()| done()),
             ("get", [level, option, max]) => {
                 let found = socket.raw_option(number(level)?, number(option)?, number(max)?)?;
                 let found: Vec<_> = found.iter().map(|byte| format!("{byte:02x}")).collect();

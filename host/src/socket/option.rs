@@ -137,12 +137,12 @@ impl Inner {
         if outcome.is_ok() {
             let mut state = self.state();
             state.facts.options.remember(name, value);
+            if let Some(membership) = membership {
+                membership.done(&mut state);
+            }
             state.forget_verdicts();
             drop(state);
             self.limits.learn(self.fd(), name);
-            if let Some(membership) = membership {
-                membership.done(self);
-            }
         }
         self.guest.audit().note(|| {
             self.option_event("set-option", name)
@@ -165,13 +165,12 @@ impl Inner {
         if outcome.is_ok() {
             let mut state = self.state();
             state.facts.options.remember(name, &[]);
-            state.forget_verdicts();
-            drop(state);
             if let Some(membership @ GroupChange::Leave) =
                 tipc::membership(self.kind.family, name, &[])?
             {
-                membership.done(self);
+                membership.done(&mut state);
             }
+            state.forget_verdicts();
         }
         self.guest.audit().note(|| {
             self.option_event("set-option", name)

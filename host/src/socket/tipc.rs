@@ -73,8 +73,7 @@ impl GroupChange {
     }
 
     /// Notes what was done.
-    pub(super) fn done(self, inner: &Inner) {
-        let mut state = inner.state();
+    pub(super) fn done(self, state: &mut State) {
         match self {
             GroupChange::Join(name) => {
                 if let Address::Tipc(TipcAddress {
@@ -88,7 +87,6 @@ impl GroupChange {
             }
             GroupChange::Leave => state.facts.group = None,
         }
-        state.forget_verdicts();
     }
 }
 

@@ -266,6 +266,8 @@ fn an_address_of_another_family_is_no_denial() -> Result<()> {
         "s = socket inet datagram",
         "bind s [::1]:5353",
         "bind s path:/tmp/none",
+        "connect s [::1]:5353",
+        "connect s path:/tmp/none",
         "u = socket unix datagram",
         "bind u 127.0.0.1:5353",
     ])
@@ -276,7 +278,27 @@ fn an_address_of_another_family_is_no_denial() -> Result<()> {
     assert_eq!(ended.step("bind s [::1]:5353")?, "afnosupport");
     assert_eq!(ended.step("bind s path:/tmp/none")?, "afnosupport");
     assert_eq!(ended.step("bind u 127.0.0.1:5353")?, "inval");
-    assert_eq!(ended.audit.of("bind").count(), 0);
+    for step in ["connect s [::1]:5353", "connect s path:/tmp/none"] {
+        assert_eq!(ended.step(step)?, "afnosupport");
+    }
+    for operation in ["bind", "connect"] {
+        assert_eq!(ended.audit.of(operation).count(), 0);
+    }
+    Ok(())
+}
+
+/// A peer that refused is the socket's peer no more: what is asked next is not judged by it.
+#[test]
+fn a_peer_that_refused_has_no_say_any_more() -> Result<()> {
+    let closed = free_port()?;
+    let connect = format!("connect s 127.0.0.1:{closed}");
+    let ended = steps(["s = socket inet stream", &connect, "set s 1 9 01000000"])
+        .allow(&format!("tcp connect 127.0.0.1:{closed}"))
+        .allow("tcp connect 127.0.0.2:9 set=so.keepalive")
+        .finish(patience())?
+        .success()?;
+    assert_eq!(ended.step(&connect)?, "connrefused");
+    assert_eq!(ended.step("set s 1 9 01000000")?, "ok");
     Ok(())
 }
 

@@ -79,6 +79,29 @@ fn no_call_carries_flags_beyond_its_rule() -> Result<()> {
     Ok(())
 }
 
+/// An interruption that comes before the wait ends it, and is taken once.
+#[test]
+fn an_interruption_before_the_wait_is_not_lost() -> Result<()> {
+    for wait in ["park", "ready"] {
+        let script = [
+            "a = pair datagram",
+            "interrupt a",
+            "recv a 9",
+            "timeout a 20",
+            "recv a 8",
+        ];
+        let ended = steps(script)
+            .allow("unix-datagram socketpair")
+            .option("--wait")
+            .option(wait)
+            .finish(patience())?
+            .success()?;
+        assert_eq!(ended.step("recv a 9")?, "intr", "{wait}");
+        assert_eq!(ended.step("recv a 8")?, "timedout", "{wait}");
+    }
+    Ok(())
+}
+
 /// An address of another family is no business of the policy's: every call answers what the kernel would.
 #[test]
 fn no_call_judges_an_address_of_another_family() -> Result<()> {

@@ -1,12 +1,13 @@
 //! Counts refuse: totals, what is held, how long a socket lives, and how often anything connects or asks for
 //! names. Each is granted as far as it goes, and refused behind that with its record.
 
+use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    Ended, GuestRun, Tool, free_port, oracle, patience, steps, tcp_echo, udp_echo,
+    Ended, GuestRun, Tool, folder, free_port, oracle, patience, steps, tcp_echo, udp_echo,
 };
 
 fn pairs(guest: &str, rule: &str, more: &str) -> String {
@@ -414,6 +415,27 @@ fn a_lifetime_ends_a_socket() -> Result<()> {
     Ok(())
 }
 
+/// One thread of the host's watches all lifetimes.
+#[test]
+fn many_lifetimes_take_no_threads() -> Result<()> {
+    let place = folder()?;
+    let mut script: Vec<String> = (0..40)
+        .map(|number| format!("s{number} = socket inet datagram"))
+        .collect();
+    script.extend(["say ready", "until /steps/counted"].map(str::to_owned));
+    let policy = "version = 1\nmode = \"audit\"\n[limits]\nlifetime = \"60s\"\n";
+    let guest = steps(&script)
+        .policy_text(policy)
+        .directory(place.path(), "/steps")
+        .start()?;
+    guest.wait_for_line("say ready", patience())?;
+    let threads = fs::read_dir(format!("/proc/{}/task", guest.pid()))?.count();
+    fs::write(place.path().join("counted"), "")?;
+    guest.wait(patience())?.success()?;
+    ensure!((2..20).contains(&threads), "{threads} threads");
+    Ok(())
+}
+
 /// A socket that ended is good for nothing, though all of it is granted.
 #[test]
 fn nothing_is_done_with_a_socket_that_ended() -> Result<()> {
@@ -421,6 +443,7 @@ fn nothing_is_done_with_a_socket_that_ended() -> Result<()> {
     let to = listener.local_addr()?.to_string();
     let [connect, connect_datagrams] = ["c", "d"].map(|name| format!("connect {name} {to}"));
     let send_to = format!("send-to e hello {to}");
+    let send_many = format!("send-many e {to}");
     let begin = [
         "d = socket inet datagram",
         "e = socket inet datagram",
@@ -440,6 +463,8 @@ fn nothing_is_done_with_a_socket_that_ended() -> Result<()> {
         "send c x",
         "recv c 9 dont-wait",
         &send_to,
+        &send_many,
+        "error e",
         "recv e 9 dont-wait",
         "get e 1 7 4",
         "set e 1 9 01000000",

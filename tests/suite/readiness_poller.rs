@@ -523,6 +523,8 @@ fn an_interrupted_socket_ends_the_wait_that_finds_nothing_ready() -> Result<()> 
         ensure!(stage.events("wait 0 64 forever")? == "1=r");
         ensure!(stage.ask("recv a")? == "got x");
         ensure!(stage.ask("wait 0 64 forever")? == "intr");
+        stage.ok("interrupt b")?;
+        ensure!(stage.ask("poll forever b=r")? == "intr");
         ensure!(stage.now()?.is_empty(), "it is taken once");
         Ok(())
     })

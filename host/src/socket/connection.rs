@@ -244,7 +244,6 @@ impl Socket {
     /// connect(2).
     pub(crate) async fn connect(&self, peer: &Address) -> Outcome<()> {
         let inner = self.inner()?.clone();
-        inner.guest.check_stopped()?;
         inner.check_family(peer)?;
         // A Unix connect is never under way: it waits for room in the backlog, or does not.
         let would_block = match inner.kind.family {

@@ -473,7 +473,6 @@ pub(super) fn interest(flags: MessageFlags) -> Interest {
 impl Inner {
     /// Lets the other guests of this thread have their turn.
     async fn give_way(&self, deadline: Deadline) -> Outcome<()> {
-        self.guest.check_stopped()?;
         deadline
             .left()
             .map(|_| ())

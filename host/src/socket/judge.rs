@@ -7,8 +7,8 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use sockgate_policy::{
-    Address, Carries, Content, Denial, DescriptorKind, GroupRequest, Membership, MessageFlags,
-    OnReload, OptionName, Permit, op,
+    Address, Carries, Content, Denial, DescriptorKind, Gate, GroupRequest, Membership,
+    MessageFlags, OnReload, OptionName, Permit, SocketFacts, op,
 };
 
 use super::{Errno, Failure, Inner, Outcome, State, now};
@@ -328,14 +328,7 @@ impl Inner {
         name: OptionName,
         value: &[u8],
     ) -> Outcome<Permit<op::SetOption>> {
-        self.begin()?;
-        let verdict = self
-            .guest
-            .gate()
-            .set_option(&self.state().facts, name, value);
-        self.guest.decide(verdict, || {
-            self.event("set-option").arguments(name.on(self.kind))
-        })
+        self.may_set(name, |gate, facts| gate.set_option(facts, name, value))
     }
 
     pub(super) fn may_set_membership(
@@ -343,13 +336,21 @@ impl Inner {
         name: OptionName,
         membership: &Membership,
     ) -> Outcome<Permit<op::SetOption>> {
+        self.may_set(name, |gate, facts| {
+            gate.set_membership(facts, name, membership)
+        })
+    }
+
+    fn may_set(
+        &self,
+        name: OptionName,
+        judge: impl FnOnce(&Gate, &SocketFacts) -> Result<Permit<op::SetOption>, Denial>,
+    ) -> Outcome<Permit<op::SetOption>> {
         self.begin()?;
-        let verdict = self
-            .guest
-            .gate()
-            .set_membership(&self.state().facts, name, membership);
-        self.guest
-            .decide(verdict, || self.event("set-option").arguments(name))
+        let verdict = judge(self.guest.gate(), &self.state().facts);
+        self.guest.decide(verdict, || {
+            self.event("set-option").arguments(name.on(self.kind))
+        })
     }
 
     pub(super) fn may_join(&self, group: &GroupRequest) -> Outcome<Permit<op::JoinGroup>> {

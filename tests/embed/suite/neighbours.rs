@@ -123,8 +123,12 @@ fn a_greedy_guest_is_stopped_in_any_call() -> Result<()> {
             "disconnect",
             "poller",
             "poller-wait",
+            "poll",
+            "granted",
             "look-up",
             "name-of",
+            "host-by-name",
+            "host-by-address",
         ] {
             let guest = Start::new("embed_peer", place, policy_from(granted)?)
                 .argument("greedy")

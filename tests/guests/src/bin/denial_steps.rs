@@ -213,6 +213,11 @@ impl Guest {
             ("set", [level, option, hex]) => socket
                 .set_raw_option(number(level)?, number(option)?, &from_hex(hex)?)
                 .and_then(|()| done()),
+            ("error", []) => Ok(format!("ok {:?}", socket.take_error()?)),
+            ("interrupt", []) => {
+                socket.interrupt();
+                done()
+            }
             ("set-zeros", [level, option, count]) => socket
                 .set_raw_option(number(level)?, number(option)?, &vec![0; number(count)?])
                 .and_then(|()| done()),

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use sockgate_guest::names::{self, Hints, NameFlags};
 use sockgate_guest::{
-    Family, Interest, Poller, Protocol, Socket, SocketType, TcpListener, TcpStream, Timeout,
+    Family, Interest, Poller, Protocol, Socket, SocketType, TcpListener, TcpStream, Timeout, poll,
 };
 
 fn main() -> io::Result<()> {
@@ -75,6 +75,16 @@ fn greedy(call: &str) -> io::Result<()> {
             "poller" => drop(Poller::new()?),
             "poller-wait" => drop(poller.wait(1, Timeout::Blocking)?),
             "look-up" => drop(names::look_up(Some("127.0.0.1"), None, &Hints::default())?),
+            "poll" => drop(poll(&[(&one, Interest::WRITABLE)], Timeout::Blocking)?),
+            // Nobody grants these: that they are refused is an answer too.
+            "granted" => drop(Socket::granted("nothing")),
+            "host-by-name" => drop(names::host_by_name("127.0.0.1", Timeout::Blocking)?),
+            "host-by-address" => {
+                drop(names::host_by_address(
+                    [127, 0, 0, 1].into(),
+                    Timeout::Blocking,
+                ));
+            }
             "name-of" => {
                 names::name_of(&address, NameFlags::NUMERIC_HOST, Timeout::Blocking)?;
             }

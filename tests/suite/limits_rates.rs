@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use sockgate_tests::{Ended, GuestRun, Native, Record, Tool, oracle, patience};
+use sockgate_tests::{Ended, GuestRun, Native, Record, Tool, oracle, patience, steps};
 
 const RATE: u64 = 200_000;
 const BURST: u64 = 20_000;
@@ -198,6 +198,35 @@ fn a_rules_rate_holds_for_what_goes_by_it() -> Result<()> {
         .of("send")
         .find(|record| record.verdict() == "limit");
     ensure!(delay.is_some_and(|delay| delay.rule() == "peer"));
+    Ok(())
+}
+
+/// An interruption that came before is told at once, and not when the rate lets something pass.
+#[test]
+fn an_interruption_does_not_wait_for_the_rate() -> Result<()> {
+    let peer = UdpSocket::bind("127.0.0.1:0")?;
+    let connect = format!("connect s {}", peer.local_addr()?);
+    let script = [
+        "s = socket inet datagram",
+        &connect,
+        "timeout s 30000",
+        "send s 0123456789",
+        "interrupt s",
+        "send s 9876543210",
+    ];
+    let policy = policy("send-bytes-per-second = 1\nsend-bytes-burst = 10", "");
+    let start = Instant::now();
+    let ended = steps(script)
+        .policy_text(&policy)
+        .finish(patience())?
+        .success()?;
+    assert_eq!(ended.step("send s 0123456789")?, "ok 10");
+    assert_eq!(ended.step("send s 9876543210")?, "intr");
+    ensure!(
+        start.elapsed() < Duration::from_secs(6),
+        "after {:?}",
+        start.elapsed()
+    );
     Ok(())
 }
 

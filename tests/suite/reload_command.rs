@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use sockgate_tests::{
     Audit, Guest, GuestRun, Prompt, Prompter, command_path, folder, free_port, guest_path,
-    guest_with, patience, root,
+    guest_with, isolated, patience, root,
 };
 
 /// A guest that does what it is told, under a policy file that may change.
@@ -321,6 +321,51 @@ fn sockets_count_for_the_rules_that_a_reload_brings() -> Result<()> {
     assert_eq!(ended.step("listen b")?, "ok");
     assert_eq!(ended.step("listen c")?, "mfile");
     Ok(())
+}
+
+/// A connect that is on its way when its grant goes has no socket any more.
+#[test]
+fn a_connect_on_its_way_ends_with_its_grant() -> Result<()> {
+    let name = "a_connect_on_its_way_ends_with_its_grant";
+    isolated(name, &[], || {
+        // It comes back in, is for nobody here, and goes nowhere else.
+        for words in [
+            "addr add 10.9.9.1/32 dev lo",
+            "route add 10.9.9.9/32 dev lo src 10.9.9.1",
+        ] {
+            let status = Command::new("ip").args(words.split(' ')).status()?;
+            ensure!(status.success(), "ip {words}: {status}");
+        }
+        for wait in ["park", "ready"] {
+            let place = folder()?;
+            let policy = place.path().join("policy.toml");
+            let grant = |to: &str| {
+                let text = format!(
+                    "version = 1\n[[allow]]\nid = \"out\"\nfamily = [\"inet\"]\ntype = [\"stream\"]\n\
+                     ops = [\"connect\"]\ncidr = [\"{to}\"]\n"
+                );
+                fs::write(&policy, text)
+            };
+            grant("10.9.9.9")?;
+            let connect = "connect s 10.9.9.9:9";
+            let guest = guest_with("denial_steps", &["s = socket inet stream", connect]);
+            let guest = guest
+                .policy(&policy)
+                .option("--wait")
+                .option(wait)
+                .start()?;
+            let deadline = std::time::Instant::now() + patience();
+            while guest.audit()?.of("connect").next().is_none() {
+                ensure!(std::time::Instant::now() < deadline, "no connect");
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            grant("10.9.9.8")?;
+            guest.hang_up("the policy was read again")?;
+            let ended = guest.wait(patience())?.success()?;
+            assert_eq!(ended.step(connect)?, "badf", "{wait}");
+        }
+        Ok(())
+    })
 }
 
 /// Where nothing came from a file, SIGHUP means what it means to every program.

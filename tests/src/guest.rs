@@ -293,7 +293,12 @@ impl Guest {
                 return Ok(());
             }
             ensure!(Instant::now() < deadline, "{lines:?} has no `{told}`");
-            self.stderr.more(lines.len(), patience());
+            let more = self.stderr.more(lines.len(), patience());
+            ensure!(
+                !more.ended || !more.lines.is_empty(),
+                "it ended before it said `{told}`:\n{}\n{lines:?}",
+                self.stdout.text()
+            );
         }
     }
 

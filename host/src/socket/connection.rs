@@ -316,8 +316,9 @@ impl Inner {
             } else {
                 self.wait(Interest::Writable, deadline).await?;
             }
-            // One that lost its grant was shut down: it is always ready, and never connected.
-            self.begin()?;
+            // One that lost its grant was shut down: it is always ready, and never connected. A policy that was put
+            // in force before there was a conversation to lose is asked here.
+            drop(self.converse("connect").inspect_err(|_| self.retire())?);
             if let Attempt::Done(()) = self.finish_connect()? {
                 return Ok(());
             }

@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: what a verdict of the policy costs, and the package `sockgate-bench`, each with a report
 //! of its own.
 
+use std::process::Command;
+
 use anyhow::{Context, Result};
 use clap::Args;
 
@@ -29,13 +31,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let guests = guests::build(workspace)?;
     // Built with the selection that everything shares, then run from where cargo put it.
     execute(&mut workspace.cargo_host(&["build", "--bin", "sockgate-bench"]))?;
-    execute(
-        std::process::Command::new(workspace.target.join("debug").join("sockgate-bench"))
-            .current_dir(&workspace.root)
-            .env("SOCKGATE_BIN", command)
-            .env("SOCKGATE_GUESTS", guests)
-            .args(&options.arguments),
-    )
+    let mut bench = Command::new(workspace.target.join("debug").join("sockgate-bench"));
+    bench.current_dir(&workspace.root).args(&options.arguments);
+    execute(workspace.tell(&mut bench, &command, &guests))
 }
 
 /// What a verdict costs; its report is `matcher.json` in the folder of reports.

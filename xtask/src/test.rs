@@ -434,10 +434,8 @@ struct Place {
 impl Place {
     /// Sets the variables that tests read.
     fn tell(&self, command: &mut Command, workspace: &Workspace) {
-        command
-            .env("SOCKGATE_BIN", &self.command)
-            .env("SOCKGATE_GUESTS", &self.guests)
-            .env("SOCKGATE_ORACLES", workspace.oracles())
+        workspace
+            .tell(command, &self.command, &self.guests)
             .env("SOCKGATE_REPORTS", report::folder(workspace))
             // Compiled guests are kept where User Mode Linux may write as well.
             .env("XDG_CACHE_HOME", kernel::compiled(workspace))

@@ -110,6 +110,13 @@ impl Workspace {
     pub fn oracles(&self) -> PathBuf {
         self.target.join("oracles")
     }
+
+    /// Sets the variables that say where a test or the benchmark finds the command, the guests and the oracles.
+    pub fn tell<'a>(&self, run: &'a mut Command, command: &Path, guests: &Path) -> &'a mut Command {
+        run.env("SOCKGATE_BIN", command)
+            .env("SOCKGATE_GUESTS", guests)
+            .env("SOCKGATE_ORACLES", self.oracles())
+    }
 }
 
 /// The cargo that runs us, so that the toolchain stays the same.

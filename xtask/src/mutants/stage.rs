@@ -199,11 +199,8 @@ fn of_command(workspace: &Workspace, wanted: impl Fn(&TestBinary) -> bool) -> Re
 fn tell_command(workspace: &Workspace) -> Result<impl Fn(&mut Command) + Sync> {
     let command = folder(workspace).join("command/debug/sockgate");
     let guests = guests::build(workspace)?;
-    let oracles = workspace.oracles();
     Ok(move |run: &mut Command| {
-        run.env("SOCKGATE_BIN", &command)
-            .env("SOCKGATE_GUESTS", &guests)
-            .env("SOCKGATE_ORACLES", &oracles);
+        workspace.tell(run, &command, &guests);
     })
 }
 

@@ -1,6 +1,7 @@
 //! SIGHUP: the policy files are read again, and the audit log is opened anew.
 
 use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sockgate::PolicyHandle;
 use sockgate::policy::Policy;
@@ -19,6 +20,23 @@ pub struct Reload {
     pub report: Report,
     /// Of --harden.
     pub walls: Option<Walls>,
+    pub under_way: UnderWay,
+}
+
+/// Whether something is being renewed. The guest may see it and end while it is still being told of: who ends the
+/// process waits for that.
+#[derive(Clone, Default)]
+pub struct UnderWay(Arc<Mutex<()>>);
+
+impl UnderWay {
+    fn during<T>(&self, renew: impl FnOnce() -> T) -> T {
+        let _held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        renew()
+    }
+
+    pub fn wait(&self) {
+        self.during(|| ());
+    }
 }
 
 /// Answers SIGHUP for as long as it means to renew something. It ends where the signal means what it does
@@ -31,8 +49,10 @@ pub async fn on_hang_up(mut hang_up: Signal, reload: Reload) {
         if nothing_to_read || (began_at_terminal && !has_terminal()) {
             return;
         }
-        reload.report.reopen();
-        reload.read_policy();
+        reload.under_way.during(|| {
+            reload.report.reopen();
+            reload.read_policy();
+        });
     }
     std::future::pending().await
 }

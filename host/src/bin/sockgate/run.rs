@@ -18,7 +18,7 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, Wasi
 use super::granted::{self, BoundFiles};
 use super::harden::{HardenArgs, Places};
 use super::policy::{PolicyArgs, pair};
-use super::reload::{self, Reload};
+use super::reload::{self, Reload, UnderWay};
 use super::report::{Report, ReportArgs};
 
 // Its help stands where the commands are listed, since `learn` has these options too.
@@ -172,12 +172,14 @@ impl Run {
             }
         };
         let cancel = state.sockets.cancel_handle();
+        let under_way = UnderWay::default();
         let renewed = Reload {
             policies: state.sockets.policy_handle(),
             arguments: self.policy,
             adapt,
             report: report.clone(),
             walls,
+            under_way: under_way.clone(),
         };
         // From here on no signal ends the process by itself.
         let signals = Signals::new(&runtime)?;
@@ -194,6 +196,7 @@ impl Run {
                 code = run(&engine, &component, state, &guest) => code,
             }
         });
+        under_way.wait();
         report.finish();
         let code = code?;
         files.unlink();

@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use sockgate_tests::{
     Ended, GuestRun, Native, Need, Net, agree, folder, kernel, net_and_python, patience,
     policy_path, root, told,
@@ -146,7 +147,13 @@ fn a_policy_that_is_read_again_ends_the_jobs_of_the_former() -> Result<()> {
         "sleep 3000",
         "once b 102#03",
     ];
-    for (on_reload, outcome) in [("close", "badf"), ("keep", "ok")] {
+    // A hardened process as well may end what goes on by itself.
+    let cases = [
+        ("close", "badf", None),
+        ("keep", "ok", None),
+        ("close", "badf", Some("--harden")),
+    ];
+    for (on_reload, outcome, harden) in cases {
         let path = place.path().join(format!("{on_reload}.toml"));
         let text = policy("bcm", &[MANAGER]);
         let text = text.replacen('\n', &format!("\non-reload = \"{on_reload}\"\n"), 1);
@@ -155,6 +162,7 @@ fn a_policy_that_is_read_again_ends_the_jobs_of_the_former() -> Result<()> {
         let run = GuestRun::new("family_can_transport")
             .net(&net)
             .policy(&path);
+        let run = harden.into_iter().fold(run, GuestRun::option);
         let guest = words.iter().fold(run, |run, word| run.argument(*word));
         let guest = guest.start()?;
         hearer.wait_for_line("frame 100#01", patience())?;
@@ -177,6 +185,45 @@ fn a_policy_that_is_read_again_ends_the_jobs_of_the_former() -> Result<()> {
         let lost = told.any(|record| record.reason().starts_with("its jobs were granted"));
         assert_eq!(lost, !kept, "{on_reload}");
     }
+    Ok(())
+}
+
+/// A process that has as many descriptors as it may have can end the jobs of a socket all the same.
+#[test]
+fn jobs_end_where_no_descriptor_is_left() -> Result<()> {
+    let name = "jobs_end_where_no_descriptor_is_left";
+    let Some((net, python)) = bench(Need::CanBcm, name)? else {
+        return Ok(());
+    };
+    let text = policy("bcm", &[MANAGER]);
+    let text = text.replacen('\n', "\n[limits]\nlifetime = \"2s\"\n", 1);
+    let hearer = native(&net, &python, &["hear", "vcan0"])?;
+    let words = [
+        "b = bcm vcan0",
+        "cycle b 100 50 100#01",
+        "sleep 4000",
+        "once b 102#03",
+    ];
+    let guest = guest(&net, &text, &words).start()?;
+    hearer.wait_for_line("frame 100#01", patience())?;
+    let open = |number: &u32| Path::new(&format!("/proc/{}/fd/{number}", guest.pid())).exists();
+    let free = (0..).find(|number| !open(number)).context("no number")?;
+    let limited = Command::new("prlimit")
+        .args(["--pid", &guest.pid().to_string()])
+        .arg(format!("--nofile={free}:{free}"))
+        .status()?;
+    ensure!(limited.success(), "{limited}");
+    let ended = guest.wait(patience())?;
+    assert_eq!(ended.step("once b 102#03")?, "badf");
+    send(&net, &python, &["7ff#"])?;
+    hearer.wait_for_line("frame 7FF#", patience())?;
+    let frames = frames(&hearer.stop()?)?;
+    let mut turns = frames.iter().filter(|(frame, _)| frame == "100#01");
+    let (Some((_, first)), Some((_, last))) = (turns.next(), turns.next_back()) else {
+        bail!("{frames:?}");
+    };
+    // The socket would have ended with its guest two seconds later.
+    ensure!((1000.0..3000.0).contains(&(last - first)), "{frames:?}");
     Ok(())
 }
 

@@ -140,13 +140,14 @@ impl Inner {
                 let lost = state.converse.take().is_some();
                 let peer = state.facts.peer.clone();
                 drop(state);
+                let refused = self.guest.refuse(&denial, || match &peer {
+                    Some(peer) => self.event(operation).address(peer),
+                    None => self.event(operation),
+                });
                 if lost {
                     self.retire();
                 }
-                return Err(self.guest.refuse(&denial, || match &peer {
-                    Some(peer) => self.event(operation).address(peer),
-                    None => self.event(operation),
-                }));
+                return Err(refused);
             }
         }
         Ok(state)
@@ -185,11 +186,11 @@ impl Inner {
         if self.kind.works_by_itself() && gate.policy().on_reload() == OnReload::Close {
             // What its jobs send was judged by the former policy, message by message, and is not kept.
             drop(state);
-            self.retire();
             self.guest.audit().note(|| {
                 self.listening_event("reload", local)
                     .withheld(format_args!("its jobs were granted by the former policy"))
             });
+            self.retire();
             return;
         }
         let lost = if state.listen.is_some() {
@@ -205,9 +206,9 @@ impl Inner {
         if let Some(denial) = lost
             && denial.on_reload() == OnReload::Close
         {
-            self.retire();
             self.guest
                 .refuse(&denial, || self.listening_event("reload", local));
+            self.retire();
         }
     }
 

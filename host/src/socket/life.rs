@@ -142,6 +142,7 @@ fn learn_families(facts: &mut SocketFacts) {
 /// What the kernel says of a descriptor that came from outside, and what was done with it.
 pub(super) fn facts_of(fd: BorrowedFd<'_>) -> Result<(SocketFacts, AdoptedState), Errno> {
     let mut facts = SocketFacts::new(life::kind_of(fd)?);
+    life::prepare_burial(facts.kind)?;
     let local = life::local_address(fd, facts.kind)?;
     learn_families(&mut facts);
     facts.local = (!chosen(&local)).then_some(local);

@@ -4,6 +4,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::OnceLock;
 
 use libc::{c_int, sockaddr, socklen_t};
 use sockgate_policy::{Address, Family, Kind, SocketType, UnixAddress};
@@ -31,6 +32,7 @@ pub enum How {
 /// that it joined itself, not those of other processes (IP_MULTICAST_ALL, ip(7)).
 pub fn socket(kind: Kind) -> Result<OwnedFd> {
     let style = kind::style(kind.socket_type) | CREATION;
+    prepare_burial(kind)?;
     // SAFETY: no pointers; the descriptor is new.
     let socket = unsafe {
         check_descriptor(libc::socket(
@@ -150,10 +152,28 @@ pub fn shutdown(socket: BorrowedFd<'_>, how: How) -> Result<()> {
 /// sockets that go on working by themselves, on which shutdown(2) ends nothing. A duplicate that somebody else
 /// has keeps it open.
 pub fn bury(socket: BorrowedFd<'_>) -> Result<()> {
-    let (dead, _) = pair(Kind::new(Family::Unix, SocketType::Stream))?;
+    let dead = dead()?.as_raw_fd();
     // SAFETY: no pointers; the number stays a descriptor of its owner's.
-    check(unsafe { libc::dup3(dead.as_raw_fd(), socket.as_raw_fd(), libc::O_CLOEXEC) })?;
+    check(unsafe { libc::dup3(dead, socket.as_raw_fd(), libc::O_CLOEXEC) })?;
     Ok(())
+}
+
+/// Makes what [`bury`] needs while there are descriptors: when a socket of this kind has to end, there may be none.
+pub fn prepare_burial(kind: Kind) -> Result<()> {
+    if kind.works_by_itself() {
+        dead()?;
+    }
+    Ok(())
+}
+
+/// A socket that can do nothing, since its peer is gone; one for the whole process.
+fn dead() -> Result<&'static OwnedFd> {
+    static DEAD: OnceLock<OwnedFd> = OnceLock::new();
+    if let Some(dead) = DEAD.get() {
+        return Ok(dead);
+    }
+    let (dead, _) = pair(Kind::new(Family::Unix, SocketType::Stream))?;
+    Ok(DEAD.get_or_init(|| dead))
 }
 
 /// getsockname(2)

@@ -545,10 +545,16 @@ fn connections_have_a_rate() -> Result<()> {
             "{:?}",
             since.elapsed()
         );
-        let times: Vec<u64> = ended
-            .audit
-            .of("connect")
+        let granted = ended.audit.of("connect");
+        let (gave_up, made): (Vec<_>, Vec<_>) = granted
             .filter(|record| record.verdict() == "allow")
+            .partition(|record| matches!(record.errno(), "again" | "timedout"));
+        ensure!(
+            gave_up.len() == 2 && gave_up.iter().all(|record| record.address() == to),
+            "{gave_up:?}"
+        );
+        let times: Vec<u64> = made
+            .iter()
             .filter_map(|record| record.field("time_us").as_u64())
             .collect();
         ensure!(

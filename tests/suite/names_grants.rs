@@ -253,6 +253,22 @@ fn numbers_services_and_protocols_need_no_grant() -> Result<()> {
     })
 }
 
+/// What can be no host's name is looked up nowhere, and the operator sees that it was asked for.
+#[test]
+fn what_can_be_no_name_is_told() -> Result<()> {
+    let ended = asked(&["gethostbyname | no name", "gethostbyname | 127.0.0.1"])
+        .allow("resolve *")
+        .finish(patience())?
+        .success()?;
+    let told: Vec<_> = ended.audit.of("resolve").collect();
+    let [record] = told.as_slice() else {
+        anyhow::bail!("{told:?}");
+    };
+    assert_eq!(record.field("arguments"), "no name");
+    ensure!(record.verdict() == "free" && !record.errno().is_empty());
+    Ok(())
+}
+
 /// The machine's name is everybody's, and changing it needs a grant of its own.
 #[test]
 fn the_machine_is_renamed_only_once_granted() -> Result<()> {

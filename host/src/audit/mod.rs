@@ -229,7 +229,7 @@ impl Event {
         self
     }
 
-    /// A granted look-up that found nothing.
+    /// A look-up that found nothing.
     pub(crate) fn failed_look_up(mut self, error: &dyn fmt::Display) -> Event {
         if !self.counted.brief {
             self.errno = Some(error.to_string());

@@ -153,7 +153,7 @@ impl Inner {
         let permit = self.may_connect(peer)?;
         self.count_for(&permit)?;
         let connection = match self.pay(permit.meters(), Toll::Connection, "connect")? {
-            Attempt::Delayed(until) => return Ok(Begun::Delayed(until)),
+            Attempt::Delayed(until) => return Ok(Begun::Delayed(until, permit)),
             Attempt::Done(connection) => connection,
             Attempt::WouldBlock | Attempt::Hidden => None,
         };
@@ -184,12 +184,7 @@ impl Inner {
                 format_args!("the peer runs as nobody among peer-uid and peer-gid"),
             ));
         }
-        self.guest.audit().note(|| {
-            self.event("connect")
-                .address(&permit.subject().address)
-                .granted(&permit)
-                .outcome(&outcome)
-        });
+        self.note_connect(&permit, &outcome);
         if matches!(outcome, Ok(()) | Err(Failure::Errno(Errno::INPROGRESS))) {
             let mut state = self.state();
             state.facts.peer = Some(permit.subject().address.clone());
@@ -226,8 +221,8 @@ impl Inner {
 enum Begun {
     Connected,
     UnderWay,
-    /// A rate forbids it until then.
-    Delayed(Instant),
+    /// A rate forbids until then what was granted.
+    Delayed(Instant, Permit<op::Connect>),
 }
 
 impl Socket {
@@ -294,13 +289,26 @@ fn ended(errno: Errno) -> bool {
 }
 
 impl Inner {
+    fn note_connect(&self, permit: &Permit<op::Connect>, outcome: &Outcome<()>) {
+        self.guest.audit().note(|| {
+            self.event("connect")
+                .address(&permit.subject().address)
+                .granted(permit)
+                .outcome(outcome)
+        });
+    }
+
     async fn connect(&self, peer: &Address, deadline: Deadline) -> Outcome<()> {
         loop {
             match self.begin_connect(peer) {
                 Ok(Begun::Connected) => return Ok(()),
                 Ok(Begun::UnderWay) => break,
-                Ok(Begun::Delayed(until)) => {
-                    self.rest(until, deadline.answering(Errno::AGAIN)).await?;
+                Ok(Begun::Delayed(until, permit)) => {
+                    let rest = self.rest(until, deadline.answering(Errno::AGAIN)).await;
+                    if rest.is_err() {
+                        self.note_connect(&permit, &rest);
+                    }
+                    rest?;
                 }
                 // A Unix listener whose backlog is full: there is nothing to wait on but time.
                 Err(Failure::Errno(Errno::AGAIN)) if self.kind.family == Family::Unix => {

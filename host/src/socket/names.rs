@@ -146,6 +146,20 @@ fn numeric(
 }
 
 impl Guest {
+    /// The answer that needs no grant. What fails so is told: a name that can be none is never asked about.
+    fn numeric(
+        &self,
+        host: &[u8],
+        service: Option<&[u8]>,
+        hints: &Hints,
+    ) -> Option<Result<Vec<AddressInfo>, Eai>> {
+        let answer = numeric(host, service, hints)?;
+        Some(answer.inspect_err(|eai| {
+            let event = || Event::new("resolve").arguments(String::from_utf8_lossy(host));
+            self.audit().note(|| event().failed_look_up(eai));
+        }))
+    }
+
     /// Waits until a connection or a question to the resolver may pass, and counts it.
     pub(crate) async fn rest_for(
         &self,
@@ -249,7 +263,7 @@ impl Guest {
         let Some(host) = host else {
             return Ok(resolve::look_up(None, service_bytes, &hints)?);
         };
-        if let Some(answer) = numeric(&host, service_bytes, &hints) {
+        if let Some(answer) = self.numeric(&host, service_bytes, &hints) {
             return Ok(answer?);
         }
         let (mut answers, seen) = self
@@ -349,7 +363,7 @@ impl Guest {
             socket_type: Some(SocketType::Stream),
             ..Hints::default()
         };
-        if let Some(answer) = numeric(&name, None, &hints) {
+        if let Some(answer) = self.numeric(&name, None, &hints) {
             let addresses = answer?
                 .iter()
                 .filter_map(|info| info.address.ip())

@@ -87,7 +87,11 @@ fn mutations(workspace: &Workspace) -> Result<Value> {
     };
     let report: Value = serde_json::from_str(&text)
         .with_context(|| format!("{} is no JSON: remove it", path.display()))?;
-    Ok(json!({"total": report["total"], "caught": report["caught"]}))
+    let counts = ["total", "caught", "equivalent", "unbuildable", "survived"];
+    Ok(counts
+        .map(|count| (count, report[count].clone()))
+        .into_iter()
+        .collect())
 }
 
 /// The list with the tests that try each phrase.

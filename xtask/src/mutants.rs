@@ -8,7 +8,7 @@
 //! a missing test, unless it stands in a list of `tests/mutants` with the reason why no input can tell it from
 //! the original.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -40,7 +40,7 @@ const POLICY: [&str; 11] = [
 const LEFT_OUT: [&str; 1] = ["family/given.rs"];
 
 /// Where the host asks the policy and acts on what it answers.
-const HOST: &str = "host/src/socket";
+const HOST: [&str; 2] = ["host/src/socket", "host/src/bridge"];
 /// What is below holds no permits: the system calls, and waiting for them.
 const HOST_LEFT_OUT: [&str; 2] = ["host/src/socket/sys", "host/src/socket/wait"];
 
@@ -57,7 +57,7 @@ pub struct Options {
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 
-    /// Try those alone that survived the last time, and put into its report what becomes of them.
+    /// Try those alone that survived the last time or are new, and put into its report what becomes of them.
     #[arg(long)]
     again: bool,
 
@@ -114,14 +114,17 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         }
         return Ok(());
     }
-    if options.again {
-        forest.leave_survivors(workspace)?;
-    }
+    let former = match options.again {
+        true => forest.leave_open(last_report(workspace)?),
+        false => Value::Null,
+    };
     let mut list = Equivalents::read(&workspace.root.join("tests/mutants"))?;
     // After each stage, for what is cut off can go on with `--again`.
     let report = |forest: &Forest| match (options.is_partial(), options.again) {
         (false, _) => forest.write_report(workspace, start),
-        (true, true) if options.only.is_none() && !options.policy => forest.renew_report(workspace),
+        (true, true) if options.only.is_none() && !options.policy => {
+            report::write(workspace, REPORT, renewed(former.clone(), forest.rows()))
+        }
         _ => Ok(()),
     };
     forest.try_policy(workspace)?;
@@ -156,10 +159,16 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
 impl Mutant {
     fn part(&self) -> Part {
-        match self.file.starts_with(HOST) {
+        match is_of_host(&self.file) {
             true => Part::Host,
             false => Part::Policy,
         }
+    }
+
+    /// What tells it from the others; lines move.
+    fn name(&self) -> [String; 3] {
+        let file = self.file.to_string_lossy().into_owned();
+        [file, self.point.function.clone(), self.point.text.clone()]
     }
 
     fn line(&self) -> String {
@@ -175,6 +184,10 @@ impl Mutant {
             self.point.text
         )
     }
+}
+
+fn is_of_host(file: &Path) -> bool {
+    HOST.iter().any(|folder| file.starts_with(folder))
 }
 
 /// All mutants of the tree.
@@ -201,7 +214,9 @@ impl Forest {
             names.learn(text)?;
         }
         let mut host = BTreeMap::new();
-        collect(&workspace.root.join(HOST), &workspace.root, &mut host)?;
+        for folder in HOST {
+            collect(&workspace.root.join(folder), &workspace.root, &mut host)?;
+        }
         host.retain(|file, _| !HOST_LEFT_OUT.iter().any(|out| file.starts_with(out)));
         let mut mutants = Vec::new();
         for (files, asks) in [(&sources, Asks::Itself), (&host, Asks::Gate)] {
@@ -226,20 +241,21 @@ impl Forest {
         });
     }
 
-    /// Leaves those alone that the report says survived.
-    fn leave_survivors(&mut self, workspace: &Workspace) -> Result<()> {
-        let report = last_report(workspace)?;
-        let rows = report["mutants"].as_array();
-        let survived = rows.into_iter().flatten();
-        let known: BTreeSet<_> = survived
-            .filter(|row| row["outcome"] == "survived")
-            .map(name_of)
+    /// Leaves those alone that survived in this report or are new to it; the answer is the report without them and
+    /// without what the code has no more.
+    fn leave_open(&mut self, mut report: Value) -> Value {
+        let mutants = std::mem::take(&mut self.mutants);
+        let mut named: BTreeMap<_, _> = mutants
+            .into_iter()
+            .map(|mutant| (mutant.name(), mutant))
             .collect();
-        self.mutants.retain(|mutant| {
-            let file = mutant.file.to_string_lossy();
-            known.contains(&[&*file, &*mutant.point.function, &*mutant.point.text].map(Some))
-        });
-        Ok(())
+        if let Some(rows) = report["mutants"].as_array_mut() {
+            rows.retain(|row| {
+                row["outcome"] != "survived" && named.remove(&name_of(row)).is_some()
+            });
+        }
+        self.mutants = named.into_values().collect();
+        report
     }
 
     fn survivors(&self) -> impl Iterator<Item = &Mutant> {
@@ -262,7 +278,7 @@ impl Forest {
                     point: &mutant.point,
                 })
                 .collect();
-            let mutated = match file.starts_with(HOST) {
+            let mutated = match is_of_host(file) {
                 true => write::mutated(text, &numbered, &[], "::sockgate_policy::mutants"),
                 false => {
                     let passages = find::passages(text)?;
@@ -332,26 +348,16 @@ impl Forest {
 
     /// Writes target/reports/mutants.json.
     fn write_report(&self, workspace: &Workspace, start: Instant) -> Result<()> {
-        let rows = (0..).zip(self.rows()).map(|(id, mut row)| {
-            row["id"] = Value::from(id);
-            row
-        });
         let report = json!({
             "seconds": start.elapsed().as_secs(),
-            "mutants": rows.collect::<Vec<Value>>(),
+            "mutants": self.rows(),
         });
         report::write(workspace, REPORT, with_counts(report))
     }
 
-    /// Puts into the last report what became of those that survived then.
-    fn renew_report(&self, workspace: &Workspace) -> Result<()> {
-        let report = renewed(last_report(workspace)?, &self.rows());
-        report::write(workspace, REPORT, report)
-    }
-
-    /// What became of each.
+    /// What became of each; `id` is what `SOCKGATE_MUTANT` calls it in the build of this run.
     fn rows(&self) -> Vec<Value> {
-        let row = |mutant: &Mutant| {
+        let row = |(id, mutant): (usize, &Mutant)| {
             let (outcome, by) = match &mutant.outcome {
                 Fate::Untried => ("untried", Value::Null),
                 Fate::Unbuildable => ("unbuildable", Value::Null),
@@ -360,6 +366,7 @@ impl Forest {
                 Fate::Equivalent(reason) => ("equivalent", json!(reason)),
             };
             json!({
+                "id": id,
                 "file": mutant.file,
                 "line": mutant.point.line,
                 "function": mutant.point.function,
@@ -369,7 +376,7 @@ impl Forest {
                 "by": by,
             })
         };
-        self.mutants.iter().map(row).collect()
+        self.mutants.iter().enumerate().map(row).collect()
     }
 }
 
@@ -381,28 +388,22 @@ fn last_report(workspace: &Workspace) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{} is no report", path.display()))
 }
 
-/// What tells a mutant of a report from the others; lines move.
-fn name_of(row: &Value) -> [Option<&str>; 3] {
-    ["file", "function", "text"].map(|key| row[key].as_str())
+/// What tells a row of a report from the others, as [`Mutant::name`].
+fn name_of(row: &Value) -> [String; 3] {
+    ["file", "function", "text"].map(|key| row[key].as_str().unwrap_or_default().to_owned())
 }
 
-/// The report with what became of its survivors. One that is not there any more, since the code is another, is `gone`.
-fn renewed(mut report: Value, rows: &[Value]) -> Value {
+/// A report with what became of those that were tried since.
+fn renewed(mut report: Value, mut rows: Vec<Value>) -> Value {
     if report["whole_run_of"].is_null() {
         report["whole_run_of"] = report["commit"].take();
     }
-    for old in report["mutants"].as_array_mut().into_iter().flatten() {
-        if old["outcome"] != "survived" {
-            continue;
+    if let Some(all) = report["mutants"].as_array_mut() {
+        for row in all.iter_mut().filter_map(Value::as_object_mut) {
+            // The build that had this number is not there any more.
+            row.remove("id");
         }
-        match rows.iter().find(|row| name_of(row) == name_of(old)) {
-            Some(new) => {
-                for key in ["line", "outcome", "by"] {
-                    old[key] = new[key].clone();
-                }
-            }
-            None => old["outcome"] = json!("gone"),
-        }
+        all.append(&mut rows);
     }
     with_counts(report)
 }
@@ -411,7 +412,7 @@ fn renewed(mut report: Value, rows: &[Value]) -> Value {
 fn with_counts(mut report: Value) -> Value {
     let rows = report["mutants"].as_array().map_or(&[][..], Vec::as_slice);
     let count = |outcome: &str| rows.iter().filter(|row| row["outcome"] == outcome).count();
-    let counts = ["caught", "equivalent", "survived", "unbuildable", "gone"]
+    let counts = ["caught", "equivalent", "survived", "unbuildable"]
         .map(|outcome| (outcome, count(outcome)));
     let total = rows.len();
     for (outcome, count) in counts {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sockgate_guest::ancillary::BorrowedHandle;
 use sockgate_guest::files::File;
-use sockgate_guest::names::{self, Hints, LookupFlags};
+use sockgate_guest::names::{self, Hints};
 use sockgate_guest::{
     Batch, Family, Interest, IoctlRequest, MessageFlags, MessageOut, Poller, Protocol, Shutdown,
     Socket, SocketAddress, SocketType, Timeout, poll,
@@ -82,9 +82,8 @@ fn bound_udp() -> io::Result<(Socket, SocketAddress)> {
 /// The operation, with all that it needs made ready.
 fn prepared(name: &str) -> io::Result<Box<dyn FnMut() -> Done>> {
     match name {
-        "bind-unix" | "connect-unix" | "send-file" | "interfaces" | "host-name" | "look-up" => {
-            on_host(name)
-        }
+        "bind-unix" | "connect-unix" | "send-file" | "interfaces" | "host-name"
+        | "set-host-name" | "look-up" => on_host(name),
         "listen" | "accept" | "connect" | "bind" | "socket" | "socketpair" | "close" => {
             making(name)
         }
@@ -319,13 +318,19 @@ fn on_host(name: &str) -> io::Result<Box<dyn FnMut() -> Done>> {
         }
         "interfaces" => Box::new(|| ok(names::interfaces())),
         "host-name" => Box::new(|| ok(names::host_name())),
-        _ => Box::new(|| {
-            let hints = Hints {
-                flags: LookupFlags::NUMERIC_HOST,
-                ..Hints::default()
+        "set-host-name" => {
+            // Nothing changes: it has that name.
+            let own = names::host_name()?;
+            Box::new(move || ok(names::set_host_name(&own)))
+        }
+        _ => {
+            let look_up = || {
+                let found = names::look_up(Some("localhost"), Some("80"), &Hints::default());
+                ok(found.map_err(io::Error::from))
             };
-            let found = names::look_up(Some("127.0.0.1"), Some("80"), &hints);
-            ok(found.map_err(io::Error::from))
-        }),
+            // The first one reads the C library's own files.
+            look_up()?;
+            Box::new(look_up)
+        }
     })
 }

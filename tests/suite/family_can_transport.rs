@@ -227,6 +227,41 @@ fn jobs_end_where_no_descriptor_is_left() -> Result<()> {
     Ok(())
 }
 
+/// What the kernel keeps for a guest is bounded: a job more than there may be waits for the end of another.
+#[test]
+fn a_socket_has_so_many_jobs() -> Result<()> {
+    let name = "a_socket_has_so_many_jobs";
+    let Some((net, _)) = bench(Need::CanBcm, name)? else {
+        return Ok(());
+    };
+    let cycle = |id: u32| format!("cycle b {id:x} 60000 {id:x}#01");
+    let mut words = vec!["b = bcm vcan0".to_owned()];
+    words.extend((0x100..0x201).map(cycle));
+    words.extend([cycle(0x100), "end-cycle b 1ff".to_owned(), cycle(0x300)]);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let rule = "ops = [\"connect\"]\ninterface = [\"vcan0\"]\ncan-id = [\"0x100-0x3ff\"]\n\
+                bcm-ops = [\"tx-setup\", \"tx-delete\"]";
+    let ended = guest(&net, &policy("bcm", &[rule]), &words)
+        .finish(patience())?
+        .success()?;
+    for (id, outcome) in [
+        (0x1ff, "ok"),
+        (0x200, "nobufs"),
+        (0x100, "ok"),
+        (0x300, "ok"),
+    ] {
+        assert_eq!(ended.step(&cycle(id))?, outcome, "{id:x}");
+    }
+    let mut told = ended.audit.of("send-to");
+    ensure!(
+        told.any(|record| record.errno() == "nobufs"
+            && record.field("arguments") == "it has 256 jobs, and may have no more"),
+        "{:?}",
+        ended.audit.records().last()
+    );
+    Ok(())
+}
+
 #[test]
 fn a_watch_tells_changes_and_silence_alone() -> Result<()> {
     let name = "a_watch_tells_changes_and_silence_alone";

@@ -45,9 +45,9 @@ pub use diff::{Change, Difference};
 pub use explain::{Candidate, Explanation, Question, QuestionError};
 pub use facts::{AdoptedState, Origin, SocketFacts};
 pub use family::{
-    AlgAddress, BluetoothAddress, BluetoothDevice, CanAddress, CanEndpoint, CanId, Content,
-    Membership, NetlinkAddress, PacketAddress, QipcrtrAddress, TipcAddress, TipcEndpoint,
-    VSOCK_ANY, VsockAddress, unnamed_destination,
+    AlgAddress, BluetoothAddress, BluetoothDevice, BroadcastJob, CanAddress, CanEndpoint, CanId,
+    Content, JobChange, Membership, NetlinkAddress, PacketAddress, QipcrtrAddress, TipcAddress,
+    TipcEndpoint, VSOCK_ANY, VsockAddress, unnamed_destination,
 };
 pub use gate::{
     Adopted, BufferSlot, Counted, Delay, End, FlightSlot, Gate, LimitReached, Meters, Passage,

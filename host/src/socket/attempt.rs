@@ -164,6 +164,14 @@ impl<'a> Addressee<'a> {
         }
     }
 
+    /// What was judged for it, unless that was the conversation.
+    pub(super) fn judged(self) -> Option<&'a Destination> {
+        match self {
+            Addressee::Peer(_) => None,
+            Addressee::Named(destination) | Addressee::Unnamed(destination) => Some(destination),
+        }
+    }
+
     fn encoded(self) -> Option<&'a EncodedAddress> {
         match self {
             Addressee::Peer(_) | Addressee::Unnamed(_) => None,

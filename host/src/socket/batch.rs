@@ -113,6 +113,14 @@ impl Inner {
         if count == 0 && failed == Some(Errno::AGAIN) {
             return Ok(Attempt::WouldBlock);
         }
+        if self.kind.works_by_itself() {
+            let mut state = self.state();
+            for (data, to) in outgoing.iter().take(count) {
+                if let Some(to) = to.judged() {
+                    state.jobs.sent(data, &to.permit().subject().address);
+                }
+            }
+        }
         let sent = passages.into_iter().zip(&outgoing).take(count);
         for (passage, (data, _)) in sent {
             if let Some(passage) = passage {

@@ -23,6 +23,7 @@ mod descriptors;
 pub(crate) mod group;
 mod guest;
 mod heard;
+mod jobs;
 mod judge;
 mod life;
 mod lifetime;
@@ -172,6 +173,8 @@ struct State {
     sender: Option<attempt::Sender>,
     /// From whom this socket received, for `reply`.
     heard: Heard,
+    /// What its broadcast manager has to do.
+    jobs: jobs::Jobs,
     /// The file that bind made.
     bound: Option<sys::unix_path::BoundPath>,
     /// The pollers that watch this socket.
@@ -217,6 +220,7 @@ impl Inner {
                 destination: None,
                 sender: None,
                 heard: Heard::default(),
+                jobs: jobs::Jobs::default(),
                 bound: None,
                 pollers: Vec::new(),
                 pending: std::collections::VecDeque::new(),

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use sockgate_policy::{Address, Content, Family, MessageFlags, Permit, Toll, Way};
+use sockgate_policy::{Address, Content, Family, MessageFlags, Permit, Toll, Way, op};
 
 use super::attempt::Destination;
 use super::data::{Attempt, conversation};
 use super::sys::poll::{self, PollFd, Readiness};
 use super::wait::Deadline;
-use super::{Errno, Failure, Inner, Interest, Outcome, State, attempt};
+use super::{Errno, Failure, Inner, Interest, Outcome, State, attempt, jobs};
 
 impl Inner {
     /// Waits until a send is worth another attempt, after one that came to nothing; for sends, whose attempts
@@ -156,13 +156,19 @@ impl Inner {
         &self,
         to: &Address,
         data: &[u8],
-        attempt: impl Fn(&Destination) -> Outcome<T>,
-    ) -> Outcome<T> {
+        attempt: impl Fn(&Destination) -> Outcome<Attempt<T>>,
+    ) -> Outcome<Attempt<T>> {
         self.begin()?;
         let mut state = self.state();
         if self.inspected.is_some() {
             let destination = self.judge_destination(&mut state, to, data)?;
-            return attempt(&destination);
+            let outcome = attempt(&destination)?;
+            if let Attempt::Done(_) = outcome {
+                state
+                    .jobs
+                    .sent(data, &destination.permit().subject().address);
+            }
+            return Ok(outcome);
         }
         let kept = state
             .destination
@@ -201,10 +207,33 @@ impl Inner {
         let permit = self.may_send_to(state, to, &content)?;
         self.count_for(&permit)?;
         let destination = &permit.subject().address;
+        if self.kind.works_by_itself() {
+            self.admit_job(state, &permit, data)?;
+        }
         if self.kind.family == Family::Inet6 && attempt::is_mapped(self.kind, destination) {
             self.open_dual_stack(state)?;
         }
         Destination::new(to.clone(), permit, &self.guest, self.kind)
+    }
+
+    /// A broadcast manager has no more jobs than it may have.
+    #[cold]
+    fn admit_job(
+        &self,
+        state: &mut State,
+        permit: &Permit<op::SendTo>,
+        data: &[u8],
+    ) -> Outcome<()> {
+        let to = &permit.subject().address;
+        let admitted = state.jobs.admit(data, to).map_err(Failure::from);
+        if admitted.is_err() {
+            self.guest.audit().note(|| {
+                let event = self.event("send-to").address(to).granted(permit);
+                let reason = format_args!("it has {} jobs, and may have no more", jobs::MOST);
+                event.arguments(reason).outcome(&admitted)
+            });
+        }
+        admitted
     }
 
     /// Sends as much of `length` bytes as may pass now, tells the operator, and turns the result into an

@@ -1,6 +1,8 @@
 //! CAN: raw frames, the broadcast manager, ISO-TP and J1939, Documentation/networking/can.rst.
 
 mod message;
+
+pub use message::{BroadcastJob, JobChange};
 #[cfg(test)]
 mod tests;
 

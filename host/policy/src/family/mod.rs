@@ -22,7 +22,7 @@ use std::fmt;
 pub(crate) use alg::ANCILLARY as ALG_ANCILLARY;
 pub use alg::AlgAddress;
 pub use bluetooth::{BluetoothAddress, BluetoothDevice};
-pub use can::{CanAddress, CanEndpoint, CanId};
+pub use can::{BroadcastJob, CanAddress, CanEndpoint, CanId, JobChange};
 pub use content::Content;
 pub(crate) use content::{Inspector, Part, Parts};
 pub(crate) use given::{Given, told};

@@ -32,7 +32,6 @@ pub enum How {
 /// that it joined itself, not those of other processes (IP_MULTICAST_ALL, ip(7)).
 pub fn socket(kind: Kind) -> Result<OwnedFd> {
     let style = kind::style(kind.socket_type) | CREATION;
-    prepare_burial(kind)?;
     // SAFETY: no pointers; the descriptor is new.
     let socket = unsafe {
         check_descriptor(libc::socket(
@@ -41,6 +40,7 @@ pub fn socket(kind: Kind) -> Result<OwnedFd> {
             kind::protocol(&kind),
         ))
     }?;
+    prepare_burial(kind)?;
     restrict(&socket, kind)?;
     Ok(socket)
 }

@@ -57,6 +57,7 @@ const TX_SETUP: u32 = 1;
 const TX_DELETE: u32 = 2;
 const TX_READ: u32 = 3;
 const RX_SETUP: u32 = 5;
+const RX_DELETE: u32 = 6;
 const RX_READ: u32 = 7;
 const TX_STATUS: u32 = 8;
 const TX_EXPIRED: u32 = 9;
@@ -179,4 +180,41 @@ fn read_job(_: Kind, direction: Direction, bytes: &[u8]) -> Parts {
     parts
         .collect::<Option<_>>()
         .map_or(Parts::Malformed("one of its CAN ids is none"), Parts::Many)
+}
+
+/// A job of CAN's broadcast manager: what tells it from the others of its socket on the same interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BroadcastJob {
+    watches: bool,
+    id: u32,
+    fd: bool,
+}
+
+/// What a message to a broadcast manager does to the jobs of its socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobChange {
+    /// TX_SETUP, RX_SETUP: the job is there from then on.
+    Begins(BroadcastJob),
+    /// TX_DELETE, RX_DELETE: it is no more.
+    Ends(BroadcastJob),
+}
+
+impl JobChange {
+    /// Of a message that a guest sends; None where the jobs stay what they are.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Option<JobChange> {
+        let message = Job::read(bytes).ok()?;
+        let job = |watches| BroadcastJob {
+            watches,
+            id: message.id,
+            fd: message.has(FD_FRAMES),
+        };
+        match message.opcode {
+            TX_SETUP => Some(JobChange::Begins(job(false))),
+            RX_SETUP => Some(JobChange::Begins(job(true))),
+            TX_DELETE => Some(JobChange::Ends(job(false))),
+            RX_DELETE => Some(JobChange::Ends(job(true))),
+            _ => None,
+        }
+    }
 }

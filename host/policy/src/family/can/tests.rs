@@ -274,3 +274,29 @@ fn a_node_hears_on_its_own_interface() {
     );
     assert_eq!(unnamed_destination(&socket(J1939)), None);
 }
+
+#[test]
+fn a_message_begins_or_ends_a_job() {
+    let message = |opcode: u32, flags: u32, id: u32| {
+        let mut message = vec![0; 56];
+        for (place, word) in [(0, opcode), (4, flags), (48, id)] {
+            message[place..place + 4].copy_from_slice(&word.to_ne_bytes());
+        }
+        JobChange::of(&message)
+    };
+    // By their numbers in linux/can/bcm.h: TX_SETUP, TX_DELETE, TX_READ, TX_SEND, RX_SETUP, RX_DELETE, RX_READ.
+    let [setup, delete, read, send, watch, forget, look] =
+        [1, 2, 3, 4, 5, 6, 7].map(|opcode| message(opcode, 0, 0x123));
+    let (Some(JobChange::Begins(cycle)), Some(JobChange::Begins(heard))) = (setup, watch) else {
+        panic!("{setup:?} {watch:?}");
+    };
+    assert_ne!(cycle, heard);
+    assert_eq!(delete, Some(JobChange::Ends(cycle)));
+    assert_eq!(forget, Some(JobChange::Ends(heard)));
+    assert_eq!([read, send, look], [None; 3]);
+    // CAN_FD_FRAME makes another job, and so does another id; no other flag does.
+    assert_eq!(message(1, 1, 0x123), setup);
+    assert_ne!(message(1, 0x800, 0x123), setup);
+    assert_ne!(message(1, 0, 0x124), setup);
+    assert_eq!(JobChange::of(&[0; 12]), None);
+}

@@ -17,5 +17,5 @@ pub use guest::{Ended, Guest, Outcome, Place, Start};
 pub use lines::Line;
 pub use policy::{policy, policy_from};
 pub use process::{
-    descriptors, peak_memory, resident_memory, settled_descriptors, start_peak_anew,
+    descriptors, peak_memory, processor_time, resident_memory, settled_descriptors, start_peak_anew,
 };

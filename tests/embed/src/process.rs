@@ -24,6 +24,20 @@ pub fn settled_descriptors(wanted: usize) -> Result<usize> {
     }
 }
 
+/// What the processors have done for this process, in hundredths of a second.
+pub fn processor_time() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // The name may hold anything; utime and stime are the 14th and 15th field.
+    let (_, fields) = stat.rsplit_once(')').context("no name")?;
+    let ticks: Vec<u64> = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    Ok(Duration::from_millis(10 * ticks.iter().sum::<u64>()))
+}
+
 /// VmRSS in bytes: what lies in memory now.
 pub fn resident_memory() -> Result<u64> {
     status("VmRSS:")

@@ -1,13 +1,13 @@
 //! CAN: raw frames, the broadcast manager, ISO-TP and J1939, Documentation/networking/can.rst.
 
 mod message;
-
-pub use message::{BroadcastJob, JobChange};
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
+
+pub use message::{BroadcastJob, JobChange};
 
 use super::{Given, Group, Inspector, Key, Shape, Value, interface_or_any, interface_value};
 use crate::address::Address;

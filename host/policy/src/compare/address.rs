@@ -112,7 +112,7 @@ pub(super) fn ip_within(wide: &IpPattern, narrow: &IpPattern) -> bool {
 }
 
 /// Whether every name of `narrow` is one of `wide`.
-pub(super) fn hosts_within(wide: &[HostPattern], narrow: &[HostPattern]) -> bool {
+pub(crate) fn hosts_within(wide: &[HostPattern], narrow: &[HostPattern]) -> bool {
     narrow.iter().all(|narrow| {
         wide.iter().any(|wide| match (wide, narrow) {
             (HostPattern::Any, _) => true,
@@ -126,7 +126,7 @@ pub(super) fn hosts_within(wide: &[HostPattern], narrow: &[HostPattern]) -> bool
 }
 
 /// Whether every port of `narrow` is one of `wide`, with what ranges say of ports that the kernel chooses.
-pub(super) fn ports_within(wide: Option<&[PortRange]>, narrow: Option<&[PortRange]>) -> bool {
+pub(crate) fn ports_within(wide: Option<&[PortRange]>, narrow: Option<&[PortRange]>) -> bool {
     let all = [0..=u16::MAX];
     let Some(wide) = wide else { return true };
     let narrow = narrow.unwrap_or(&all);

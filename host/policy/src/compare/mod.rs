@@ -8,6 +8,8 @@ use ipnet::IpNet;
 
 pub(crate) use nets::{disjoint, may_embed, shown, without};
 
+pub(crate) use address::{hosts_within, ports_within};
+
 use address::Networks;
 
 use crate::family::KeyPattern;
@@ -104,8 +106,8 @@ pub(crate) struct Scope {
     pub(crate) op: OpSet,
     /// Options, flags, ancillary data and the other terms that a grant comes with.
     pub(crate) terms: bool,
-    /// The networks of the operation's own end, where both rules list networks.
-    pub(crate) networks: bool,
+    /// The addresses of the operation's own end, and the names that are resolved.
+    pub(crate) own_end: bool,
 }
 
 impl Scope {
@@ -113,7 +115,7 @@ impl Scope {
         Scope {
             op,
             terms: true,
-            networks: true,
+            own_end: true,
         }
     }
 }
@@ -139,16 +141,16 @@ pub(crate) fn own_nets(clause: &Clause, op: OpSet) -> Option<&[IpNet]> {
 /// Whether the allow rule `wide` grants under one operation all that `narrow` grants under it.
 pub(crate) fn grants_all(wide: &Clause, narrow: &Clause, scope: Scope) -> bool {
     let Scope { op, .. } = scope;
-    let networks = |local: bool| match scope.networks || OpSet::LOCAL_KIND.contains(op) != local {
-        true => Networks::Compared,
-        false => Networks::LeftOut,
+    let left_out = |local: bool| !scope.own_end && OpSet::LOCAL_KIND.contains(op) == local;
+    let end_within = |wide: &Option<AddressPattern>, narrow: &Option<AddressPattern>| {
+        address::within(wide.as_ref(), narrow.as_ref(), Networks::Compared)
     };
     wide.ops.contains(op)
-        && address::within(wide.peer.as_ref(), narrow.peer.as_ref(), networks(false))
-        && address::within(wide.local.as_ref(), narrow.local.as_ref(), networks(true))
+        && (left_out(false) || end_within(&wide.peer, &narrow.peer))
+        && (left_out(true) || end_within(&wide.local, &narrow.local))
         && kind_within(&wide.kind, &narrow.kind)
         && keys_within(&wide.messages, &narrow.messages)
-        && subject_within(wide, narrow, op)
+        && ((op == OpSet::RESOLVE && !scope.own_end) || subject_within(wide, narrow, op))
         && (!scope.terms || terms_within(wide, narrow, op))
 }
 

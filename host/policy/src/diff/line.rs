@@ -1,14 +1,8 @@
 //! Rules in one line, as far as one shows them.
 
-use ipnet::IpNet;
-
-use crate::compare::shown;
+use super::part::Part;
 use crate::load::{EndWords, Terms, terms_line};
-use crate::model::{Clause, Count, Flow, LIFETIME, Limits, OpSet};
-
-pub(super) fn networks(nets: &[IpNet]) -> Vec<String> {
-    nets.iter().map(shown).collect()
-}
+use crate::model::{Clause, Count, Flow, LIFETIME, Limits, OpSet, PortRange};
 
 pub(super) fn terms(terms: &Terms) -> String {
     terms_line(terms)
@@ -73,8 +67,21 @@ fn names(ops: OpSet) -> String {
     ops.names().collect::<Vec<_>>().join(",")
 }
 
+/// An end's words about a part of it.
+fn narrowed(end: &EndWords, part: &Part) -> EndWords {
+    let port = |range: &PortRange| match range.start() == range.end() {
+        true => range.start().to_string(),
+        false => format!("{}-{}", range.start(), range.end()),
+    };
+    let ports = part
+        .ports
+        .as_ref()
+        .map(|ports| ports.iter().map(port).collect());
+    end.narrowed(part.names.clone(), ports)
+}
+
 /// Sockets, operations and addresses: `tcp connect 10.0.0.0/8:443`.
-fn addresses(clause: &Clause, ops: OpSet, nets: Option<&[IpNet]>) -> String {
+fn addresses(clause: &Clause, ops: OpSet, part: &Part) -> String {
     let written = &clause.written;
     let local_kind = ops.intersects(OpSet::LOCAL_KIND);
     let (own, word, other) = match local_kind {
@@ -84,10 +91,7 @@ fn addresses(clause: &Clause, ops: OpSet, nets: Option<&[IpNet]>) -> String {
     let own = own
         .filter(|_| written.top.is_empty())
         .unwrap_or(&written.top);
-    let own = match nets {
-        Some(nets) => own.with_networks(networks(nets)).line(),
-        None => own.line(),
-    };
+    let own = narrowed(own, part).line();
     let other = other.map(|end| format!("{word} {}", end.line()));
     joined([
         written.sockets.clone(),
@@ -98,7 +102,7 @@ fn addresses(clause: &Clause, ops: OpSet, nets: Option<&[IpNet]>) -> String {
 }
 
 /// The whole rule under some of its operations.
-pub(super) fn grant(clause: &Clause, ops: OpSet, nets: Option<&[IpNet]>) -> String {
+pub(super) fn grant(clause: &Clause, ops: OpSet, part: &Part) -> String {
     let known: Terms = clause
         .written
         .terms
@@ -106,7 +110,7 @@ pub(super) fn grant(clause: &Clause, ops: OpSet, nets: Option<&[IpNet]>) -> Stri
         .filter(|(key, _)| means(key, ops))
         .cloned()
         .collect();
-    joined([addresses(clause, ops, nets), terms(&known)])
+    joined([addresses(clause, ops, part), terms(&known)])
 }
 
 /// Whether a key has a meaning under the operations.
@@ -123,22 +127,19 @@ fn means(key: &str, ops: OpSet) -> bool {
 }
 
 /// The rule under some of its operations, without what its grants come with.
-pub(super) fn bare(clause: &Clause, ops: OpSet) -> String {
-    addresses(clause, ops, None)
+pub(super) fn bare(clause: &Clause, ops: OpSet, part: &Part) -> String {
+    addresses(clause, ops, part)
 }
 
 /// A deny rule.
-pub(super) fn deny(clause: &Clause, nets: Option<&[IpNet]>) -> String {
+pub(super) fn deny(clause: &Clause, part: &Part) -> String {
     let written = &clause.written;
     let ops = match clause.every_op {
         true => "everything".to_owned(),
         false if clause.uses_only => String::new(),
         false => names(clause.ops),
     };
-    let top = match nets {
-        Some(nets) => written.top.with_networks(networks(nets)).line(),
-        None => written.top.line(),
-    };
+    let top = narrowed(&written.top, part).line();
     let end = |word: &str, end: &Option<EndWords>| {
         end.as_ref()
             .map(|end| format!("{word} {}", end.line()))

@@ -1,15 +1,18 @@
 //! What a guest gains and loses when one policy takes the place of another.
 
 mod line;
+mod part;
 
 use std::fmt;
 
 use ipnet::IpNet;
 
 use crate::check::forbidden;
-use crate::compare::{Scope, forbids_as_much, grants_all, may_embed, own_nets, without};
+use crate::compare::{Scope, forbids_as_much, grants_all, may_embed, own_end, shown, without};
 use crate::load::Terms;
-use crate::model::{AddressPattern, Clause, IpPattern, Limits, Mode, OpSet, Policy};
+use crate::model::{AddressPattern, Clause, IpPattern, Limits, Mode, OpSet, Policy, PortRange};
+
+use part::{Named, Part};
 
 /// Which way a difference goes, seen from the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,7 +174,7 @@ fn limited_by_first_alone(first: &Policy, second: &Policy, change: Change) -> Ve
                 .into_iter()
                 .map(|(key, _, amount)| format!("{key}={amount}"))
                 .collect();
-            let bare = line::bare(clause, clause.ops);
+            let bare = line::bare(clause, clause.ops, &Part::default());
             let words = words.join(" ");
             Difference {
                 change,
@@ -188,14 +191,12 @@ fn limited_by_first_alone(first: &Policy, second: &Policy, change: Change) -> Ve
 }
 
 /// What is left of one rule under one operation.
-#[derive(Debug, PartialEq, Eq)]
-enum Left {
-    /// All of it.
-    All,
-    /// The networks, but for parts of them.
-    Nets(Vec<IpNet>, Vec<IpNet>),
-    /// What it comes with.
-    Terms(Terms),
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Left {
+    /// Of which of its addresses.
+    part: Part,
+    /// What it comes with, where the rest is granted.
+    terms: Option<Terms>,
 }
 
 /// What the first policy's allow rules grant and the second's do not.
@@ -229,31 +230,28 @@ fn granted_by_first_alone(first: &Policy, second: &Policy, change: Change) -> Ve
 }
 
 fn sentence(clause: &Clause, left: &Left, ops: OpSet, change: Change) -> String {
-    let may = match change {
-        Change::Gain => "may",
-        _ => "may no longer",
+    let part = &left.part;
+    let except = match part.except.as_slice() {
+        [] => String::new(),
+        except => format!(" except {}", except.join(", ")),
     };
-    match left {
-        Left::All => format!("{may} {}", line::grant(clause, ops, None)),
-        Left::Nets(nets, but) => {
-            let line = line::grant(clause, ops, Some(nets));
-            match but.as_slice() {
-                [] => format!("{may} {line}"),
-                but => format!("{may} {line} except {}", line::networks(but).join(", ")),
-            }
-        }
-        Left::Terms(terms) => {
-            let terms = match terms.as_slice() {
-                [] => "another rule's terms".to_owned(),
-                _ => line::terms(terms),
-            };
-            let bare = line::bare(clause, ops);
-            match change {
-                Change::Gain => format!("{bare}: now with {terms}"),
-                _ => format!("{bare}: no longer with {terms}"),
-            }
-        }
-    }
+    let Some(terms) = &left.terms else {
+        let may = match change {
+            Change::Gain => "may",
+            _ => "may no longer",
+        };
+        return format!("{may} {}{except}", line::grant(clause, ops, part));
+    };
+    let terms = match terms.as_slice() {
+        [] => "another rule's terms".to_owned(),
+        _ => line::terms(terms),
+    };
+    let now = match change {
+        Change::Gain => "now",
+        _ => "no longer",
+    };
+    let bare = line::bare(clause, ops, part);
+    format!("{bare}{except}: {now} with {terms}")
 }
 
 /// What no rule of the other policy grants of this rule under one operation.
@@ -265,62 +263,81 @@ fn left_of(clause: &Clause, op: OpSet, other: &Policy) -> Vec<Left> {
     }
     let bare = Scope {
         terms: false,
+        own_end: !part::is_divisible(clause, op),
         ..whole
     };
-    let nets = own_nets(clause, op).filter(|nets| !may_embed(nets));
-    let Some(nets) = nets else {
-        return match rules().find(|rule| grants_all(rule, clause, bare)) {
-            Some(rule) => vec![Left::Terms(line::lacking_terms(clause, rule))],
-            None => vec![Left::All],
-        };
+    let near: Vec<&Clause> = rules()
+        .filter(|rule| grants_all(rule, clause, bare))
+        .collect();
+    if bare.own_end {
+        return vec![Left {
+            part: Part::default(),
+            terms: near.first().map(|rule| line::lacking_terms(clause, rule)),
+        }];
+    }
+    left_of_pieces(clause, op, &near)
+}
+
+/// What rules that grant the rest leave of a rule's IP addresses and ports.
+fn left_of_pieces(clause: &Clause, op: OpSet, near: &[&Clause]) -> Vec<Left> {
+    let with_terms = Scope {
+        own_end: false,
+        ..Scope::of(op)
     };
-    let granted = |terms: bool| -> Vec<IpNet> {
-        let scope = Scope {
-            terms,
-            networks: false,
-            ..whole
+    let named = Named::by(clause, op);
+    let ports = part::ports(clause, op);
+    let pieces = part::cut(ports, near.iter().filter_map(|rule| part::ports(rule, op)));
+    let mut found: Vec<(Left, Vec<PortRange>)> = Vec::new();
+    let mut add =
+        |left: Left, piece: &PortRange| match found.iter_mut().find(|(known, _)| *known == left) {
+            Some((_, ports)) => ports.push(piece.clone()),
+            None => found.push((left, vec![piece.clone()])),
         };
-        rules()
-            .filter(|rule| grants_all(rule, clause, scope))
-            .filter_map(|rule| own_nets(rule, op))
-            .flatten()
-            .copied()
-            .collect()
+    for piece in &pieces {
+        let here = || {
+            let rules = near.iter().copied();
+            rules.filter(|rule| part::covers_ports(rule, op, piece))
+        };
+        let names = |rules: &mut dyn Iterator<Item = &Clause>| {
+            named.without(&rules.map(|rule| Named::by(rule, op)).collect::<Vec<_>>())
+        };
+        let complete = |rule: &&Clause| grants_all(rule, clause, with_terms);
+        let unreached = names(&mut here());
+        let left = names(&mut here().filter(complete));
+        let reached_less = left != unreached;
+        if let Some(part) = unreached {
+            add(Left { part, terms: None }, piece);
+        }
+        if reached_less {
+            let rule = here().find(|rule| !complete(rule));
+            let terms = rule.map(|rule| line::lacking_terms(clause, rule));
+            let part = Part::default();
+            let terms = Some(terms.unwrap_or_default());
+            add(Left { part, terms }, piece);
+        }
+    }
+    let every = |rule: &Clause| own_end(rule, op).is_none_or(AddressPattern::is_any);
+    let some_every = || {
+        let mut rules = near.iter();
+        rules.any(|rule| every(rule) && grants_all(rule, clause, with_terms))
     };
-    let (left, but) = without(nets, &granted(true));
-    if left.is_empty() {
-        return Vec::new();
+    let unbound = || every(clause) && !some_every();
+    let local = OpSet::LOCAL_KIND.contains(op);
+    if found.is_empty() && local && (unbound() || leaves_less_choice(ports, &pieces)) {
+        let part = Part::default();
+        return vec![Left { part, terms: None }];
     }
-    let (unreached, but_unreached) = without(nets, &granted(false));
-    let mut found = Vec::new();
-    if !unreached.is_empty() {
-        found.push(match unreached == nets && but_unreached.is_empty() {
-            true => Left::All,
-            false => Left::Nets(unreached.clone(), but_unreached.clone()),
-        });
-    }
-    if (unreached, but_unreached) != (left, but) {
-        let near = Scope {
-            terms: false,
-            networks: false,
-            ..whole
-        };
-        let terms = rules()
-            .find(|rule| {
-                grants_all(rule, clause, near)
-                    && !grants_all(
-                        rule,
-                        clause,
-                        Scope {
-                            terms: true,
-                            ..near
-                        },
-                    )
-            })
-            .map(|rule| line::lacking_terms(clause, rule));
-        found.push(Left::Terms(terms.unwrap_or_default()));
-    }
-    found
+    let of_ports = |(mut left, ports): (Left, Vec<PortRange>)| {
+        left.part.ports = (ports != pieces).then(|| part::merged(ports));
+        left
+    };
+    found.into_iter().map(of_ports).collect()
+}
+
+/// Whether the kernel may choose from the ports, and from no piece of them.
+fn leaves_less_choice(ports: Option<&[PortRange]>, pieces: &[PortRange]) -> bool {
+    let chosen = |ports: &[PortRange]| ports.iter().any(AddressPattern::is_choice);
+    ports.is_some_and(chosen) && !chosen(pieces)
 }
 
 /// The networks of a deny rule that is about networks alone.
@@ -348,7 +365,8 @@ fn forbidden_by_first_alone(first: &Policy, second: &Policy, change: Change) -> 
             continue;
         }
         let mut but = String::new();
-        let mut shown = None;
+        let mut part = Part::default();
+        let networks = |nets: &[IpNet]| nets.iter().map(shown).collect::<Vec<String>>();
         if let Some(nets) = denied_nets(clause).filter(|nets| !may_embed(nets)) {
             let held: Vec<IpNet> = rules()
                 .filter(|rule| forbids_as_much(rule, clause, false))
@@ -361,11 +379,11 @@ fn forbidden_by_first_alone(first: &Policy, second: &Policy, change: Change) -> 
                 continue;
             }
             if !parts.is_empty() {
-                but = format!(" except {}", line::networks(&parts).join(", "));
+                but = format!(" except {}", networks(&parts).join(", "));
             }
-            shown = Some(left);
+            part.names = Some(networks(&left));
         }
-        let line = line::deny(clause, shown.as_deref());
+        let line = line::deny(clause, &part);
         differences.push(Difference {
             change,
             text: match change {

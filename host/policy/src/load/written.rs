@@ -71,14 +71,27 @@ impl EndWords {
         !self.any && self.keys.is_empty()
     }
 
-    /// The words with other networks in place of those that the rule names.
-    pub(crate) fn with_networks(&self, networks: Vec<String>) -> EndWords {
+    /// The words with other names of IP addresses, or other ports, in place of those that the rule has.
+    pub(crate) fn narrowed(
+        &self,
+        names: Option<Vec<String>>,
+        ports: Option<Vec<String>>,
+    ) -> EndWords {
         let mut changed = self.clone();
         for (key, words) in &mut changed.keys {
-            if matches!(*key, "cidr" | "group") {
-                *key = "cidr";
-                words.clone_from(&networks);
+            if let ("cidr" | "group" | "class" | "host", Some(names)) = (&**key, &names) {
+                // The networks of a group are not the group.
+                *key = if *key == "group" { "cidr" } else { key };
+                words.clone_from(names);
             }
+        }
+        if let Some(ports) = ports {
+            changed.any = false;
+            if changed.keys.is_empty() {
+                changed.keys.push(("cidr", vec!["*".to_owned()]));
+            }
+            changed.keys.retain(|(key, _)| *key != "port");
+            changed.keys.push(("port", ports));
         }
         changed
     }

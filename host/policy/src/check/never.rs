@@ -1,6 +1,6 @@
 //! Rules that can never match, or do less than they seem to, whatever deny rules say.
 
-use crate::compare::kinds;
+use crate::compare::{hosts_within, kinds};
 use crate::kind::{Family, Kind, SocketType, TCP, UDP};
 use crate::model::{AddressPattern, Clause, HostPattern, IpPattern, OpSet, Policy};
 
@@ -86,18 +86,51 @@ fn some_rule(policy: &Policy, op: OpSet, fits: impl Fn(&Clause) -> bool) -> bool
     rules.any(|other| other.ops.contains(op) && fits(other))
 }
 
-/// A rule that grants something to a name that nothing lets the guest resolve.
+/// A rule that grants something to names that the guest cannot resolve, for want of a grant or by deny rules.
 pub(super) fn unresolvable(policy: &Policy, clause: &Clause) -> Option<String> {
     let hosts = clause.hosts.as_ref()?;
-    let lost = hosts.iter().find(|host| {
-        !some_rule(policy, OpSet::RESOLVE, |other| {
+    let granted = |host: &HostPattern| {
+        some_rule(policy, OpSet::RESOLVE, |other| {
             let mut names = other.hosts.iter().flatten();
             names.any(|other| overlap(host, other))
         })
-    })?;
-    Some(format!(
-        "never matches for `{lost}`: no rule grants `resolve` for it"
-    ))
+    };
+    let denied = |host: &HostPattern| {
+        let mut rules = policy.deny.all().iter();
+        rules.any(|deny| forbids_name(deny, host))
+    };
+    let list = |lost: &dyn Fn(&HostPattern) -> bool| -> String {
+        let lost = hosts.iter().filter(|host| lost(host));
+        let lost: Vec<String> = lost.map(|host| format!("`{host}`")).collect();
+        lost.join(", ")
+    };
+    let reasons = [
+        (
+            list(&|host| !granted(host)),
+            "no rule grants `resolve` for it",
+        ),
+        (
+            list(&|host| granted(host) && denied(host)),
+            "a deny rule forbids to resolve it",
+        ),
+    ];
+    let reasons: Vec<String> = reasons
+        .into_iter()
+        .filter(|(lost, _)| !lost.is_empty())
+        .map(|(lost, reason)| format!("never matches for {lost}: {reason}"))
+        .collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+/// Whether a deny rule forbids to resolve every name of the pattern.
+fn forbids_name(deny: &Clause, host: &HostPattern) -> bool {
+    let every_name = || !deny.has_addresses() && (!deny.every_op || deny.kind.is_any());
+    deny.ops.contains(OpSet::RESOLVE)
+        && !deny.uses_only
+        && match &deny.hosts {
+            Some(denied) => hosts_within(denied, std::slice::from_ref(host)),
+            None => every_name(),
+        }
 }
 
 fn overlap(one: &HostPattern, other: &HostPattern) -> bool {

@@ -105,6 +105,9 @@ proptest! {
     }
 }
 
+/// What is said of a deny rule with a host, where nothing else is.
+const NAMES_A_HOST: &str = "rule `d` names a host";
+
 /// What is said of a policy.
 fn said(text: &str) -> Vec<String> {
     let policy = load(text).unwrap_or_else(|| panic!("{text}"));
@@ -114,6 +117,7 @@ fn said(text: &str) -> Vec<String> {
 #[test]
 fn each_kind_of_warning_is_given() {
     let allow = |id: &str, keys: &str| format!("[[allow]]\nid='{id}'\n{keys}\n");
+    let named = |hosts: &str| allow("a", &format!("ops=['resolve','connect']\nhost=[{hosts}]"));
     let deny = |id: &str, keys: &str| format!("[[deny]]\nid='{id}'\n{keys}\n");
     let connect = |id: &str, to: &str| {
         allow(
@@ -193,10 +197,45 @@ fn each_kind_of_warning_is_given() {
                 + &allow("b", "family=['unix']\nops=['receive']"),
             "there is nothing to answer",
         ),
+        (
+            allow("a", "ops=['connect']\nhost=['x.test', 'y.test', 'z.test']")
+                + &allow("b", "ops=['resolve']\nhost=['y.test']"),
+            "never matches for `x.test`, `z.test`: no rule grants `resolve` for it",
+        ),
+        (
+            named("'a.example.com', '*.example.com', 'x.test'")
+                + &deny("d", "host=['*.example.com']"),
+            "rule `a` never matches for `a.example.com`, `*.example.com`: a deny rule forbids to resolve it",
+        ),
+        (
+            named("'a.example.com'") + &deny("d", "ops=['resolve']"),
+            "never matches for `a.example.com`: a deny rule forbids to resolve it",
+        ),
+        (
+            named("'*'") + &deny("d", "ops=['resolve']\nhost=['*.example.com']"),
+            NAMES_A_HOST,
+        ),
+        (
+            named("'a.test'") + &deny("d", "family=['inet']\nhost=['a.test']"),
+            "never matches for `a.test`: a deny rule forbids to resolve it",
+        ),
+        (named("'a.test'") + &deny("d", "family=['inet']"), ""),
+        (
+            named("'a.test'") + &deny("d", "ops=['connect']\ncidr=['10.0.0.0/8']"),
+            "",
+        ),
+        (named("'a.test'") + &deny("d", "flags=['oob']"), ""),
+        (named("'a.test'") + &deny("d", "cidr=['10.0.0.0/8']"), ""),
     ] {
         let said = said(&text).join("\n");
         match expected {
             "" => assert_eq!(said, "", "{text}"),
+            NAMES_A_HOST => {
+                assert!(
+                    said.contains(NAMES_A_HOST) && !said.contains("never"),
+                    "{text}\n{said}"
+                );
+            }
             expected => assert!(said.contains(expected), "{text}\nsays\n{said}"),
         }
     }

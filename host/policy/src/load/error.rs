@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::rule::Span;
 
 /// Where rules come from.
@@ -159,19 +161,22 @@ impl fmt::Display for LoadError {
         if let Some((text, at)) = self.origin.text_at(&self.at) {
             let (line, column) = text.position(at.start);
             let shown = text.line(line);
-            let left = shown.chars().count().saturating_sub(column - 1).max(1);
+            let before: String = shown.chars().take(column - 1).collect();
+            let left = shown.width().saturating_sub(before.width()).max(1);
             let within = at.start - text.start..at.end.saturating_sub(text.start);
-            let width = text.text.get(within).map_or(1, |slice| {
-                slice.lines().next().unwrap_or("").chars().count()
-            });
+            let pointed_at = text.text.get(within).unwrap_or("");
+            let width = pointed_at.lines().next().unwrap_or("").width();
             writeln!(f, "{}:{line}:{column}: error: {}", text.name, self.message)?;
             let margin = line.to_string();
             writeln!(f, "{margin} | {shown}")?;
             let blank = " ".repeat(margin.len());
-            let indent: String = shown
-                .chars()
-                .take(column - 1)
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
+            // As wide as what stands above it: a tab is as wide as the terminal says.
+            let indent: String = before
+                .split_inclusive('\t')
+                .map(|piece| match piece.strip_suffix('\t') {
+                    Some(piece) => " ".repeat(piece.width()) + "\t",
+                    None => " ".repeat(piece.width()),
+                })
                 .collect();
             writeln!(f, "{blank} | {indent}{}", "^".repeat(width.clamp(1, left)))?;
             return write!(f, "{blank} = help: {}", self.help);

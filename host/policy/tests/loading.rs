@@ -236,3 +236,15 @@ fn warnings_name_what_never_matches() {
         ""
     );
 }
+
+#[test]
+fn an_abstract_name_is_as_long_as_an_address_has_room_for() {
+    for (name, loads) in [
+        ("x".repeat(107), true),
+        ("x".repeat(108), false),
+        ("x".repeat(108) + "*", true),
+    ] {
+        let line = format!("unix connect @{name}");
+        assert_eq!(Policy::allow_line(&line).is_ok(), loads, "{line}");
+    }
+}

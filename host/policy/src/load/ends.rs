@@ -267,6 +267,15 @@ fn abstracts(list: &Listing, faults: &mut Vec<Fault>) -> Vec<AbstractPattern> {
                 format!("write `{name}`"),
             ));
         }
+        // unix(7): 108 bytes, of which the first is 0.
+        if NamePattern::is_literal(word) && word.len() > 107 {
+            return Err((
+                format!(
+                    "the abstract name `{word}` is longer than 107 bytes, and so never matches"
+                ),
+                "write a shorter name, or a pattern: `app-*`".to_owned(),
+            ));
+        }
         NamePattern::parse(word)
             .map(AbstractPattern::Name)
             .map_err(|problem| {

@@ -85,7 +85,14 @@ impl Reader<'_> {
                 },
             )
         }));
-        Read::default()
+        // The rest can be read where the first of two keys stands, and nothing else is wrong.
+        match errors
+            .iter()
+            .all(|error| error.message() == "duplicate key")
+        {
+            true => self.document(document.get_ref()),
+            false => Read::default(),
+        }
     }
 
     fn document(&mut self, document: &DeTable<'_>) -> Read {

@@ -98,9 +98,16 @@ impl OptionPattern {
         };
         match option.known().map_or(ValueForm::Int, |known| known.form) {
             ValueForm::Int => value
-                .parse()
-                .map(|number| OptionPattern::Number(option, number))
-                .map_err(|_| format!("`{value}` is no number, which is what `{option}` takes")),
+                .parse::<i64>()
+                .map_err(|_| format!("`{value}` is no number, which is what `{option}` takes"))
+                .and_then(|number| {
+                    // Else no value could be equal to it.
+                    i32::try_from(number)
+                        .map(|_| OptionPattern::Number(option, number))
+                        .map_err(|_| {
+                            format!("`{value}` is beyond the 32 bits, with a sign, of `{option}`")
+                        })
+                }),
             ValueForm::Text => Ok(OptionPattern::Text(option, value.to_owned())),
             ValueForm::Bytes => Err(format!(
                 "`{option}` takes a structure, so that no value can be bound to it"
@@ -150,6 +157,19 @@ mod tests {
         assert!(!patterns.cover_set(name("6/9999"), Some(&[1, 0, 0, 0]), false));
         assert!(patterns.cover_set(name("so.mark"), Some(&[1, 0, 0, 0]), true));
         assert!(patterns.cover_get(name("6/9999")));
+    }
+
+    #[test]
+    fn a_number_that_no_value_has_is_refused() {
+        for (text, reads) in [
+            ("so.rcvbuf=2147483647", true),
+            ("so.rcvbuf=-2147483648", true),
+            ("so.rcvbuf=2147483648", false),
+            ("so.rcvbuf=-2147483649", false),
+            ("6/9999=99999999999999", false),
+        ] {
+            assert_eq!(OptionPattern::parse(text).is_ok(), reads, "{text}");
+        }
     }
 
     #[test]

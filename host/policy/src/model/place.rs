@@ -118,7 +118,8 @@ impl NamePattern {
             .collect()
     }
 
-    fn is_literal(part: &str) -> bool {
+    /// Whether the text is a pattern of itself alone.
+    pub(crate) fn is_literal(part: &str) -> bool {
         !part.contains(['*', '?', '[', ']', '{', '}', '\\'])
     }
 }

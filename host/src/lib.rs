@@ -122,7 +122,7 @@ pub use bridge::{
     BuildError, PolicyHandle, Sockets, SocketsCtx, SocketsCtxBuilder, SocketsCtxView, SocketsView,
     Stopped, add_to_linker_async,
 };
-pub use confine::{ConfineError, Confinement, Gap, User, UserError};
+pub use confine::{ConfineError, Confinement, Gap, User, UserError, first_free_port};
 pub use policy_file::{ReadPolicyError, policy_files, read_policy};
 pub use socket::{
     CancelHandle, Errno, InheritedSocket, Probe, ProbeError, ProbeStatus, Timeout, WaitMode,

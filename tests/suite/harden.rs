@@ -341,7 +341,7 @@ fn a_policy_is_read_again_behind_the_walls() -> Result<()> {
     // In place: another file by this name would be out of reach.
     let more = format!("version = 1\n{}{}", rule("one", 7001), rule("two", 7002));
     fs::write(at("more.toml"), more)?;
-    guest.hang_up("the walls of --harden stay, and hold back: connect to ports of 7001-7002")
+    guest.hang_up("the walls of --harden stay, and hold back: connect to ports of 7002")
 }
 
 /// A guest on plain `std::net`: what no rule names is refused by the kernel before the policy hears of an

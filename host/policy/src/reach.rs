@@ -352,16 +352,17 @@ impl Reach {
         self
     }
 
-    /// Whether walls that were built for this reach let through all that the other needs.
+    /// Whether walls that were built for this reach let through all that the other needs, with
+    /// `first_free_port` as in [`capabilities`](Reach::capabilities).
     #[must_use]
-    pub fn covers(&self, other: &Reach) -> bool {
-        self.missing(other).is_empty()
+    pub fn covers(&self, other: &Reach, first_free_port: u16) -> bool {
+        self.missing(other, first_free_port).is_empty()
     }
 
-    /// What the other needs and this does not have, each as a short text for people. Empty where it
-    /// [covers](Reach::covers) the other.
+    /// What the other needs and walls that were built for this reach hold back, each as a short text for people.
+    /// Empty where it [covers](Reach::covers) the other.
     #[must_use]
-    pub fn missing(&self, other: &Reach) -> Vec<String> {
+    pub fn missing(&self, other: &Reach, first_free_port: u16) -> Vec<String> {
         if self.everything {
             return Vec::new();
         }
@@ -370,20 +371,27 @@ impl Reach {
         }
         let both = self.clone().join(other);
         let mut missing = Vec::new();
-        for kind in &both.kinds {
-            if !self.kinds.contains(kind) {
-                missing.push(format!("{} {} sockets", kind.family, kind.socket_type));
-            }
+        for kind in both.kinds.iter().filter(|kind| !self.kinds.contains(kind)) {
+            let is_known = |known: &KindReach| {
+                (known.family, known.socket_type) == (kind.family, kind.socket_type)
+            };
+            let further = match self.kinds.iter().any(is_known) {
+                true => " of further protocols",
+                false => "",
+            };
+            let (family, socket_type) = (kind.family, kind.socket_type);
+            missing.push(format!("{family} {socket_type} sockets{further}"));
         }
-        let lost = other.capabilities - self.capabilities;
+        // Of all ports that are bound, no wall but this capability knows.
+        let lost = other.capabilities(first_free_port) - self.capabilities(first_free_port);
         missing.extend(lost.iter_names().map(|(name, _)| format!("CAP_{name}")));
         for (what, had, wanted) in [
-            ("bind to ports", &self.bound_ports, &both.bound_ports),
-            ("bind streams to ports", &self.tcp_binds, &both.tcp_binds),
-            ("connect to ports", &self.tcp_connects, &both.tcp_connects),
+            ("bind streams to ports", &self.tcp_binds, &other.tcp_binds),
+            ("connect to ports", &self.tcp_connects, &other.tcp_connects),
         ] {
-            if had != wanted {
-                missing.push(format!("{what} of {wanted}"));
+            let more = wanted.without(had);
+            if had.is_listed() && more != PortSet::default() {
+                missing.push(format!("{what} of {more}"));
             }
         }
         let roots = other.unix_binds.iter().filter(|root| {

@@ -203,20 +203,24 @@ fn modes_that_let_everything_through_reach_everything() {
         assert!(reach.makes(kind(Family::Packet, SocketType::Raw, 3)));
         assert_eq!(reach.capabilities(1024), Capabilities::all());
         let narrow = Policy::deny_all().reach();
-        assert!(reach.covers(&narrow) && !narrow.covers(&reach));
+        assert!(reach.covers(&narrow, 1024) && !narrow.covers(&reach, 1024));
     }
 }
 
 #[test]
 fn what_a_reload_needs_beyond_the_walls_is_named() {
     let old = reach(&["tcp4 connect 10.0.0.1:443", "unix listen /run/app/a.sock"]);
-    assert!(old.covers(&old) && old.covers(&Reach::default()));
+    assert!(old.covers(&old, 1024) && old.covers(&Reach::default(), 1024));
     for (line, wanted) in [
-        ("tcp4 connect 10.0.0.2:80", "connect to ports of 80, 443"),
+        ("tcp4 connect 10.0.0.2:80", "connect to ports of 80"),
         ("tcp6 connect [::1]:443", "inet6 stream sockets"),
         (
             "tcp4 listen 127.0.0.1:8080",
-            "bind streams to ports of 0, 8080",
+            "bind streams to ports of 8080",
+        ),
+        (
+            "inet-sctp connect 10.0.0.1:443",
+            "inet stream sockets of further protocols",
         ),
         ("udp4 send-to 10.0.0.1:53", "inet datagram sockets"),
         (
@@ -227,18 +231,58 @@ fn what_a_reload_needs_beyond_the_walls_is_named() {
         ("resolve example.com", "look-ups of names"),
         ("set-hostname", "CAP_SYS_ADMIN"),
     ] {
-        let missing = old.missing(&reach(&[line]));
+        let missing = old.missing(&reach(&[line]), 1024);
         assert!(
             missing.iter().any(|text| text == wanted),
             "{line}: {missing:?}"
         );
-        assert!(old.clone().join(&reach(&[line])).covers(&reach(&[line])));
+        assert!(
+            old.clone()
+                .join(&reach(&[line]))
+                .covers(&reach(&[line]), 1024)
+        );
     }
     let narrower = reach(&[
         "tcp4 connect 10.9.9.9:443",
         "unix listen /run/app/deep/b.sock",
     ]);
-    assert!(old.covers(&narrower), "{:?}", old.missing(&narrower));
+    let missing = old.missing(&narrower, 1024);
+    assert!(old.covers(&narrower, 1024), "{missing:?}");
+}
+
+#[test]
+fn ports_that_no_wall_holds_back_are_not_named() {
+    let missing = |old: &[&str], new: &[&str], first_free_port| {
+        reach(old).missing(&reach(new), first_free_port)
+    };
+    let none: [&str; 0] = [];
+    let moved = |port: u16| format!("udp bind 127.0.0.1:{port}");
+    let (before, after, low) = (moved(17781), moved(17799), moved(80));
+    assert_eq!(missing(&[&before], &[&after], 1024), none);
+    // A low port takes a capability, once for all of them, where the machine keeps it.
+    assert_eq!(missing(&[&before], &[&low], 1024), ["CAP_NET_BIND_SERVICE"]);
+    assert_eq!(missing(&[&before], &[&low], 80), none);
+    assert_eq!(missing(&[&low], &[&moved(53)], 1024), none);
+    // What the old policy had besides is not named, and takes nothing away.
+    assert_eq!(
+        missing(
+            &["tcp4 listen 127.0.0.1:7000"],
+            &["tcp4 listen 127.0.0.1:7000,7001,7005-7006"],
+            1024
+        ),
+        ["bind streams to ports of 0, 7001, 7005-7006"]
+    );
+    // More ports than a wall lists are not narrowed.
+    let many = "tcp4 connect 10.0.0.1:0-4096";
+    let more = "tcp4 connect 10.0.0.1:1-4096";
+    assert_eq!(
+        missing(&[many], &["tcp4 connect 10.0.0.1:5000"], 1024),
+        none
+    );
+    assert_eq!(
+        missing(&[more], &["tcp4 connect 10.0.0.1:5000"], 1024),
+        ["connect to ports of 5000"]
+    );
 }
 
 /// Lines of many kinds, to join at random.
@@ -264,12 +308,12 @@ proptest! {
         let lines = |places: &[usize]| places.iter().map(|place| LINES[*place]).collect::<Vec<_>>();
         let (one, other) = (reach(&lines(&some)), reach(&lines(&others)));
         let both = one.clone().join(&other);
-        prop_assert!(both.covers(&one) && both.covers(&other));
+        prop_assert!(both.covers(&one, 1024) && both.covers(&other, 1024));
         let whole = reach(&lines(&[some.clone(), others.clone()].concat()));
-        prop_assert!(both.covers(&whole) && whole.covers(&both));
+        prop_assert!(both.covers(&whole, 1024) && whole.covers(&both, 1024));
         // Order says nothing.
         let back = other.clone().join(&one);
-        prop_assert!(both.covers(&back) && back.covers(&both));
+        prop_assert!(both.covers(&back, 1024) && back.covers(&both, 1024));
     }
 
     #[test]

@@ -6,16 +6,13 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, Scope,
 };
-use sockgate_policy::{Family, PortSet};
+use sockgate_policy::Family;
 
 use super::{ConfineError, Confinement, Gap};
 use crate::socket::{Errno, confine as process};
 
 /// What this file knows of; a kernel with less leaves gaps.
 const KNOWN: ABI = ABI::V6;
-
-/// More ports than these are not listed one by one.
-const MOST_PORTS: usize = 4096;
 
 /// The files of the C library's databases that need no grant.
 const DATABASES: [&str; 3] = ["/etc/services", "/etc/protocols", "/etc/nsswitch.conf"];
@@ -68,10 +65,10 @@ pub(super) fn rules(
 fn ruleset(confinement: &Confinement) -> Result<Ruleset, ConfineError> {
     let reach = &confinement.reach;
     let mut set = Ruleset::default().handle_access(AccessFs::from_all(KNOWN))?;
-    if is_listed(&reach.tcp_connects()) {
+    if reach.tcp_connects().is_listed() {
         set = set.handle_access(AccessNet::ConnectTcp)?;
     }
-    if is_listed(&reach.tcp_binds()) {
+    if reach.tcp_binds().is_listed() {
         set = set.handle_access(AccessNet::BindTcp)?;
     }
     set = set.scope(Scope::Signal)?;
@@ -79,10 +76,6 @@ fn ruleset(confinement: &Confinement) -> Result<Ruleset, ConfineError> {
         set = set.scope(Scope::AbstractUnixSocket)?;
     }
     Ok(set)
-}
-
-fn is_listed(ports: &PortSet) -> bool {
-    ports.count() <= MOST_PORTS
 }
 
 struct Builder<'g> {
@@ -153,13 +146,13 @@ impl Builder<'_> {
         let reach = &confinement.reach;
         let domain = reach.resolves().then_some(DOMAIN);
         let connects = reach.tcp_connects();
-        if is_listed(&connects) {
+        if connects.is_listed() {
             for port in connects.iter().chain(domain) {
                 (&mut self.rules).add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
             }
         }
         let binds = reach.tcp_binds();
-        if is_listed(&binds) {
+        if binds.is_listed() {
             for port in binds.iter() {
                 (&mut self.rules).add_rule(NetPort::new(port, AccessNet::BindTcp))?;
             }

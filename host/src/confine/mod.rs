@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use sockgate_policy::Reach;
 
 use crate::socket::{Errno, confine as process};
-pub use process::{User, UserError};
+pub use process::{User, UserError, first_free_port};
 
 /// What a process is to be confined to; [`apply`](Confinement::apply) does it, and nothing takes it back.
 ///

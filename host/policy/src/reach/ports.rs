@@ -37,6 +37,18 @@ impl PortSet {
         *self = PortSet::of(both.collect::<Vec<_>>());
     }
 
+    /// Those that are not among the others.
+    pub(super) fn without(&self, others: &PortSet) -> PortSet {
+        let own = self.iter().filter(|port| !others.intersects(*port..=*port));
+        PortSet::of(own.map(|port| port..=port))
+    }
+
+    /// Whether they are few enough for a wall that lists them one by one: 4096.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.count() <= 4096
+    }
+
     /// Whether it is every port.
     #[must_use]
     pub fn is_all(&self) -> bool {
@@ -98,6 +110,7 @@ mod tests {
         assert!(ports.intersects(1..=5) && !ports.intersects(10..=79));
         assert_eq!(PortSet::default().to_string(), "none");
         assert!(PortSet::of([1..=u16::MAX, 0..=0]).is_all());
+        assert!(PortSet::of([1..=4096]).is_listed() && !PortSet::of([0..=4096]).is_listed());
     }
 
     proptest! {
@@ -111,6 +124,19 @@ mod tests {
                 let held = ranges.iter().any(|range| range.contains(&port));
                 prop_assert_eq!(ports.intersects(port..=port), held);
                 prop_assert_eq!(ports.iter().any(|own| own == port), held);
+            }
+        }
+
+        #[test]
+        fn what_is_left_is_in_the_one_and_not_in_the_other(
+            one in (0u16..300, 0u16..40), other in (0u16..300, 0u16..40), also in 0u16..300,
+        ) {
+            let set = |(first, more): (u16, u16)| PortSet::of([first..=first + more, also..=also]);
+            let (one, other) = (set(one), PortSet::of([other.0..=other.0 + other.1]));
+            let left = one.without(&other);
+            for port in 0..400 {
+                let has = |ports: &PortSet| ports.intersects(port..=port);
+                prop_assert_eq!(has(&left), has(&one) && !has(&other));
             }
         }
     }

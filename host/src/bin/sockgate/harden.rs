@@ -50,12 +50,15 @@ pub struct Places {
 }
 
 /// What the walls let through: a policy that needs more cannot have it any more.
-pub struct Walls(Reach);
+pub struct Walls {
+    reach: Reach,
+    first_free_port: u16,
+}
 
 impl Walls {
     /// Tells the operator what a policy grants in vain.
     pub fn compare(&self, policy: &Policy) {
-        for missing in self.0.missing(&policy.reach()) {
+        for missing in self.reach.missing(&policy.reach(), self.first_free_port) {
             eprintln!("sockgate: the walls of --harden stay, and hold back: {missing}");
         }
     }
@@ -71,6 +74,11 @@ impl HardenArgs {
     pub fn apply(&self, reach: &Reach, places: Places) -> Result<Option<Walls>> {
         let Some(degree) = self.harden else {
             return Ok(None);
+        };
+        let walls = Walls {
+            reach: reach.clone(),
+            // Behind the walls nobody can read it any more.
+            first_free_port: sockgate::first_free_port(),
         };
         let mut confinement = Confinement::new(reach.clone());
         for directory in places.used {
@@ -92,6 +100,6 @@ impl HardenArgs {
         if degree == Degree::Strict && !gaps.is_empty() {
             bail!("--harden=strict: the process is not confined in full");
         }
-        Ok(Some(Walls(reach.clone())))
+        Ok(Some(walls))
     }
 }

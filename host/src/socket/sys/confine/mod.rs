@@ -34,7 +34,8 @@ fn prctl(option: c_int, first: c_ulong, second: c_ulong) -> Result<c_int> {
     check(unsafe { libc::prctl(option, first, second, NONE, NONE) })
 }
 
-/// The first IP port that everybody may bind, ip(7).
+/// The first IP port that everybody may bind, ip(7), as [`Reach`](sockgate_policy::Reach) asks for it. It is read
+/// from /proc, which a [`Confinement`](crate::Confinement) takes out of reach.
 pub fn first_free_port() -> u16 {
     std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
         .ok()

@@ -108,6 +108,15 @@ fn a_line_says_what_is_wrong_with_it() {
         ("tcp connect 10.0.0.1:http", "`http` is no port"),
         ("tcp connect 10.0.0.1/8:1", "has bits set behind its prefix"),
         ("tcp connect 10.0.0.1:1 10.0.0.2:1", "one address too many"),
+        ("tcp connect 10.0.0.1:1 to 10.0.0.2", "one address too many"),
+        (
+            "tcp connect peer 10.0.0.1:1 to 10.0.0.2",
+            "one address too many",
+        ),
+        (
+            "tcp listen 10.0.0.1:1 from 10.0.0.2",
+            "one address too many",
+        ),
         ("tcp connect 10.0.0.1:1 from", "`from` without an address"),
         ("tcp connect /run/x.sock", "an IP address has no `path`"),
         (

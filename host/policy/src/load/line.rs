@@ -353,7 +353,7 @@ fn tail(words: &mut Words<'_>, rule: &mut Rule, faults: &mut Vec<Fault>) {
                 } else {
                     &mut rule.peer
                 };
-                address(ends.get_or_insert_default(), &text, faults);
+                one_address(ends, &text, faults);
             }
             _ if is_key_value(&word.value) => key_value(&word, rule, faults),
             _ if rule.ops.as_ref().is_some_and(|ops| ops.has("join-group"))
@@ -381,15 +381,19 @@ fn plain_address(word: &Text, rule: &mut Rule, faults: &mut Vec<Fault>) {
     } else {
         &mut rule.peer
     };
-    if ends.is_some() {
-        faults.push(Fault::new(
+    one_address(ends, word, faults);
+}
+
+/// Reads the address of an end that has none yet.
+fn one_address(ends: &mut Option<Ends>, word: &Text, faults: &mut Vec<Fault>) {
+    match ends {
+        None => address(ends.insert(Ends::default()), word, faults),
+        Some(_) => faults.push(Fault::new(
             word.at.clone(),
             "one address too many",
             "write `from LOCAL` or `peer PEER` for the other side",
-        ));
-        return;
+        )),
     }
-    address(ends.get_or_insert_default(), word, faults);
 }
 
 fn is_key_value(word: &str) -> bool {

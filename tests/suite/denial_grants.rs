@@ -451,8 +451,8 @@ fn a_refused_socket_says_what_kind_of_rule_it_lacks() -> Result<()> {
         .finish(patience())?
         .success()?;
     let record = ended.audit.denied("socket")?;
-    assert_eq!(record.grant(), "--allow 'tcp connect ADDRESS'");
-    let rule = record.missing_rule()?.replace("ADDRESS", "127.0.0.1:80");
+    assert_eq!(record.grant(), "--allow 'tcp connect <address>'");
+    let rule = record.missing_rule()?.replace("<address>", "127.0.0.1:80");
     let twin = steps(["s = socket inet stream"])
         .allow(&rule)
         .finish(patience())?;

@@ -211,6 +211,35 @@ fn explain_names_the_rule_and_what_it_lacks() -> Result<()> {
         "{}",
         wrong.err
     );
+    let more = explain("tcp connect 10.1.2.3:443 10.9.2.3:443")?;
+    assert_eq!(more.status, Some(2));
+    ensure!(
+        more.err.contains("`10.9.2.3:443` is one address too many"),
+        "{}",
+        more.err
+    );
+    std::fs::write(
+        place.path().join("audit.toml"),
+        "version = 1\nmode = \"audit\"\n",
+    )?;
+    let audited = sockgate(
+        place.path(),
+        &[
+            "explain",
+            "--policy",
+            "audit.toml",
+            "tcp",
+            "connect",
+            "10.1.2.3:22",
+        ],
+    )?;
+    assert_eq!(audited.status, Some(1));
+    assert_eq!(
+        audited.out,
+        "denied, no rule grants it: tcp connect 10.1.2.3:22\n\
+         mode `audit` lets it through all the same, and writes it down\n\
+         this would grant it: --allow 'tcp connect 10.1.2.3:22'\n"
+    );
     let nothing = sockgate(place.path(), &["explain", "tcp", "connect", "10.1.2.3:22"])?;
     assert_eq!(nothing.status, Some(2));
     ensure!(nothing.err.contains("give --policy FILE or --allow RULE"));

@@ -214,10 +214,15 @@ fn groups_are_granted_one_by_one_whichever_way_they_are_joined() {
         assert!(joins(1).is_ok() && joins(5).is_ok());
         for group in [0, 2, 4, 6, 33, u32::MAX] {
             let denial = joins(group).unwrap_err();
-            let hint = denial.hint();
-            let line = format!("netlink-route receive groups={group}");
-            let by_bind = format!("netlink-route bind groups={group}");
-            assert!(hint.contains(&line) || hint.contains(&by_bind), "{hint}");
+            let line = format!("netlink-route bind groups={group}");
+            let joined = lines(&[&line]).set_membership(s, add, &Membership::NetlinkGroup(group));
+            // The rule has to cover the groups that the socket is bound to as well.
+            assert_eq!(joined.is_ok(), s.local.is_none());
+            let expected = match joined {
+                Ok(_) => format!("--allow '{line}'"),
+                Err(_) => "no one line grants it: a rule of the policy file may".to_owned(),
+            };
+            assert_eq!(denial.grant_hint(), expected);
         }
     }
     // Never by the option's number alone.
@@ -631,4 +636,23 @@ fn rules_in_one_line_say_the_same() {
     let arp = fresh(packet(SocketType::Raw, 0x0806));
     assert!(gate.bind(&arp, &on(Some("eth0"), 0x0806, 0)).is_ok());
     assert!(gate.bind(&arp, &on(Some("eth0"), 0x0800, 0)).is_err());
+}
+
+#[test]
+fn a_bound_socket_is_told_the_line_for_its_message() {
+    let bound = SocketFacts {
+        local: Some(port(4242, 0)),
+        local_chosen: true,
+        ..fresh(ROUTE)
+    };
+    let (to, bytes) = (port(0, 0), message(26, REQUEST, &[0; 16]));
+    let content = Content::sent_by(&bound, &bytes);
+    let denial = gate(MONITOR).send_to(&bound, &to, &content).unwrap_err();
+    let hint = denial.grant_hint();
+    let line = hint
+        .strip_prefix("--allow '")
+        .and_then(|rest| rest.strip_suffix('\''));
+    let line = line.unwrap_or_else(|| panic!("{hint}"));
+    assert!(line.contains("messages=getroute"), "{line}");
+    assert!(sends(&lines(&[line]), &bound, &to, &bytes));
 }

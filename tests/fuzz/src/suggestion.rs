@@ -56,5 +56,5 @@ pub fn run(input: &mut Unstructured<'_>) -> Result<()> {
 fn line_of(hint: &str) -> Option<String> {
     let quoted = hint.strip_prefix("--allow '")?.strip_suffix('\'')?;
     let line = quoted.replace("'\\''", "'");
-    (!line.contains("ADDRESS")).then_some(line)
+    (!line.contains("<address>")).then_some(line)
 }

@@ -1,21 +1,25 @@
 //! Why a verdict is what it is, and what would change it.
 
 mod question;
+mod suggestion;
 
 use std::fmt;
 use std::time::Instant;
 
 pub use question::{Question, QuestionError};
+pub(crate) use suggestion::grant_line;
 
-use crate::address::{Address, UnixAddress};
-use crate::class::embedded;
+use suggestion::group_words;
+
+use crate::address::Address;
 use crate::denial::Reason;
 use crate::family::{self, Content};
-use crate::gate::NoPins;
+use crate::gate::{NoPins, is_nothing, is_placeless};
 use crate::judge::{self, Ask, End, Miss, Query, What};
 use crate::kind::{Family, Kind};
-use crate::load::{transport, transport_word};
-use crate::model::{AddressPattern, Clause, OpSet, Policy, Side, whole_place};
+use crate::load::terms_line;
+use crate::model::{AddressPattern, Clause, Mode, OpSet, Policy, Side};
+use crate::permit::GroupRequest;
 
 impl Query {
     /// The canonical address that the question is about: the peer, else the local one.
@@ -105,239 +109,6 @@ fn main_operation(ops: OpSet) -> &'static str {
     first.unwrap_or(ops).names().next().unwrap_or("connect")
 }
 
-/// Why no line for the operator's shell says what is asked: a guest chooses names, and one that reads as a
-/// pattern, or as more words, would grant more than it asked for.
-fn unsayable(query: &Query) -> Option<&'static str> {
-    let content = query.content.as_deref();
-    if content.is_some_and(|content| content.malformed().is_some()) {
-        return Some("no rule grants a message that cannot be read");
-    }
-    if query.ops == OpSet::LISTEN && query.kind.is_some_and(|kind| kind.is_datagram()) {
-        return Some("no rule can grant it: datagram sockets do not listen");
-    }
-    let ends = [query.local.address(), query.peer.address()];
-    let placeless = |address: &Address| matches!(address, Address::Unix(UnixAddress::Pathname(path)) if whole_place(path).is_none());
-    if ends.into_iter().flatten().any(placeless) {
-        return Some("no rule grants a path that is not absolute, or has `.`, `..` or empty parts");
-    }
-    let inside = |address: &Address| {
-        let ip = address.ip();
-        ip.is_some_and(|ip| embedded(ip).next().is_some())
-    };
-    if ends.into_iter().flatten().any(inside) {
-        return Some(
-            "another address is inside it: a rule of the policy file with a `cidr` that lists both can grant it",
-        );
-    }
-    let plain = ends.into_iter().flatten().all(is_plain_address)
-        && match &query.what {
-            What::Group(request) => {
-                let interface = request.interface.as_ref();
-                interface.is_none_or(|name| is_plain(name.as_bytes()))
-            }
-            _ => true,
-        };
-    (!plain).then_some("its name is not of plain characters: a rule of the policy file can name it")
-}
-
-fn is_plain_address(address: &Address) -> bool {
-    match address {
-        Address::Unix(UnixAddress::Pathname(name)) => is_plain(name),
-        // `auto` asks for autobind in a rule.
-        Address::Unix(UnixAddress::Abstract(name)) => {
-            is_plain(name) && name != b"auto" && !name.starts_with(b"@")
-        }
-        Address::Can(can) => is_plain_interface(can.interface.as_deref()),
-        Address::Packet(packet) => is_plain_interface(packet.interface.as_deref()),
-        Address::Alg(alg) => [&alg.alg_type, &alg.name]
-            .into_iter()
-            .all(|name| !name.is_empty() && is_plain(name.as_bytes())),
-        _ => true,
-    }
-}
-
-fn is_plain_interface(name: Option<&str>) -> bool {
-    name.is_none_or(|name| !name.is_empty() && is_plain(name.as_bytes()))
-}
-
-/// Whether a name stands for itself in a rule and in a line: no wildcard, no space, no comma but within
-/// parentheses.
-fn is_plain(name: &[u8]) -> bool {
-    let mut depth = 0usize;
-    name.iter().all(|byte| match byte {
-        b'(' => {
-            depth += 1;
-            true
-        }
-        b')' => {
-            let open = depth > 0;
-            depth = depth.saturating_sub(1);
-            open
-        }
-        b',' => depth > 0,
-        byte => byte.is_ascii_alphanumeric() || b"/._:@+-=~%#".contains(byte),
-    }) && depth == 0
-}
-
-/// The protocol of the sockets, where the first word of their line leaves it open. A packet socket's is what
-/// its `ethertype` says.
-fn protocol_word(kind: Kind, transport_word: &str) -> Option<String> {
-    if kind.family == Family::Packet {
-        return None;
-    }
-    let named = transport(transport_word).is_some_and(|sockets| sockets.protocol.is_some());
-    (!named && kind.protocol != 0).then(|| format!("protocol={}", kind.protocol))
-}
-
-/// The rule line that would grant what is asked, as far as one line can.
-fn rule_line(query: &Query) -> Option<String> {
-    let mut words: Vec<String> = Vec::new();
-    if let Some(kind) = query.kind {
-        words.push(transport_word(kind)?);
-    }
-    let protocol = query
-        .kind
-        .and_then(|kind| protocol_word(kind, words.first()?));
-    match &query.what {
-        What::GetOption(_) | What::SetOption(..) => return None,
-        What::Create
-            if query.ops == OpSet::SOCKETPAIR
-                && query.kind.is_some_and(|kind| kind.family != Family::Unix) =>
-        {
-            return None;
-        }
-        What::Create if query.ops == OpSet::SOCKETPAIR => words.push("socketpair".to_owned()),
-        What::Create => words.push(creating_words(query.kind?)),
-        What::Descriptor(kind) => words.push(format!("{} kinds={kind}", main_operation(query.ops))),
-        What::Ioctl(_) => words.push(format!("ioctl ioctl={}", query.subject())),
-        What::Group(request) => {
-            words.push(format!("join-group {}", request.group));
-            words.extend(request.source.map(|source| format!("source={source}")));
-            words.extend(
-                request
-                    .interface
-                    .as_ref()
-                    .map(|name| format!("interface={}", printable(name.as_bytes()))),
-            );
-        }
-        What::Membership(_, part) => {
-            words.push(main_operation(query.ops).to_owned());
-            let parts = std::slice::from_ref(part);
-            words.extend(
-                query
-                    .kind
-                    .into_iter()
-                    .flat_map(|kind| family::part_words(kind, parts)),
-            );
-        }
-        What::Host(_) | What::Ip(_) => {
-            words.push(format!("{} {}", main_operation(query.ops), query.subject()))
-        }
-        What::Hostname(_) => words.push("set-hostname".to_owned()),
-        What::Nothing => words.push(address_words(query)),
-    }
-    words.extend(protocol);
-    if let Some(content) = &query.content {
-        words.extend(family::message_words(content));
-    }
-    let listed: Vec<String> = query
-        .options
-        .iter()
-        .map(|(option, _)| option.to_string())
-        .collect();
-    if !listed.is_empty() {
-        words.push(format!("set={}", listed.join(",")));
-    }
-    Some(words.join(" "))
-}
-
-/// What a rule would say that lets such a socket be made, its address left open.
-fn creating_words(kind: Kind) -> String {
-    let keys = family::example_words(kind);
-    match (family::group_of(kind), kind.family) {
-        (_, Family::Kcm) => "connect *".to_owned(),
-        (_, Family::Xdp) => "bind *".to_owned(),
-        (Some(group), _) if group.one_place => format!("bind {keys}"),
-        (Some(group), _) if !group.raw_only => format!("connect {keys}"),
-        _ => "connect ADDRESS".to_owned(),
-    }
-}
-
-/// A local address as rules write it: one that asks for autobind has a word of its own.
-fn local_word(address: &Address) -> String {
-    match address {
-        Address::Unix(UnixAddress::Abstract(name)) if name.is_empty() => "@auto".to_owned(),
-        address => address.to_string(),
-    }
-}
-
-fn address_words(query: &Query) -> String {
-    let operation = main_operation(query.ops);
-    if let Some(kind) = query.kind
-        && family::group_of(kind).is_some_and(|group| !group.raw_only)
-    {
-        // The keys of a line are those of the local address for these, and else the peer's.
-        let one_place = family::group_of(kind).is_some_and(|group| group.one_place);
-        let address = match operation {
-            "bind" | "listen" => query.local.address(),
-            _ if one_place => query.address(),
-            "reply" => None,
-            _ => query.peer.address(),
-        };
-        let words = address.map(|address| family::address_words(kind, address));
-        return std::iter::once(operation.to_owned())
-            .chain(words.into_iter().flatten())
-            .collect::<Vec<_>>()
-            .join(" ");
-    }
-    let local = query.local.address().map(local_word);
-    let peer = query.peer.address().map(ToString::to_string);
-    let from = |local: Option<String>| {
-        local
-            .map(|local| format!(" from {local}"))
-            .unwrap_or_default()
-    };
-    match operation {
-        "bind" | "listen" => {
-            let local = local.unwrap_or_else(|| "*".to_owned());
-            // A client's port is the kernel's choice, so its address alone is named.
-            let peer = query.peer.address().map(|address| match address.ip() {
-                Some(ip) => format!(" peer {ip}"),
-                None => format!(" peer {address}"),
-            });
-            format!("{operation} {local}{}", peer.unwrap_or_default())
-        }
-        "reply" => format!("reply{}", from(local)),
-        "receive" => match peer {
-            Some(peer) => format!("receive {peer}{}", from(local)),
-            None => format!("receive{}", from(local)),
-        },
-        _ => match peer {
-            Some(peer) => format!("{operation} {peer}"),
-            None if query.kind.is_some_and(|kind| kind.is_nameless()) => format!("{operation} *"),
-            None => operation.to_owned(),
-        },
-    }
-}
-
-/// The operation as a rule for the command line.
-pub(crate) fn grant_line(query: &Query) -> String {
-    if let Some(why) = unsayable(query) {
-        return why.to_owned();
-    }
-    match (rule_line(query), &query.what) {
-        (Some(line), _) => format!("--allow '{}'", line.replace('\'', "'\\''")),
-        (None, What::GetOption(_)) => {
-            format!("options = {{ get = [\"{}\"] }}", query.subject())
-        }
-        (None, What::SetOption(..)) => {
-            format!("options = {{ set = [\"{}\"] }}", query.subject())
-        }
-        (None, _) => "no rule can grant it: Linux has no such sockets, or this version serves none"
-            .to_owned(),
-    }
-}
-
 /// The nearest rule with what it lacks, and what would grant the operation.
 pub(crate) fn hint(query: &Query, reason: &Reason, policy: &Policy) -> String {
     if let Reason::Rule(rule) = reason {
@@ -357,14 +128,14 @@ pub(crate) fn hint(query: &Query, reason: &Reason, policy: &Policy) -> String {
         }
         _ => String::new(),
     };
-    if let Some(why) = unsayable(query) {
-        return format!("{near}{why}");
-    }
     let grant = grant_line(query);
     if grant.starts_with("options") {
         return format!("{near}in the rule that grants the socket, this would grant it: {grant}");
     }
-    format!("{near}this would grant it: {grant}")
+    if grant.starts_with("--allow") {
+        return format!("{near}this would grant it: {grant}");
+    }
+    near + &grant
 }
 
 fn misses<'p>(policy: &'p Policy, ask: &Ask<'_>) -> Vec<(&'p Clause, Miss)> {
@@ -409,7 +180,10 @@ fn describe(clause: &Clause, ask: &Ask<'_>, miss: Miss) -> String {
             Some(content) => describe_message(clause, content),
             None => "says nothing of messages".to_owned(),
         },
-        Miss::What => format!("does not name {}", ask.clone().into_query().subject()),
+        Miss::What => match &ask.what {
+            What::Group(request) => describe_group(clause, request),
+            _ => format!("does not name {}", ask.clone().into_query().subject()),
+        },
         Miss::Limit(key) => {
             format!("limits `{key}`, which cannot be counted on sockets of `wasi:sockets`")
         }
@@ -426,13 +200,32 @@ fn says(clause: &Clause, miss: Miss) -> String {
         Miss::Family | Miss::Type => written.sockets.clone(),
         Miss::Peer => written.peer.as_ref().unwrap_or(&written.top).line(),
         Miss::Local => written.local.as_ref().unwrap_or(&written.top).line(),
-        Miss::What | Miss::Message => written.top.line(),
+        Miss::Message => written.top.line(),
+        Miss::What => {
+            let about = ["source", "interface", "ioctl", "kinds"];
+            let mut terms = written.terms.clone();
+            terms.retain(|(key, _)| about.contains(key));
+            let words = [written.top.line(), terms_line(&terms)];
+            words.join(" ").trim().to_owned()
+        }
         _ => String::new(),
     };
     match words.as_str() {
         "" => words,
         words => format!(" (it says `{words}`)"),
     }
+}
+
+/// A membership without a source or an interface is not one with any of those that a rule names.
+fn describe_group(clause: &Clause, request: &GroupRequest) -> String {
+    let mut words = format!("does not name {}", group_words(request));
+    if clause.groups.source.is_some() && request.source.is_none() {
+        words += " without a source";
+    }
+    if clause.groups.interface.is_some() && request.interface.is_none() {
+        words += " without an interface";
+    }
+    words
 }
 
 fn describe_message(clause: &Clause, content: &Content) -> String {
@@ -471,6 +264,15 @@ fn describe_end(name: &str, end: &End<'_>, pattern: Option<&AddressPattern>, sid
     }
 }
 
+/// What the gate refuses in every mode, since no rule could grant it.
+fn is_beyond_rules(ask: &Query) -> bool {
+    let is_unix = |kind: Kind| kind.family == Family::Unix;
+    let pair = ask.ops == OpSet::SOCKETPAIR && !ask.kind.is_some_and(is_unix);
+    let ends = [ask.local.address(), ask.peer.address()];
+    pair || ends.into_iter().flatten().any(is_placeless)
+        || ask.peer.address().is_some_and(is_nothing)
+}
+
 /// One allow rule, seen from a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -489,6 +291,8 @@ pub struct Explanation {
     pub question: String,
     /// The rule that grants it, or the reason why it is denied.
     pub verdict: Result<String, Reason>,
+    /// Where the policy's mode lets it through all the same: that it does.
+    pub let_through: Option<String>,
     /// Every allow rule: those that grant first, then those that come nearest.
     pub candidates: Vec<Candidate>,
     /// What would have to change; `None` if it is granted.
@@ -532,8 +336,17 @@ impl Policy {
                 lacks: miss.map(|miss| describe(clause, ask, miss) + &says(clause, miss)),
             })
             .collect();
+        let let_through = match (&outcome, self.mode()) {
+            (Ok(_) | Err(Reason::Rule(_)), _) | (_, Mode::Enforce) => None,
+            _ if is_beyond_rules(ask) => None,
+            (Err(Reason::NoRule), mode) => Some(format!(
+                "mode `{}` lets it through all the same, and writes it down",
+                mode.name()
+            )),
+        };
         Explanation {
             question: question.to_string(),
+            let_through,
             change: outcome.as_ref().err().map(|reason| hint(ask, reason, self)),
             verdict: outcome.map(|grant| grant.rule.to_string()),
             candidates,
@@ -549,6 +362,9 @@ impl fmt::Display for Explanation {
                 writeln!(f, "denied: {} (deny rule `{rule}`)", self.question)?
             }
             Err(Reason::NoRule) => writeln!(f, "denied: {} (no rule grants it)", self.question)?,
+        }
+        if let Some(let_through) = &self.let_through {
+            writeln!(f, "  {let_through}")?;
         }
         for Candidate { rule, place, lacks } in &self.candidates {
             match lacks {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use crate::address::{Address, UnixAddress};
 use crate::family::{self, Content};
 use crate::judge::{Ask, End, Query, What};
-use crate::kind::{Family, Kind, SocketType};
-use crate::load::{Words, kind_of, transport};
+use crate::kind::{Family, Kind};
+use crate::load::{Words, ioctl_names, kind_of, transport};
+use crate::message::DescriptorKind;
 use crate::model::{OpSet, Side, fold};
 use crate::permit::GroupRequest;
 
@@ -48,11 +49,12 @@ impl Question {
 
     /// Reads `tcp connect 10.1.2.3:22`, `udp receive 10.0.0.1:53 from 127.0.0.1:5353`,
     /// `tcp listen [::1]:80 peer 10.0.0.1:1234`, `unix connect /run/x.sock`, `resolve db.example.com`,
-    /// `interfaces`; for other families with the keys of a rule, each with one value:
+    /// `interfaces`, `udp join-group 239.1.1.1 source=10.0.0.1 interface=eth0`,
+    /// `unix-stream descriptor-send kinds=opaque`; for other families with the keys of a rule, each with one value:
     /// `vsock-stream connect cid=2 port=1234`, `can-raw send-to interface=can0 can-id=0x123`.
     ///
     /// # Errors
-    /// The line names no operation, or not what the operation needs.
+    /// The line names no operation, not what the operation needs, or more than that.
     pub fn parse(line: &str) -> Result<Question, QuestionError> {
         let mut words: Vec<String> = Words::new(line).map(|word| word.value).collect();
         let text = words.join(" ");
@@ -85,35 +87,29 @@ impl Question {
     }
 }
 
+/// The one word that is asked for; the mend says what is possible.
+fn only<'w>(words: &[&'w str], needs: &str, help: &str) -> Result<&'w str, QuestionError> {
+    match words {
+        [word] => Ok(word),
+        [] => Err(error(needs, help)),
+        [_, further, ..] => Err(error(format!("`{further}` is one word too many"), help)),
+    }
+}
+
 fn socketless(op: OpSet, operation: &str, rest: &[String]) -> Result<Query, QuestionError> {
-    let subject = rest.first();
-    let needs = |what: &str| {
-        error(
-            format!("`{operation}` needs {what}"),
-            format!("write `{operation} {}`", what.to_uppercase()),
-        )
-    };
-    let what = match op {
-        OpSet::RESOLVE => {
-            let host = subject.ok_or_else(|| needs("a host"))?;
-            let folded = fold(host.as_bytes()).map_err(|problem| {
-                error(
-                    format!("the host `{host}` {problem}"),
-                    "write a name: `resolve db.example.com`",
-                )
-            })?;
-            What::Host(folded.into())
+    let (needs, example) = match op {
+        OpSet::RESOLVE => ("a host", "db.example.com"),
+        OpSet::REVERSE_RESOLVE => ("an address", "10.0.0.1"),
+        OpSet::SET_HOSTNAME => ("a name", "web-1"),
+        OpSet::INTERFACES | OpSet::HOSTNAME => {
+            let Some(further) = rest.first() else {
+                return Ok(Ask::socketless(op, What::Nothing));
+            };
+            return Err(error(
+                format!("`{further}` is one word too many"),
+                format!("write `{operation}` alone"),
+            ));
         }
-        OpSet::REVERSE_RESOLVE => {
-            let ip = subject
-                .and_then(|word| word.parse::<IpAddr>().ok())
-                .ok_or_else(|| needs("an address"))?;
-            What::Ip(ip.to_canonical())
-        }
-        OpSet::SET_HOSTNAME => {
-            What::Hostname(subject.ok_or_else(|| needs("a name"))?.as_bytes().to_vec())
-        }
-        OpSet::INTERFACES | OpSet::HOSTNAME => What::Nothing,
         _ => {
             return Err(error(
                 format!("`{operation}` is about a socket"),
@@ -121,7 +117,57 @@ fn socketless(op: OpSet, operation: &str, rest: &[String]) -> Result<Query, Ques
             ));
         }
     };
+    let words: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let needs = format!("`{operation}` needs {needs}");
+    let help = format!("write `{operation} {example}`");
+    let subject = only(&words, &needs, &help)?;
+    let what = match op {
+        OpSet::RESOLVE => {
+            let folded = fold(subject.as_bytes())
+                .map_err(|problem| error(format!("the host `{subject}` {problem}"), help))?;
+            What::Host(folded.into())
+        }
+        OpSet::REVERSE_RESOLVE => {
+            let ip: IpAddr = subject.parse().map_err(|_| error(needs, help))?;
+            What::Ip(ip.to_canonical())
+        }
+        _ => What::Hostname(subject.as_bytes().to_vec()),
+    };
     Ok(Ask::socketless(op, what))
+}
+
+/// Keys with their words, and the other words.
+type Divided<'w> = (Vec<(&'w str, &'w str)>, Vec<&'w str>);
+
+/// Divides words into those like `cid=2`, each key once, and the others.
+fn divide(words: &[String]) -> Result<Divided<'_>, QuestionError> {
+    let (mut keys, mut others) = (Vec::new(), Vec::new());
+    for word in words {
+        match word.split_once('=') {
+            Some((key, _)) if keys.iter().any(|(known, _)| *known == key) => {
+                return Err(error(
+                    format!("`{word}` names `{key}` once more"),
+                    "a question is about one thing: write each key once",
+                ));
+            }
+            _ if word.starts_with(['/', '@']) => others.push(word.as_str()),
+            Some((key, "")) => {
+                return Err(error(
+                    format!("`{key}` is empty"),
+                    format!("write `{key}=VALUE`, or take it out"),
+                ));
+            }
+            Some(pair) => keys.push(pair),
+            None => others.push(word.as_str()),
+        }
+    }
+    Ok((keys, others))
+}
+
+/// Takes the word of a key out of the others.
+fn take<'w>(keys: &mut Vec<(&str, &'w str)>, name: &str) -> Option<&'w str> {
+    let place = keys.iter().position(|(key, _)| *key == name)?;
+    Some(keys.remove(place).1)
 }
 
 /// The addresses of a question.
@@ -132,15 +178,26 @@ struct Given {
     peer: Option<Address>,
 }
 
-fn given(words: &[&String]) -> Result<Given, QuestionError> {
+/// An address that can be named in two ways, and is named in one.
+fn one(first: Option<Address>, second: Option<Address>) -> Result<Option<Address>, QuestionError> {
+    match (first, second) {
+        (Some(_), Some(second)) => Err(error(
+            format!("`{second}` is one address too many"),
+            "write `from LOCAL` or `peer PEER` for the other side",
+        )),
+        (first, second) => Ok(first.or(second)),
+    }
+}
+
+fn given(words: &[&str]) -> Result<Given, QuestionError> {
     let mut given = Given::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        let place = match word.as_str() {
+        let place = match *word {
             "from" | "local" => &mut given.local,
             "peer" | "to" => &mut given.peer,
             _ => {
-                given.plain = Some(concrete(word)?);
+                given.plain = one(given.plain, Some(concrete(word)?))?;
                 continue;
             }
         };
@@ -150,7 +207,7 @@ fn given(words: &[&String]) -> Result<Given, QuestionError> {
                 format!("write `{word} 10.0.0.1:80`"),
             )
         })?;
-        *place = Some(concrete(address)?);
+        *place = one(place.take(), Some(concrete(address)?))?;
     }
     Ok(given)
 }
@@ -177,62 +234,111 @@ fn concrete(word: &str) -> Result<Address, QuestionError> {
     })
 }
 
+/// Whether such sockets have addresses like this: those of IPv4 only their own.
+fn fits(kind: Kind, transport: &str, address: &Address) -> Result<(), QuestionError> {
+    let fits = match address.ip() {
+        Some(ip) => kind.has_ip_addresses() && (kind.family != Family::Inet || ip.is_ipv4()),
+        None => address.family() == kind.family,
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(error(
+            format!("`{address}` is no address for `{transport}`"),
+            "write an address of that family",
+        )),
+    }
+}
+
 fn on_socket(
     op: OpSet,
     operation: &str,
     transport: &str,
     rest: &[String],
 ) -> Result<Query, QuestionError> {
-    if op == OpSet::JOIN_GROUP {
-        let group = rest.first().and_then(|word| word.parse::<IpAddr>().ok());
-        let group = group.ok_or_else(|| {
-            error(
-                "`join-group` needs a group",
-                "write `udp join-group 239.1.1.1`",
-            )
-        })?;
-        let family = if group.is_ipv4() {
-            Family::Inet
-        } else {
-            Family::Inet6
-        };
-        let request = GroupRequest {
-            group,
-            source: None,
-            interface: None,
-        };
-        return Ok(
-            ask(OpSet::JOIN_GROUP, Kind::new(family, SocketType::Datagram))
-                .about(What::Group(request)),
-        );
+    match op {
+        _ if OpSet::SOCKETLESS.contains(op) => Err(error(
+            format!("`{operation}` is about no socket"),
+            format!("leave out `{transport}`"),
+        )),
+        OpSet::JOIN_GROUP => join_group(transport, rest),
+        OpSet::IOCTL => ioctl(transport, rest),
+        _ => between(op, operation, transport, rest),
     }
-    if op == OpSet::IOCTL {
-        let name = rest.first().ok_or_else(|| {
-            error(
-                "`ioctl` needs a request",
-                "write `tcp ioctl bytes-readable`",
-            )
-        })?;
-        return Ok(ask(op, kind(transport, None)?).about(What::Ioctl(Arc::from(name.as_str()))));
-    }
-    let (keys, rest): (Vec<&String>, Vec<&String>) = rest
-        .iter()
-        .partition(|word| word.contains('=') && !word.starts_with(['/', '@']));
-    let (protocol, keys): (Vec<&String>, Vec<&String>) = keys
-        .into_iter()
-        .partition(|word| word.starts_with("protocol="));
-    let kind = |address: Option<&Address>| {
-        kind(transport, address).and_then(|kind| with_protocol(kind, protocol.first()))
+}
+
+fn join_group(transport: &str, rest: &[String]) -> Result<Query, QuestionError> {
+    const HELP: &str = "write `udp join-group 239.1.1.1`, with `source=10.0.0.1` and `interface=eth0` where they \
+                        are named";
+    let (mut keys, words) = divide(rest)?;
+    let word = only(&words, "`join-group` needs a group", HELP)?;
+    let group = word.parse().ok().map(|group: IpAddr| group.to_canonical());
+    let group = group
+        .filter(IpAddr::is_multicast)
+        .ok_or_else(|| error(format!("`{word}` is no multicast group"), HELP))?;
+    let source = take(&mut keys, "source").map(|word| {
+        let source: Result<IpAddr, _> = word.parse();
+        source.map_err(|_| error(format!("the source `{word}` is no address"), HELP))
+    });
+    let request = GroupRequest {
+        group,
+        source: source.transpose()?.map(|source| source.to_canonical()),
+        interface: take(&mut keys, "interface").map(str::to_owned),
     };
+    if let Some((key, _)) = keys.first() {
+        return Err(error(format!("`join-group` has no key `{key}`"), HELP));
+    }
+    let address = Address::from(SocketAddr::new(group, 0));
+    let kind = kind(transport, Some(&address))?;
+    fits(kind, transport, &address)?;
+    Ok(ask(OpSet::JOIN_GROUP, kind).about(What::Group(request)))
+}
+
+fn ioctl(transport: &str, rest: &[String]) -> Result<Query, QuestionError> {
+    let known = ioctl_names();
+    let help = format!("there are {}", known.join(", "));
+    let plain = |word: &String| word.strip_prefix("ioctl=").unwrap_or(word).to_owned();
+    let words: Vec<String> = rest.iter().map(plain).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let name = only(&words, "`ioctl` needs a request", &help)?;
+    if !known.iter().any(|known| known == name) {
+        return Err(error(format!("`{name}` is no request of ioctl(2)"), help));
+    }
+    Ok(ask(OpSet::IOCTL, kind(transport, None)?).about(What::Ioctl(Arc::from(name))))
+}
+
+/// A question about what passes between a socket's address and its peer's.
+fn between(
+    op: OpSet,
+    operation: &str,
+    transport: &str,
+    rest: &[String],
+) -> Result<Query, QuestionError> {
+    let (mut keys, rest) = divide(rest)?;
+    let protocol = take(&mut keys, "protocol");
+    let kind = |address: Option<&Address>| {
+        kind(transport, address).and_then(|kind| with_protocol(kind, transport, protocol))
+    };
+    let what = what(op, &mut keys)?;
     let Given { plain, local, peer } = given(&rest)?;
     let (named, content) = told(kind(plain.as_ref().or(peer.as_ref()))?, &keys)?;
-    let plain = plain.or(named);
+    let plain = one(named, plain)?;
     let local_kind = op.intersects(OpSet::LOCAL_KIND);
-    let (local, peer) = if local_kind {
-        (plain.or(local), peer)
-    } else {
-        (local, plain.or(peer))
+    let (local, peer) = match local_kind {
+        true => (one(plain, local)?, peer),
+        false => (local, one(plain, peer)?),
     };
+    if op == OpSet::SOCKETPAIR && (local.is_some() || peer.is_some()) {
+        return Err(error(
+            format!("`{operation}` has no address"),
+            format!("write `{transport} {operation}` alone"),
+        ));
+    }
+    if let Some(peer) = peer.as_ref().filter(|_| op == OpSet::BIND) {
+        return Err(error(
+            format!("`{operation}` has no peer, and `{peer}` would be one"),
+            "ask with `connect`, `listen` or `receive` who may be at the other end",
+        ));
+    }
     let main = if local_kind { &local } else { &peer };
     let needs_address =
         op.intersects(OpSet::LOCAL_KIND | OpSet::CONNECT | OpSet::SEND_TO | OpSet::REPLY);
@@ -242,18 +348,9 @@ fn on_socket(
             format!("write `{transport} {operation} {}`", example(transport)),
         ));
     }
-    let kind = kind(main.as_ref())?;
+    let kind = kind(main.as_ref().or(local.as_ref()))?;
     for address in [&local, &peer].into_iter().flatten() {
-        let fits = match address.ip() {
-            Some(_) => kind.has_ip_addresses(),
-            None => address.family() == kind.family,
-        };
-        if !fits {
-            return Err(error(
-                format!("`{address}` is no address for `{transport}`"),
-                "write an address of that family",
-            ));
-        }
+        fits(kind, transport, address)?;
     }
     let ops = if op == OpSet::BIND {
         OpSet::BIND | OpSet::LISTEN
@@ -264,11 +361,7 @@ fn on_socket(
     let open_local = op == OpSet::SOCKETPAIR;
     Ok(Ask {
         denied_by: op,
-        what: if op == OpSet::SOCKETPAIR {
-            What::Create
-        } else {
-            What::Nothing
-        },
+        what,
         local: match local {
             Some(local) => End::At(Cow::Owned(local.canonical())),
             None if open_local => End::Open,
@@ -284,6 +377,24 @@ fn on_socket(
     })
 }
 
+/// What an operation is about besides addresses. Descriptors are sockets unless `kinds` says otherwise.
+fn what(op: OpSet, keys: &mut Vec<(&str, &str)>) -> Result<What, QuestionError> {
+    if op == OpSet::SOCKETPAIR {
+        return Ok(What::Create);
+    }
+    if !op.intersects(OpSet::DESCRIPTOR_SEND | OpSet::DESCRIPTOR_RECEIVE) {
+        return Ok(What::Nothing);
+    }
+    match take(keys, "kinds") {
+        None | Some("socket") => Ok(What::Descriptor(DescriptorKind::Socket)),
+        Some("opaque") => Ok(What::Descriptor(DescriptorKind::Opaque)),
+        Some(word) => Err(error(
+            format!("`{word}` is not one kind of descriptor"),
+            "write `kinds=socket` or `kinds=opaque`",
+        )),
+    }
+}
+
 fn kind(transport: &str, address: Option<&Address>) -> Result<Kind, QuestionError> {
     kind_of(transport, address).ok_or_else(|| {
         error(
@@ -294,10 +405,16 @@ fn kind(transport: &str, address: Option<&Address>) -> Result<Kind, QuestionErro
 }
 
 /// The kind with the protocol of a word like `protocol=253`, as rules have it for what has no name.
-fn with_protocol(kind: Kind, word: Option<&&String>) -> Result<Kind, QuestionError> {
-    let Some((_, number)) = word.and_then(|word| word.split_once('=')) else {
+fn with_protocol(kind: Kind, word: &str, number: Option<&str>) -> Result<Kind, QuestionError> {
+    let Some(number) = number else {
         return Ok(kind);
     };
+    if transport(word).is_some_and(|sockets| sockets.protocol.is_some()) {
+        return Err(error(
+            format!("`{word}` names the protocol already"),
+            format!("leave out `protocol={number}`"),
+        ));
+    }
     let protocol = number.parse().map_err(|_| {
         error(
             format!("`{number}` is no protocol's number"),
@@ -310,23 +427,19 @@ fn with_protocol(kind: Kind, word: Option<&&String>) -> Result<Kind, QuestionErr
 /// The address and the message that the words with a `=` name.
 fn told(
     kind: Kind,
-    words: &[&String],
+    keys: &[(&str, &str)],
 ) -> Result<(Option<Address>, Option<Content>), QuestionError> {
-    let keys: Vec<(&str, &str)> = words
-        .iter()
-        .filter_map(|word| word.split_once('='))
-        .collect();
     if keys.is_empty() {
         return Ok((None, None));
     }
-    family::told(kind, &keys).map_err(|(message, help)| error(message, help))
+    family::told(kind, keys).map_err(|(message, help)| error(message, help))
 }
 
 /// How an address of such sockets is written.
 fn example(transport: &str) -> String {
     let keys = kind_of(transport, None).map(family::example_words);
     keys.filter(|words| !words.is_empty())
-        .unwrap_or_else(|| "ADDRESS".to_owned())
+        .unwrap_or_else(|| "<address>".to_owned())
 }
 
 fn ask(ops: OpSet, kind: Kind) -> Query {
@@ -339,47 +452,4 @@ fn ask(ops: OpSet, kind: Kind) -> Query {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_question_says_why() {
-        for (line, expected) in [
-            ("", "names no operation"),
-            ("tcp", "names no operation"),
-            ("tcp fly 10.0.0.1:1", "`fly` is no operation"),
-            ("connect 10.0.0.1:1", "is about a socket"),
-            ("tcp connect", "needs an address"),
-            ("tcp connect db.example.com:1", "is no one address"),
-            ("tcp connect /run/x", "is no address for `tcp`"),
-            ("resolve 127.1", "is a number, not a name"),
-            ("tcp connect 10.0.0.1:1 from", "`from` without an address"),
-            (
-                "vsock-stream connect",
-                "write `vsock-stream connect cid=host port=",
-            ),
-            ("vsock-stream connect cid=2", "the address lacks `port`"),
-            (
-                "vsock-stream connect cid=* port=1",
-                "the address lacks `cid`",
-            ),
-            ("vsock-stream connect psm=1", "has no key `psm`"),
-            (
-                "vsock-stream connect 10.0.0.1:1",
-                "is no address for `vsock-stream`",
-            ),
-            (
-                "can-raw send-to interface=can0 can-id=0x800",
-                "is not one value of `can-id`",
-            ),
-            ("can-raw send-to interface=can0 psm=1", "has no key `psm`"),
-            (
-                "tcp connect cid=2",
-                "its addresses are written without a key",
-            ),
-        ] {
-            let message = Question::parse(line).unwrap_err().to_string();
-            assert!(message.contains(expected), "{line}: {message}");
-        }
-    }
-}
+mod tests;

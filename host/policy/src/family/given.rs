@@ -121,10 +121,16 @@ pub(crate) fn told(
     Ok((address, message(kind, messages)?))
 }
 
-/// A message with these values; none where sockets of the kind have none that is looked at.
+/// A message with these values; none where there are none.
 fn message(kind: Kind, values: Vec<(&'static str, Value)>) -> Result<Option<Content>, Wrong> {
-    if Content::head(kind).is_none() || values.is_empty() {
+    let Some((name, _)) = values.first() else {
         return Ok(None);
+    };
+    if Content::head(kind).is_none() {
+        return Err((
+            format!("`{name}` is about messages, and nobody looks at those of {kind}"),
+            "take it out".to_owned(),
+        ));
     }
     let part = Part::told(values).ok_or_else(|| {
         (

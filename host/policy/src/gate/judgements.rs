@@ -27,12 +27,12 @@ pub enum Adopted {
 }
 
 /// A pathname without a clean place can be granted by nothing, in no mode.
-fn is_placeless(address: &Address) -> bool {
+pub(crate) fn is_placeless(address: &Address) -> bool {
     matches!(address, Address::Unix(UnixAddress::Pathname(path)) if whole_place(path).is_none())
 }
 
 /// A frame without a protocol of its own, to an address without one: no key says what it is.
-fn is_nothing(destination: &Address) -> bool {
+pub(crate) fn is_nothing(destination: &Address) -> bool {
     matches!(destination, Address::Packet(packet) if matches!(packet.protocol, 0 | 3))
 }
 

@@ -13,6 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 pub use judgements::Adopted;
+pub(crate) use judgements::{is_nothing, is_placeless};
 use limits::Metering;
 pub use limits::{
     BufferSlot, Counted, Delay, End, FlightSlot, LimitReached, Meters, Passage, Short, SocketSlot,

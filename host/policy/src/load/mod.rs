@@ -30,6 +30,7 @@ pub(crate) use error::{Fault, Origin, nearest};
 pub(crate) use limits::keys as limit_keys;
 pub(crate) use line::{Words, kind_of, transport, transport_word};
 pub(crate) use rule::Listing;
+pub(crate) use vocabulary::ioctl_names;
 pub(crate) use written::{EndWords, Terms, Written, terms_line};
 
 use crate::check::Warning;

@@ -22,7 +22,7 @@ pub struct Explain {
 
     /// The operation, with concrete addresses: tcp connect 10.1.2.3:22,
     /// udp receive 10.0.0.1:53 from 127.0.0.1:5353, unix listen /run/x.sock,
-    /// resolve db.example.com
+    /// udp join-group 239.1.1.1 source=10.0.0.1, resolve db.example.com
     #[arg(value_name = "OPERATION", required = true, verbatim_doc_comment)]
     question: Vec<String>,
 }
@@ -51,6 +51,9 @@ fn print(explanation: &Explanation) {
             println!("denied by deny rule `{rule}`: {}", explanation.question)
         }
         Err(Reason::NoRule) => println!("denied, no rule grants it: {}", explanation.question),
+    }
+    if let Some(let_through) = &explanation.let_through {
+        println!("{let_through}");
     }
     for candidate in &explanation.candidates {
         match &candidate.lacks {

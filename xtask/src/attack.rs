@@ -70,6 +70,7 @@ pub fn judge(workspace: &Workspace, cases: &[Case], pages: Pages) -> Result<Opti
     }
     let report = json!({
         "attacks": judgement.json(),
+        "not_tried": judgement.untried(),
         "mutations": mutations(workspace)?,
         "problems": judgement.problems,
     });
@@ -230,7 +231,7 @@ impl<'a> Judgement<'a> {
                 Some(_) => {}
             }
         }
-        let count = self.attacks.len() + self.not_here().count();
+        let count = self.attacks.len();
         if count < LEAST {
             problems.push(format!("{count} attacks; there have to be {LEAST}"));
         }
@@ -273,6 +274,15 @@ impl<'a> Judgement<'a> {
                 phrases.join("; ")
             );
         }
+    }
+
+    /// The phrases that nothing tried on the kernels here, with the test that would have and why it did not.
+    fn untried(&self) -> Vec<Value> {
+        self.not_here()
+            .map(|(phrase, test, why)| {
+                json!({"section": phrase.section, "phrase": phrase.phrase, "test": test, "why": why})
+            })
+            .collect()
     }
 
     fn json(&self) -> Vec<Value> {
@@ -355,6 +365,9 @@ mod tests {
         let (phrases, cases) = (phrases(), [good, skipped]);
         let judgement = Judgement::of(&phrases, &cases);
         assert_eq!(judgement.answers[1], Answer::NotHere("c::d", "no kernel"));
+        let untried =
+            json!({"section": "Unix", "phrase": "autobind", "test": "c::d", "why": "no kernel"});
+        assert_eq!(judgement.untried(), [untried]);
         let text = "# why\nUnix\t..\t\nUnix\tautobind\tc::d\n";
         assert_eq!(
             renewed(text, &phrases, &judgement.answers),

@@ -70,7 +70,10 @@ fn no_connect_begins_where_no_rule_names_the_kind() -> Result<()> {
     let connect = format!("connect {}", listener.local_addr()?);
     let granted = "ops = [\"connect\"]\ncidr = [\"127.0.0.1\"]";
     for (style, outcome) in [("datagram", "PermissionDenied"), ("stream", "ok")] {
-        let run = guest(&[rule("one", style, granted)], &[connect.clone()]);
+        let run = guest(
+            &[rule("one", style, granted)],
+            std::slice::from_ref(&connect),
+        );
         let ended = run.finish(patience())?;
         assert_eq!(ended.step(&connect)?, outcome);
         let (begun, made) = (
@@ -101,7 +104,7 @@ fn each_place_and_use_needs_its_own_grant() -> Result<()> {
             "stream",
             &format!("ops = [\"{ops}\"]\n{local}"),
         )];
-        let ended = guest(&rules, &[listen.clone()]).finish(patience())?;
+        let ended = guest(&rules, std::slice::from_ref(&listen)).finish(patience())?;
         assert_eq!(ended.step(&listen)?, outcome);
         assert_eq!(ended.audit.denied("listen").is_ok(), outcome != "ok");
     }

@@ -238,18 +238,26 @@ fn a_socket_has_so_many_jobs() -> Result<()> {
     let mut words = vec!["b = bcm vcan0".to_owned()];
     words.extend((0x100..0x201).map(cycle));
     words.extend([cycle(0x100), "end-cycle b 1ff".to_owned(), cycle(0x300)]);
+    words.extend([
+        "end-cycles b 1fe 1fd".to_owned(),
+        cycle(0x301),
+        cycle(0x302),
+    ]);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let rule = "ops = [\"connect\"]\ninterface = [\"vcan0\"]\ncan-id = [\"0x100-0x3ff\"]\n\
                 bcm-ops = [\"tx-setup\", \"tx-delete\"]";
     let ended = guest(&net, &policy("bcm", &[rule]), &words)
         .finish(patience())?
         .success()?;
-    for (id, outcome) in [
+    let outcomes = [
         (0x1ff, "ok"),
         (0x200, "nobufs"),
         (0x100, "ok"),
         (0x300, "ok"),
-    ] {
+        (0x301, "ok"),
+        (0x302, "ok"),
+    ];
+    for (id, outcome) in outcomes {
         assert_eq!(ended.step(&cycle(id))?, outcome, "{id:x}");
     }
     let told: Vec<_> = ended.audit.of("send-to").collect();

@@ -181,7 +181,8 @@ impl Judge {
         let until = self.known().heard.until(to, std::time::Instant::now());
         let content = Content::sent(facts.kind, &[]);
         let mut verdict = gate.send_to(facts, to, &content);
-        if verdict.is_err() && until.is_some() {
+        if until.is_some() {
+            // What grants to send there anyway grants it here as well.
             for local in self.locals(|known| &known.bound) {
                 let facts = SocketFacts {
                     local,
@@ -375,8 +376,8 @@ pub fn add_wasi_name_lookup<T: SocketsView + WasiView + 'static>(
     Ok(())
 }
 
-/// What the guest gets of a socket that was made. wasmtime-wasi makes it without asking, and a confined process
-/// has none of kinds that no rule names: the operator is told of that as of any other refusal.
+/// What the guest gets of a socket that was made, or was not. wasmtime-wasi makes it without asking, and a confined
+/// process has none of kinds that no rule names: the operator is told of that as of any other refusal.
 fn told<T: SocketsView, S>(
     data: &mut T,
     family: IpAddressFamily,
@@ -387,17 +388,15 @@ fn told<T: SocketsView, S>(
         Ok(socket) => return Ok((Ok(socket),)),
         Err(error) => error.downcast()?,
     };
-    if code == ErrorCode::AccessDenied {
-        let family = match family {
-            IpAddressFamily::Ipv4 => Family::Inet,
-            IpAddressFamily::Ipv6 => Family::Inet6,
-        };
-        let kind = Kind::new(family, socket_type);
-        let guest = data.sockets().ctx.guest();
-        if let Err(denial) = guest.gate().create(kind) {
-            let event = || Event::new("socket").arguments(format_args!("{kind}, wasi:sockets"));
-            guest.refuse(&denial, event);
-        }
+    let family = match family {
+        IpAddressFamily::Ipv4 => Family::Inet,
+        IpAddressFamily::Ipv6 => Family::Inet6,
+    };
+    let kind = Kind::new(family, socket_type);
+    let guest = data.sockets().ctx.guest();
+    if let Err(denial) = guest.gate().create(kind) {
+        let event = || Event::new("socket").arguments(format_args!("{kind}, wasi:sockets"));
+        guest.refuse(&denial, event);
     }
     Ok((Err(code),))
 }

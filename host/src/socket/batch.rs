@@ -113,11 +113,10 @@ impl Inner {
         if count == 0 && failed == Some(Errno::AGAIN) {
             return Ok(Attempt::WouldBlock);
         }
-        if self.kind.works_by_itself() {
-            let mut state = self.state();
+        if let Some(jobs) = &mut self.state().jobs {
             for (data, to) in outgoing.iter().take(count) {
                 if let Some(to) = to.judged() {
-                    state.jobs.sent(data, &to.permit().subject().address);
+                    jobs.sent(data, &to.permit().subject().address);
                 }
             }
         }

@@ -5,7 +5,7 @@ use sockgate_policy::{Address, BroadcastJob, JobChange};
 use super::Errno;
 
 /// Jobs that a socket may have at a time; each may hold 256 frames.
-pub(super) const MOST: usize = 256;
+pub(super) const MOST_JOBS: usize = 256;
 
 /// The jobs that a socket was given, each with the interface that it is on.
 #[derive(Default)]
@@ -21,7 +21,7 @@ impl Jobs {
         if self.place(job, to).is_some() {
             return Ok(());
         }
-        if self.0.len() >= MOST {
+        if self.0.len() >= MOST_JOBS {
             return Err(Errno::NOBUFS);
         }
         self.0.push((job, to.clone()));
@@ -78,7 +78,7 @@ mod tests {
     fn jobs_are_counted_until_they_end() {
         let mut jobs = Jobs::default();
         let (here, there) = (on("can0"), on("can1"));
-        for id in 0..MOST as u32 {
+        for id in 0..MOST_JOBS as u32 {
             assert_eq!(jobs.admit(&begin(TX, 0, id), &here), Ok(()));
         }
         let full = Err(Errno::NOBUFS);

@@ -173,8 +173,8 @@ struct State {
     sender: Option<attempt::Sender>,
     /// From whom this socket received, for `reply`.
     heard: Heard,
-    /// What its broadcast manager has to do.
-    jobs: jobs::Jobs,
+    /// What it has to do, if it is a broadcast manager.
+    jobs: Option<jobs::Jobs>,
     /// The file that bind made.
     bound: Option<sys::unix_path::BoundPath>,
     /// The pollers that watch this socket.
@@ -201,6 +201,7 @@ impl Inner {
         facts: SocketFacts,
         slot: SocketSlot,
     ) -> Arc<Inner> {
+        let jobs = facts.kind.works_by_itself().then(jobs::Jobs::default);
         let inner = Arc::new(Inner {
             guest: guest.clone(),
             kind: facts.kind,
@@ -220,7 +221,7 @@ impl Inner {
                 destination: None,
                 sender: None,
                 heard: Heard::default(),
-                jobs: jobs::Jobs::default(),
+                jobs,
                 bound: None,
                 pollers: Vec::new(),
                 pending: std::collections::VecDeque::new(),

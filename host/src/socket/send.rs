@@ -6,9 +6,10 @@ use sockgate_policy::{Address, Content, Family, MessageFlags, Permit, Toll, Way,
 
 use super::attempt::Destination;
 use super::data::{Attempt, conversation};
+use super::jobs::{Jobs, MOST_JOBS};
 use super::sys::poll::{self, PollFd, Readiness};
 use super::wait::Deadline;
-use super::{Errno, Failure, Inner, Interest, Outcome, State, attempt, jobs};
+use super::{Errno, Failure, Inner, Interest, Outcome, State, attempt};
 
 impl Inner {
     /// Waits until a send is worth another attempt, after one that came to nothing; for sends, whose attempts
@@ -163,10 +164,8 @@ impl Inner {
         if self.inspected.is_some() {
             let destination = self.judge_destination(&mut state, to, data)?;
             let outcome = attempt(&destination)?;
-            if let Attempt::Done(_) = outcome {
-                state
-                    .jobs
-                    .sent(data, &destination.permit().subject().address);
+            if let (Some(jobs), Attempt::Done(_)) = (&mut state.jobs, &outcome) {
+                jobs.sent(data, &destination.permit().subject().address);
             }
             return Ok(outcome);
         }
@@ -207,8 +206,8 @@ impl Inner {
         let permit = self.may_send_to(state, to, &content)?;
         self.count_for(&permit)?;
         let destination = &permit.subject().address;
-        if self.kind.works_by_itself() {
-            self.admit_job(state, &permit, data)?;
+        if let Some(jobs) = &mut state.jobs {
+            self.admit_job(jobs, &permit, data)?;
         }
         if self.kind.family == Family::Inet6 && attempt::is_mapped(self.kind, destination) {
             self.open_dual_stack(state)?;
@@ -218,18 +217,13 @@ impl Inner {
 
     /// A broadcast manager has no more jobs than it may have.
     #[cold]
-    fn admit_job(
-        &self,
-        state: &mut State,
-        permit: &Permit<op::SendTo>,
-        data: &[u8],
-    ) -> Outcome<()> {
+    fn admit_job(&self, jobs: &mut Jobs, permit: &Permit<op::SendTo>, data: &[u8]) -> Outcome<()> {
         let to = &permit.subject().address;
-        let admitted = state.jobs.admit(data, to).map_err(Failure::from);
+        let admitted = jobs.admit(data, to).map_err(Failure::from);
         if admitted.is_err() {
             self.guest.audit().note(|| {
                 let event = self.event("send-to").address(to).granted(permit);
-                let reason = format_args!("it has {} jobs, and may have no more", jobs::MOST);
+                let reason = format_args!("it has {} jobs, and may have no more", MOST_JOBS);
                 event.arguments(reason).outcome(&admitted)
             });
         }

@@ -146,6 +146,35 @@ fn a_greedy_guest_is_stopped_in_any_call() -> Result<()> {
     Ok(())
 }
 
+/// A guest that is stopped while it makes no call of ours reaches nobody by wasi:sockets either.
+#[test]
+fn a_stopped_guest_connects_to_nobody() -> Result<()> {
+    let granted = "version = 1\n[[allow]]\nid = \"all\"\nfamily = [\"inet\"]\nops = [\"bind\", \"connect\"]\n\
+        local = \"*\"\npeer = \"*\"\n";
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let connect = format!("connect {}", listener.local_addr()?);
+    for stops in [false, true] {
+        let guest = Start::new("std_net_steps", Place::Park, policy_from(granted)?)
+            .argument("udp d 127.0.0.1:0")
+            .argument("hear d")
+            .argument(&connect)
+            .start()?;
+        guest.expect("udp d")?;
+        if stops {
+            guest.cancel.stop();
+        }
+        // It hears nothing for a second.
+        guest.expect("hear d")?;
+        let outcome = guest.expect(&connect)?;
+        let wanted = if stops { "PermissionDenied" } else { "ok" };
+        ensure!(outcome.ends_with(wanted), "{stops}: {outcome}");
+        ensure!(listener.accept().is_ok() != stops);
+        guest.end()?;
+    }
+    Ok(())
+}
+
 /// A forged handle traps the guest that forged it, in every place; its neighbour goes on.
 #[test]
 fn a_forged_handle_traps_one_guest() -> Result<()> {

@@ -14,7 +14,7 @@ use sockgate_guest::can::{
     AnyCanFrame, BcmFlags, BcmMessage, BcmOperation, BcmSocket, CanFdFrame, CanFrame,
     IsoTpFlowControl, IsoTpOptions, IsoTpSocket, J1939Socket,
 };
-use sockgate_guest::{Family, Protocol, Socket, SocketType};
+use sockgate_guest::{Batch, Family, MessageFlags, Protocol, Socket, SocketType};
 use sockgate_test_guests::{named, pattern, tell, wrong};
 
 /// CAN_ISOTP_SF_BROADCAST: single frames to everybody, without flow control.
@@ -194,6 +194,17 @@ fn on_bcm(socket: &BcmSocket, verb: &str, words: &[&str]) -> io::Result<String> 
             })?;
         }
         ("end-cycle", [job]) => socket.stop_sending(id(job)?)?,
+        // In one call.
+        ("end-cycles", jobs) => {
+            let mut batch = Batch::new();
+            for job in jobs {
+                let end = BcmMessage::new(BcmOperation::TxDelete, id(job)?);
+                batch.push(&end.encode()?);
+            }
+            let socket: &Socket = socket.as_ref();
+            let sent = socket.send_many(&batch, MessageFlags::empty())?;
+            return Ok(format!("ok {}", sent.count));
+        }
         ("watch", [job, timeout, throttle]) => {
             socket.watch(id(job)?, milliseconds(timeout)?, milliseconds(throttle)?)?;
         }

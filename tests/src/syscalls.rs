@@ -79,23 +79,30 @@ impl SyscallLog {
     }
 
     fn parse(text: &str) -> SyscallLog {
-        let calls = text
-            .lines()
-            .filter_map(|line| {
-                let (thread, line) = line.split_once(' ')?;
-                let line = line.trim_start();
-                // A call that another thread interrupts takes two lines: the first has its arguments.
-                let (name, _) = line.split_once('(')?;
-                let known = !name.is_empty()
-                    && name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric());
-                let thread = thread.parse().ok()?;
-                known.then(|| Syscall {
+        let mut calls: Vec<Syscall> = Vec::new();
+        for line in text.lines() {
+            let Some((thread, line)) = line.split_once(' ') else {
+                continue;
+            };
+            let (Ok(thread), line) = (thread.parse(), line.trim_start()) else {
+                continue;
+            };
+            // A call that another thread interrupts takes two lines: the second has its result.
+            if line.starts_with("<... ") {
+                if let Some(call) = calls.iter_mut().rfind(|call| call.thread == thread) {
+                    call.line += line;
+                }
+                continue;
+            }
+            let name = line.split_once('(').map_or("", |(name, _)| name);
+            if !name.is_empty() && name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric()) {
+                calls.push(Syscall {
                     thread,
                     name: name.to_owned(),
                     line: line.to_owned(),
-                })
-            })
-            .collect();
+                });
+            }
+        }
         SyscallLog { calls }
     }
 
@@ -202,6 +209,9 @@ mod tests {
         assert_eq!(log.sockets().count(), 3);
         assert!(log.of_step("connect s 127.0.0.1:1").is_err());
         assert_eq!(log.of("connect").count(), 1);
+        // The result of what another thread interrupted belongs to it.
+        let interrupted = log.of_guest()?.first().map(|call| call.line.clone());
+        assert!(interrupted.is_some_and(|line| line.ends_with("resumed>) = 4")));
         Ok(())
     }
 

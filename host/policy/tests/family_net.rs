@@ -220,7 +220,9 @@ fn groups_are_granted_one_by_one_whichever_way_they_are_joined() {
             assert_eq!(joined.is_ok(), s.local.is_none());
             let expected = match joined {
                 Ok(_) => format!("--allow '{line}'"),
-                Err(_) => "no one line grants it: a rule of the policy file may".to_owned(),
+                Err(_) => {
+                    format!("no one line grants it: a rule of the policy file may, with `{line}`")
+                }
             };
             assert_eq!(denial.grant_hint(), expected);
         }

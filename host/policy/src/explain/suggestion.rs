@@ -269,7 +269,7 @@ pub(crate) fn grant_line(query: &Query) -> String {
                 format!("no one line grants it: {}", why.unwrap_or_default())
             }
             (Ok(policy), _) if !grants(&policy, query) => {
-                "no one line grants it: a rule of the policy file may".to_owned()
+                format!("no one line grants it: a rule of the policy file may, with `{line}`")
             }
             (Ok(_), _) => quoted(&line),
         },

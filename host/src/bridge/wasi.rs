@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sockgate_policy::{
     Address, Content, Count, Denial, Family, Kind, Meters, Operation, Origin, Permit, SocketFacts,
-    SocketType, Toll,
+    SocketType, Toll, op,
 };
 use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime_wasi::p2::bindings::sockets::network::{
@@ -180,20 +180,10 @@ impl Judge {
         let gate = self.guest.gate();
         let until = self.known().heard.until(to, std::time::Instant::now());
         let content = Content::sent(facts.kind, &[]);
-        let mut verdict = gate.send_to(facts, to, &content);
-        if until.is_some() {
-            // What grants to send there anyway grants it here as well.
-            for local in self.locals(|known| &known.bound) {
-                let facts = SocketFacts {
-                    local,
-                    ..facts.clone()
-                };
-                verdict = gate.reply(&facts, to, &content);
-                if verdict.is_err() {
-                    break;
-                }
-            }
-        }
+        let verdict = match until {
+            None => gate.send_to(facts, to, &content),
+            Some(_) => self.judge_reply(facts, to, &content),
+        };
         if verdict.is_err()
             && let Ok(permit) = gate.connect(facts, to)
         {
@@ -201,6 +191,25 @@ impl Judge {
             return self.tell("connect", to, Ok(permit)).map(drop);
         }
         self.tell("send-to", to, verdict).map(drop)
+    }
+
+    /// Sending to somebody who was heard, which a grant to send there anyway covers as well.
+    fn judge_reply(
+        &self,
+        facts: &SocketFacts,
+        to: &Address,
+        content: &Content,
+    ) -> Result<Permit<op::SendTo>, Denial> {
+        let from = |local| {
+            let facts = SocketFacts {
+                local,
+                ..facts.clone()
+            };
+            self.guest.gate().reply(&facts, to, content)
+        };
+        let mut locals = self.locals(|known| &known.bound).into_iter();
+        let first = from(locals.next().flatten())?;
+        locals.try_fold(first, |_, local| from(local))
     }
 
     fn judge_receive(&self, facts: &SocketFacts, from: &Address) -> Outcome<()> {

@@ -296,9 +296,10 @@ fn join_group(transport: &str, rest: &[String]) -> Result<Query, QuestionError> 
 fn ioctl(transport: &str, rest: &[String]) -> Result<Query, QuestionError> {
     let known = ioctl_names();
     let help = format!("there are {}", known.join(", "));
-    let plain = |word: &String| word.strip_prefix("ioctl=").unwrap_or(word).to_owned();
-    let words: Vec<String> = rest.iter().map(plain).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let words: Vec<&str> = rest
+        .iter()
+        .map(|word| word.strip_prefix("ioctl=").unwrap_or(word))
+        .collect();
     let name = only(&words, "`ioctl` needs a request", &help)?;
     if !known.iter().any(|known| known == name) {
         return Err(error(format!("`{name}` is no request of ioctl(2)"), help));

@@ -224,7 +224,8 @@ fn a_crowd(name: &str, how: &str, wait: &str, way: &Way) -> Result<()> {
         ensure!(u32::from_le_bytes(told) as usize == number);
         clients.push(client);
     }
-    ensure!(guest.descriptors()? >= before + MANY + BUSY);
+    // Not on top of those before: what the command opened for a moment may have been among these.
+    ensure!(guest.descriptors()? >= MANY + BUSY);
     // Every eleventh talks, so that all about them are idle. The first one asks for the report.
     let busy: Vec<usize> = (0..BUSY)
         .map(|place| 1 + place * ((MANY + BUSY) / BUSY))

@@ -138,7 +138,13 @@ fn udp_client(address: SocketAddr) -> Result<UdpSocket> {
 fn exchange(socket: &UdpSocket, datagram: &[u8]) -> Result<()> {
     let mut answer = [0; 1 << 16];
     socket.send(datagram)?;
-    let length = socket.recv(&mut answer).context("no answer")?;
+    let length = loop {
+        match socket.recv(&mut answer) {
+            // signal(7): a receive with a time limit is not taken up again after the process stood still.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            received => break received.context("no answer")?,
+        }
+    };
     ensure!(answer[..length] == *datagram, "the answer has other bytes");
     Ok(())
 }

@@ -224,6 +224,9 @@ fn job(input: &mut Unstructured<'_>) -> Result<()> {
         0
     };
     bytes.truncate(bytes.len().saturating_sub(cut));
+    // A cut may take just the frames that the head does not count.
+    let whole = bytes.len() as u64 == 56 + u64::from(told) * size as u64;
+    frames.truncate(told as usize);
     let facts = SocketFacts {
         peer: Some(bus()),
         ..SocketFacts::new(kind(Family::Can, SocketType::Datagram, 2))
@@ -236,7 +239,6 @@ fn job(input: &mut Unstructured<'_>) -> Result<()> {
             11 | 12 => 5,
             opcode => opcode,
         };
-        let whole = cut == 0 && told == count;
         let operation = listed == 0 || asked as usize == listed;
         let of_direction = !sent || opcode == asked;
         let covered = |id: u32| is_id(id) && names(id);

@@ -452,6 +452,10 @@ impl World {
         let peer_state = peer.map(|peer| (self.all[peer].state, self.all[peer].read_shut));
         let expected = match (known.state, known.kind) {
             _ if known.unsure => Expected::Either,
+            // What came to a stream that is shut both ways has reset it.
+            (State::Connected, TCP) if known.write_shut && known.read_shut => {
+                Expected::Failure(&[Errno::PIPE, Errno::CONNRESET])
+            }
             (State::Connected, _) if known.write_shut => Expected::Failure(&[Errno::PIPE]),
             (State::Connected, TCP) => match peer_state {
                 Some((State::Connected, false)) => Expected::Success,

@@ -122,7 +122,9 @@ fn tcp(random: &mut Random) -> io::Result<()> {
     let listener = inet(SocketType::Stream)?;
     // Ports are in use for a minute after each connection: one address would soon have none left.
     let [_, one, two, three, ..] = random.next().to_ne_bytes();
-    listener.bind(&address(&format!("127.{one}.{two}.{three}:0"))?)?;
+    // The last address of all, 127.255.255.255, is for broadcasts: nobody connects there.
+    let last = three % 255;
+    listener.bind(&address(&format!("127.{one}.{two}.{last}:0"))?)?;
     listener.listen(4)?;
     let client = inet(SocketType::Stream)?;
     client.connect(&listener.local_address()?)?;

@@ -401,6 +401,10 @@ impl World {
         let outcome = known.socket.connect(&place);
         known.socket.set_blocking(false);
         if over {
+            if outcome.is_ok() {
+                // It is let go of at once, and in the listener's queue all the same.
+                self.all[target].waiting.push(number);
+            }
             return Ok(self.began_anew(at, outcome.map(|()| 0)));
         }
         let expected = match (known.kind, known.state) {

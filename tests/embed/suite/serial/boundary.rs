@@ -2,7 +2,7 @@
 //! bounded, and every answer is one that a model of a socket expects.
 //!
 //! With `--long` each way takes ten minutes of the processors' time, from seeds that nobody has tried, and writes
-//! `boundary-WAY.json` into the folder `SOCKGATE_REPORTS`. A seed that finds something goes into [`KEPT`].
+//! `boundary-WAY.json` into the folder `SOCKGATE_REPORTS`. A seed that finds something goes into [`FOUND`].
 
 use std::env;
 use std::fs;
@@ -26,26 +26,18 @@ fn length() -> Duration {
     }
 }
 
-/// Seeds that are walked every time, before others: a few, and those that found something.
-const KEPT: [u64; 10] = [
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    1_882_526_350_051_493,
-    1_882_527_050_506_180,
-];
+/// Seeds that are walked every time, before others.
+const KEPT: std::ops::RangeInclusive<u64> = 1..=8;
+
+/// Seeds that found something, walked every time after those.
+const FOUND: [u64; 2] = [1_882_526_350_051_493, 1_882_527_050_506_180];
 
 /// Where the other seeds begin: the same for everybody, or with `--long` new each time.
 fn first_seed() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     match (long(), since) {
         (true, Ok(since)) => since.as_secs() << 20,
-        _ => 9,
+        _ => KEPT.end() + 1,
     }
 }
 
@@ -115,7 +107,7 @@ fn walks(way: &str, interrupted: bool) -> Result<()> {
     let (before, memory) = (descriptors()?, resident_memory()?);
     let start = processor_time()?;
     let (mut walks, mut spent) = (0, Duration::ZERO);
-    let mut seeds = KEPT.into_iter().chain(first_seed()..);
+    let mut seeds = KEPT.chain(FOUND).chain(first_seed()..);
     while spent < length()
         && let Some(seed) = seeds.next()
     {

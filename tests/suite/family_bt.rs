@@ -357,8 +357,9 @@ fn a_monitor_sees_what_the_kernels_own_shows() -> Result<()> {
         .filter(|line| !line.starts_with("listening"))
         .copied()
         .collect();
+    // A packet is written before it is told: the guest may have been ended in between.
     ensure!(
-        packets.len() == told.len(),
+        (told.len()..=told.len() + 1).contains(&packets.len()),
         "{} of {}",
         packets.len(),
         told.len()

@@ -101,7 +101,10 @@
 //! }
 //! ```
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -111,27 +114,89 @@ use crate::denial::Denial;
 use crate::gate::{Gate, Meters};
 use crate::learn::Entry;
 use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
-use crate::model::PeerUsers;
+use crate::model::{Few, PeerUsers};
 
 /// The `id` of a rule. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RuleId(Arc<str>);
+#[derive(Clone)]
+pub struct RuleId {
+    /// The ids of all rules of a policy, one after the other: a count of each would be one more place in memory
+    /// that a verdict has to wait for.
+    ids: Arc<str>,
+    own: Range<usize>,
+}
 
 impl RuleId {
     pub(crate) fn new(id: &str) -> RuleId {
-        RuleId(id.into())
+        RuleId {
+            ids: id.into(),
+            own: 0..id.len(),
+        }
+    }
+
+    /// Puts the ids of a policy together.
+    pub(crate) fn gather(separate: Vec<&mut RuleId>) {
+        let ids: String = separate.iter().map(|id| id.as_str()).collect();
+        let ids: Arc<str> = ids.into();
+        let mut from = 0;
+        for id in separate {
+            let own = from..from + id.as_str().len();
+            from = own.end;
+            *id = RuleId {
+                ids: ids.clone(),
+                own,
+            };
+        }
     }
 
     /// The id as the policy writes it.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.ids[self.own.clone()]
+    }
+
+    /// The same id by itself: it keeps those of the policy's other rules in memory no longer, for what outlives
+    /// the policy.
+    #[must_use]
+    pub fn alone(&self) -> RuleId {
+        RuleId::new(self.as_str())
+    }
+}
+
+impl PartialEq for RuleId {
+    fn eq(&self, other: &RuleId) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for RuleId {}
+
+impl PartialOrd for RuleId {
+    fn partial_cmp(&self, other: &RuleId) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for RuleId {
+    fn cmp(&self, other: &RuleId) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for RuleId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Debug for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RuleId").field(&self.as_str()).finish()
     }
 }
 
 impl fmt::Display for RuleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -321,7 +386,7 @@ pub(crate) struct Cargo {
     pub(crate) descriptors_out: DescriptorKinds,
     pub(crate) descriptors_in: DescriptorKinds,
     /// Whom the peer may run as, one for each granting rule; nobody in particular where there is none.
-    pub(crate) peer_users: Vec<PeerUsers>,
+    pub(crate) peer_users: Few<PeerUsers>,
     /// Flags that learn mode lets pass, and writes down.
     pub(crate) learnt_flags: MessageFlags,
 }
@@ -335,7 +400,7 @@ impl Cargo {
             ancillary_in: AncillarySet::default(),
             descriptors_out: DescriptorKinds::empty(),
             descriptors_in: DescriptorKinds::empty(),
-            peer_users: Vec::new(),
+            peer_users: Few::new(),
             learnt_flags: MessageFlags::empty(),
         }
     }
@@ -348,7 +413,7 @@ impl Cargo {
             ancillary_in: AncillarySet::everything(),
             descriptors_out: DescriptorKinds::all(),
             descriptors_in: DescriptorKinds::all(),
-            peer_users: Vec::new(),
+            peer_users: Few::new(),
             learnt_flags: MessageFlags::empty(),
         }
     }

@@ -111,7 +111,9 @@ impl Counters {
                 .operations
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
-            known.entry(key).or_default().add(bytes, messages);
+            let rule = key.rule.as_ref().map(RuleId::alone);
+            let counter = known.entry(Key { rule, ..key }).or_default();
+            counter.add(bytes, messages);
         }
         if let Some(limit) = event.limit {
             let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);

@@ -178,9 +178,9 @@ pub(super) fn unused_terms(clause: &Clause) -> Option<String> {
     let bound = clause.ops.intersects(OpSet::all() - OpSet::SOCKETLESS);
     let terms = !clause.options.get.0.is_empty()
         || (sets && !bound)
-        || !clause.flags.is_empty()
-        || !clause.ancillary_out.is_empty()
-        || !clause.ancillary_in.is_empty();
+        || !clause.carried.flags.is_empty()
+        || !clause.carried.ancillary_out.is_empty()
+        || !clause.carried.ancillary_in.is_empty();
     // Of what is done to a socket, each has to list the options that were set on it.
     (terms && OpSet::SOCKETLESS.contains(clause.ops)).then(|| {
         "lists options, flags or ancillary data, and no operation on a socket to use them with"

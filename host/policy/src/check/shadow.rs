@@ -9,7 +9,7 @@ use crate::model::{AddressPattern, Clause, IpPattern, OpSet, Policy};
 
 /// Deny rules that leave nothing of an allow rule.
 pub(super) fn forbidden(policy: &Policy, clause: &Clause) -> Option<String> {
-    let deny = || policy.deny.all().iter().map(|deny| &**deny);
+    let deny = || policy.deny.all().iter();
     if let Some(deny) = deny().find(|deny| forbids_all(deny, clause, Networks::Compared)) {
         return Some(format!(
             "never matches: deny rule `{}` ({}) forbids all of it",
@@ -149,7 +149,7 @@ fn touches_all(wide: &AddressPattern, narrow: Option<&AddressPattern>) -> bool {
 /// An allow rule that grants nothing which another one does not grant: of two alike the later one.
 pub(super) fn redundant(policy: &Policy, at: usize) -> Option<String> {
     let rules = policy.allow.all();
-    let clause = &*rules[at];
+    let clause = &rules[at];
     // Its limits hold beside those of other rules.
     if clause.limits.is_some() {
         return None;

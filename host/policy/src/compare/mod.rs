@@ -207,14 +207,20 @@ fn uses_within(wide: &Clause, narrow: &Clause) -> bool {
     let reuses = |clause: &Clause| {
         clause.ops.contains(OpSet::LISTEN) || clause.options.set.cover_set(REUSEADDR, None, false)
     };
-    wide.flags.contains(narrow.flags)
-        && narrow.ancillary_out.is_within(&wide.ancillary_out)
-        && narrow.ancillary_in.is_within(&wide.ancillary_in)
+    wide.carried.flags.contains(narrow.carried.flags)
+        && narrow
+            .carried
+            .ancillary_out
+            .is_within(&wide.carried.ancillary_out)
+        && narrow
+            .carried
+            .ancillary_in
+            .is_within(&wide.carried.ancillary_in)
         && options_within(&wide.options.get, &narrow.options.get, false)
         && options_within(&wide.options.set, &narrow.options.set, true)
         && (reuses(wide) || !narrow.ops.contains(OpSet::LISTEN))
         && (includes_headers(wide) || !includes_headers(narrow))
-        && users_within(&wide.peer_users, &narrow.peer_users)
+        && users_within(&wide.carried.peer_users, &narrow.carried.peer_users)
         && wide.mode == narrow.mode
         && (wide.replace_stale || !narrow.replace_stale)
 }
@@ -255,9 +261,15 @@ pub(crate) fn forbids_as_much(wide: &Clause, narrow: &Clause, networks: bool) ->
             || (!narrow.ioctls.is_empty()
                 && narrow.ioctls.iter().all(|name| wide.ioctls.contains(name))))
         && wide.descriptors.contains(narrow.descriptors)
-        && wide.flags.contains(narrow.flags)
-        && narrow.ancillary_out.is_within(&wide.ancillary_out)
-        && narrow.ancillary_in.is_within(&wide.ancillary_in)
+        && wide.carried.flags.contains(narrow.carried.flags)
+        && narrow
+            .carried
+            .ancillary_out
+            .is_within(&wide.carried.ancillary_out)
+        && narrow
+            .carried
+            .ancillary_in
+            .is_within(&wide.carried.ancillary_in)
         && options_within(&wide.options.get, &narrow.options.get, false)
         && options_within(&wide.options.set, &narrow.options.set, true)
 }

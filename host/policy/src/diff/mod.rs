@@ -257,7 +257,7 @@ fn sentence(clause: &Clause, left: &Left, ops: OpSet, change: Change) -> String 
 /// What no rule of the other policy grants of this rule under one operation.
 fn left_of(clause: &Clause, op: OpSet, other: &Policy) -> Vec<Left> {
     let whole = Scope::of(op);
-    let rules = || other.allow.all().iter().map(|rule| &**rule);
+    let rules = || other.allow.all().iter();
     if rules().any(|rule| grants_all(rule, clause, whole)) {
         return Vec::new();
     }
@@ -360,7 +360,7 @@ fn denied_nets(clause: &Clause) -> Option<&[IpNet]> {
 fn forbidden_by_first_alone(first: &Policy, second: &Policy, change: Change) -> Vec<Difference> {
     let mut differences = Vec::new();
     for clause in first.deny.all() {
-        let rules = || second.deny.all().iter().map(|rule| &**rule);
+        let rules = || second.deny.all().iter();
         if rules().any(|rule| forbids_as_much(rule, clause, true)) {
             continue;
         }

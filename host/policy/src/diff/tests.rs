@@ -29,11 +29,14 @@ type Outcome = Option<Option<(MessageFlags, AncillarySet, AncillarySet)>>;
 
 fn outcome(policy: &Policy, ask: &Ask<'_>, pins: &Pins) -> Outcome {
     let grant = judge(policy, ask, pins, Instant::now()).ok()?;
-    let cargo = grant.cargo;
-    Some(
-        ask.kind
-            .map(|_| (cargo.flags, cargo.ancillary_out, cargo.ancillary_in)),
-    )
+    let cargo = &grant.cargo;
+    Some(ask.kind.map(|_| {
+        (
+            cargo.flags,
+            cargo.ancillary_out.clone(),
+            cargo.ancillary_in.clone(),
+        )
+    }))
 }
 
 /// Whether some difference tells of what became of the question.

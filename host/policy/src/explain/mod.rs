@@ -144,7 +144,7 @@ fn misses<'p>(policy: &'p Policy, ask: &Ask<'_>) -> Vec<(&'p Clause, Miss)> {
         .allow
         .all()
         .iter()
-        .map(|clause| (&**clause, judge::examine(clause, ask, &NoPins, now)));
+        .map(|clause| (clause, judge::examine(clause, ask, &NoPins, now)));
     examined
         .filter_map(|(clause, outcome)| Some((clause, outcome.err()?)))
         .collect()
@@ -324,7 +324,7 @@ impl Policy {
                     .iter()
                     .find(|(known, _)| known.id == clause.id)
                     .map(|(_, miss)| *miss);
-                (miss, &**clause)
+                (miss, clause)
             })
             .collect();
         ranked.sort_by_key(|(miss, _)| (miss.is_some(), std::cmp::Reverse(*miss)));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::address::{Address, UnixAddress};
 use crate::family::{self, Content};
-use crate::judge::{Ask, End, Query, What};
+use crate::judge::{Ask, End, Inspected, Query, What};
 use crate::kind::{Family, Kind};
 use crate::load::{Words, ioctl_names, kind_of, transport};
 use crate::message::DescriptorKind;
@@ -373,7 +373,7 @@ fn between(
             Some(peer) => End::At(Cow::Owned(peer.canonical())),
             None => End::Open,
         },
-        content: content.map(Cow::Owned),
+        content: content.map(|content| Inspected::Owned(Box::new(content))),
         ..ask(ops, kind)
     })
 }

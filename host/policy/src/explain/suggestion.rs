@@ -122,7 +122,7 @@ fn rule_line(query: &Query) -> Option<String> {
         What::Group(request) => words.push(format!("join-group {}", group_words(request))),
         What::Membership(_, part) => {
             words.push(main_operation(query.ops).to_owned());
-            let parts = std::slice::from_ref(part);
+            let parts = std::slice::from_ref(&**part);
             words.extend(
                 query
                     .kind

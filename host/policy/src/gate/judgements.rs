@@ -59,9 +59,9 @@ fn asked_name(kind: Kind, local: &Address, side: Side) -> Cow<'_, Address> {
     }
 }
 
-fn place(known: Option<UnixPlace>, address: &Address) -> Option<UnixPlace> {
+fn place(known: Option<&UnixPlace>, address: &Address) -> Option<UnixPlace> {
     match (known, address) {
-        (Some(place), _) => Some(place),
+        (Some(place), _) => Some(place.clone()),
         (None, Address::Unix(UnixAddress::Pathname(path))) => whole_place(path),
         (None, _) => None,
     }
@@ -196,7 +196,7 @@ impl Gate {
         let verdict = self.judge(op::Bind::NAME, ask())?;
         let address = local.canonical();
         let target = BindTarget {
-            unix: place(verdict.grant.local_place.clone(), &address),
+            unix: place(verdict.grant.local_place.as_deref(), &address),
             address,
             mode: verdict.grant.mode,
             replace_stale: verdict.grant.replace_stale,
@@ -454,7 +454,7 @@ impl Gate {
         }
         let verdict = self.consider(operation, ask)?;
         let address = peer.canonical_destination();
-        let unix = place(verdict.grant.peer_place.clone(), &address);
+        let unix = place(verdict.grant.peer_place.as_deref(), &address);
         Ok((verdict, ConnectTarget { address, unix }))
     }
 

@@ -75,7 +75,7 @@ impl Verdict {
                 generation,
                 expires,
                 meters,
-                cargo: Some(Arc::new(cargo)),
+                cargo: Some(cargo),
                 unguarded,
             },
         )
@@ -255,7 +255,7 @@ impl Gate {
         if let Some(denial) = &verdict.unguarded
             && let Some(entry) = denial.note(&self.0.notebook, &self.0.pins)
         {
-            verdict.grant.cargo.watched_by(&entry);
+            Arc::make_mut(&mut verdict.grant.cargo).watched_by(&entry);
         }
         verdict
     }
@@ -301,7 +301,7 @@ impl Gate {
             return Err(Denial::new(operation, ask.into_query(), reason, policy));
         }
         let mut grant = Grant::without_rule("(audit)");
-        grant.cargo = Cargo::everything();
+        grant.cargo = Arc::new(Cargo::everything());
         judge::take_denied_uses(&policy, &ask, &mut grant.cargo);
         let denial = Denial::new(operation, ask.into_query(), reason, policy);
         Ok(Verdict {

@@ -66,7 +66,6 @@ impl Gate {
             .allow
             .all()
             .iter()
-            .map(|clause| &**clause)
             .filter(|clause| clause.names_host(name))
             .collect();
         let unguarded = permit.unguarded().is_some();

@@ -107,7 +107,7 @@ impl Gate {
         let ask = Ask {
             ops: place,
             denied_by: place,
-            ..option_ask(s, What::Membership(option, membership.part()))
+            ..option_ask(s, What::Membership(option, Box::new(membership.part())))
         };
         Ok(self.judge(op::SetOption::NAME, ask)?.bare_permit(option))
     }

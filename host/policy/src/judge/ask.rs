@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::address::Address;
@@ -24,7 +25,7 @@ pub(crate) enum What {
     Ip(IpAddr),
     Group(GroupRequest),
     /// A membership by option that keys of the socket's family speak of.
-    Membership(OptionName, Part),
+    Membership(OptionName, Box<Part>),
     Ioctl(Arc<str>),
     Descriptor(DescriptorKind),
     Hostname(Vec<u8>),
@@ -58,6 +59,34 @@ impl End<'_> {
     }
 }
 
+/// What is in the message of the question. A [`Cow`] would be as large as the content itself, and questions
+/// are moved about.
+#[derive(Clone, Debug)]
+pub(crate) enum Inspected<'a> {
+    Borrowed(&'a Content),
+    Owned(Box<Content>),
+}
+
+impl Inspected<'_> {
+    fn into_owned(self) -> Inspected<'static> {
+        match self {
+            Inspected::Borrowed(content) => Inspected::Owned(Box::new(content.clone())),
+            Inspected::Owned(content) => Inspected::Owned(content),
+        }
+    }
+}
+
+impl Deref for Inspected<'_> {
+    type Target = Content;
+
+    fn deref(&self) -> &Content {
+        match self {
+            Inspected::Borrowed(content) => content,
+            Inspected::Owned(content) => content,
+        }
+    }
+}
+
 /// One question to a policy.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask<'a> {
@@ -81,7 +110,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) uncounted: bool,
     pub(crate) what: What,
     /// What is in the message, where it is about one.
-    pub(crate) content: Option<Cow<'a, Content>>,
+    pub(crate) content: Option<Inspected<'a>>,
 }
 
 /// A question that outlives its call, kept in a denial.
@@ -189,7 +218,7 @@ impl<'a> Ask<'a> {
     }
 
     pub(crate) fn holding(mut self, content: &'a Content) -> Ask<'a> {
-        self.content = Some(Cow::Borrowed(content));
+        self.content = Some(Inspected::Borrowed(content));
         self
     }
 
@@ -204,7 +233,7 @@ impl<'a> Ask<'a> {
             peer: self.peer.into_owned(),
             further_locals: Cow::Owned(self.further_locals.into_owned()),
             options: Cow::Owned(self.options.into_owned()),
-            content: self.content.map(|content| Cow::Owned(content.into_owned())),
+            content: self.content.map(Inspected::into_owned),
             ..self
         }
     }

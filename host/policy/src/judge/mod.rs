@@ -4,9 +4,10 @@ mod ask;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use ask::{Ask, End, Query, What};
+pub(crate) use ask::{Ask, End, Inspected, Query, What};
 
 use crate::address::Address;
 use crate::denial::Reason;
@@ -38,10 +39,11 @@ pub(crate) trait Pinned {
 pub(crate) struct Grant {
     pub(crate) rule: RuleId,
     pub(crate) expires: Option<Instant>,
-    pub(crate) cargo: Cargo,
+    /// Shared with nobody before there is a permit.
+    pub(crate) cargo: Arc<Cargo>,
     /// The places of pathnames, and how to make them, from the first granting rule.
-    pub(crate) peer_place: Option<UnixPlace>,
-    pub(crate) local_place: Option<UnixPlace>,
+    pub(crate) peer_place: Option<Box<UnixPlace>>,
+    pub(crate) local_place: Option<Box<UnixPlace>>,
     pub(crate) mode: Option<u32>,
     pub(crate) replace_stale: bool,
     /// The granting rules that have limits.
@@ -51,9 +53,10 @@ pub(crate) struct Grant {
 /// The deny rule that forbids what is asked, if there is one.
 pub(crate) fn forbidding<'p>(policy: &'p Policy, ask: &Ask<'_>) -> Option<&'p Clause> {
     match (ask.kind, &ask.what) {
+        _ if policy.deny.all().is_empty() => None,
         (Some(_), What::Membership(..)) | (None, _) => {
-            let all = policy.deny.all().iter().map(|clause| &**clause);
-            all.into_iter().find(|clause| forbids(clause, ask))
+            let mut all = policy.deny.all().iter();
+            all.find(|clause| forbids(clause, ask))
         }
         (Some(_), _) => {
             let mut candidates = policy.deny.candidates(ask.known());
@@ -293,7 +296,7 @@ pub(crate) fn examine(
         return Err(Miss::What);
     }
     if ask.uncounted
-        && let Some(key) = clause.limits.as_ref().and_then(Limits::key_of_sockets)
+        && let Some(key) = clause.limits.as_deref().and_then(Limits::key_of_sockets)
     {
         return Err(Miss::Limit(key));
     }
@@ -434,7 +437,8 @@ fn judge_at_one(
     };
     if matches!(ask.what, What::Nothing) {
         if family == Some(Family::Alg) {
-            grant.cargo.ancillary_out.insert(ALG_ANCILLARY);
+            let cargo = Arc::make_mut(&mut grant.cargo);
+            cargo.ancillary_out.insert(ALG_ANCILLARY);
         }
         add_descriptors(policy, ask, pins, now, &mut grant.cargo);
         take_denied_uses(policy, ask, &mut grant.cargo);
@@ -447,7 +451,8 @@ impl Grant {
         let place =
             |end: &End<'_>, pattern: &Option<crate::model::AddressPattern>| match end.address() {
                 Some(Address::Unix(crate::address::UnixAddress::Pathname(path))) => {
-                    pattern.as_ref().and_then(|pattern| pattern.place_of(path))
+                    let place = pattern.as_ref().and_then(|pattern| pattern.place_of(path));
+                    place.map(Box::new)
                 }
                 _ => None,
             };
@@ -456,7 +461,7 @@ impl Grant {
         Grant {
             rule: clause.id.clone(),
             expires,
-            cargo,
+            cargo: Arc::new(cargo),
             peer_place: place(&ask.peer, &clause.peer),
             local_place: place(&ask.local, &clause.local),
             mode: clause.mode,
@@ -469,7 +474,7 @@ impl Grant {
         Grant {
             rule: RuleId::new(name),
             expires: None,
-            cargo: Cargo::bare(),
+            cargo: Arc::new(Cargo::bare()),
             peer_place: None,
             local_place: None,
             mode: None,
@@ -481,7 +486,7 @@ impl Grant {
     /// Adds what another granting rule says. The verdict ends with the first pin that ends, since what
     /// remains has to be judged anew.
     fn join(&mut self, clause: &Clause, expires: Option<Instant>) {
-        load(&mut self.cargo, clause);
+        load(Arc::make_mut(&mut self.cargo), clause);
         self.limited.extend(limited(clause));
         self.expires = match (self.expires, expires) {
             (Some(one), Some(other)) => Some(one.min(other)),
@@ -495,10 +500,10 @@ fn limited(clause: &Clause) -> impl Iterator<Item = RuleId> {
 }
 
 fn load(cargo: &mut Cargo, clause: &Clause) {
-    cargo.flags |= clause.flags;
-    cargo.ancillary_out.extend(&clause.ancillary_out);
-    cargo.ancillary_in.extend(&clause.ancillary_in);
-    cargo.peer_users.push(clause.peer_users.clone());
+    cargo.flags |= clause.carried.flags;
+    cargo.ancillary_out.extend(&clause.carried.ancillary_out);
+    cargo.ancillary_in.extend(&clause.carried.ancillary_in);
+    cargo.peer_users.push(clause.carried.peer_users.clone());
 }
 
 /// Descriptors pass where a rule with that operation covers the very socket; a rule that also makes
@@ -508,7 +513,7 @@ fn add_descriptors(
     ask: &Ask<'_>,
     pins: &dyn Pinned,
     now: Instant,
-    cargo: &mut Cargo,
+    cargo: &mut Arc<Cargo>,
 ) {
     if ask.kind.is_none_or(|kind| kind.family != Family::Unix) {
         return;
@@ -529,6 +534,7 @@ fn add_descriptors(
             {
                 continue;
             }
+            let cargo = Arc::make_mut(cargo);
             let kinds = if outwards {
                 &mut cargo.descriptors_out
             } else {
@@ -557,13 +563,16 @@ fn passes_descriptor(policy: &Policy, ask: &Ask<'_>, pins: &dyn Pinned, now: Ins
 }
 
 /// Deny rules with `flags` and `ancillary` take them out of what others grant.
-pub(crate) fn take_denied_uses(policy: &Policy, ask: &Ask<'_>, cargo: &mut Cargo) {
-    let Some(kind) = ask.kind else { return };
+pub(crate) fn take_denied_uses(policy: &Policy, ask: &Ask<'_>, cargo: &mut Arc<Cargo>) {
+    let Some(kind) = ask.kind.filter(|_| !policy.deny.all().is_empty()) else {
+        return;
+    };
     for clause in policy.deny.candidates(ask.known()) {
         if clause.uses_only && touches_socket(clause, kind, ask) {
-            cargo.flags -= clause.flags;
-            cargo.ancillary_out.remove(&clause.ancillary_out);
-            cargo.ancillary_in.remove(&clause.ancillary_in);
+            let cargo = Arc::make_mut(cargo);
+            cargo.flags -= clause.carried.flags;
+            cargo.ancillary_out.remove(&clause.carried.ancillary_out);
+            cargo.ancillary_in.remove(&clause.carried.ancillary_in);
         }
     }
 }

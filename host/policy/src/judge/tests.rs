@@ -155,10 +155,9 @@ pub(crate) fn question() -> impl Strategy<Value = (SocketFacts, OpSet, Option<Ad
     })
 }
 
-fn by_hand<'p>(all: &'p [std::sync::Arc<Clause>], ask: &Ask<'_>, pins: &Pins) -> Vec<&'p Clause> {
+fn by_hand<'p>(all: &'p [Clause], ask: &Ask<'_>, pins: &Pins) -> Vec<&'p Clause> {
     let now = Instant::now();
     all.iter()
-        .map(|clause| &**clause)
         .filter(|clause| examine(clause, ask, pins, now).is_ok())
         .collect()
 }
@@ -176,12 +175,7 @@ fn agrees(policy: &Policy, ask: &Ask<'_>, pins: &Pins) -> bool {
     let found: Vec<&Clause> = candidates(policy, ask, pins)
         .filter(|clause| examine(clause, ask, pins, now).is_ok())
         .collect();
-    let denied = policy
-        .deny
-        .all()
-        .iter()
-        .map(|clause| &**clause)
-        .find(|clause| forbids(clause, ask));
+    let denied = policy.deny.all().iter().find(|clause| forbids(clause, ask));
     let by_index = forbidding(policy, ask);
     same(&found, &by_hand(policy.allow.all(), ask, pins))
         && same(denied.as_slice(), by_index.as_slice())

@@ -20,8 +20,8 @@ use crate::family::FamilyPattern;
 use crate::kind::{Family, SocketType};
 use crate::message::DescriptorKinds;
 use crate::model::{
-    AddressPattern, Clause, DEFAULT_PIN, GroupPattern, IpPattern, KindPattern, Limits, NamePattern,
-    OpSet, OptionGrant, PeerUsers,
+    AddressPattern, Carried, Clause, DEFAULT_PIN, GroupPattern, IpPattern, KindPattern, Limits,
+    NamePattern, OpSet, OptionGrant, PeerUsers,
 };
 use crate::permit::RuleId;
 
@@ -137,9 +137,12 @@ impl Compiler<'_> {
                 get: read_option_patterns(rule.get.as_ref(), self.faults),
                 set: option_patterns(rule.set.as_ref(), self.faults),
             },
-            flags: message_flags(rule.flags.as_ref(), self.faults),
-            ancillary_out: ancillary(rule.ancillary_send.as_ref(), self.faults),
-            ancillary_in: ancillary(rule.ancillary_receive.as_ref(), self.faults),
+            carried: Arc::new(Carried {
+                flags: message_flags(rule.flags.as_ref(), self.faults),
+                ancillary_out: ancillary(rule.ancillary_send.as_ref(), self.faults),
+                ancillary_in: ancillary(rule.ancillary_receive.as_ref(), self.faults),
+                peer_users: self.peer_users(),
+            }),
             descriptors: match (&rule.kinds, rule.deny) {
                 (None, true) => DescriptorKinds::all(),
                 (list, _) => descriptor_kinds(list.as_ref(), self.faults),
@@ -148,7 +151,6 @@ impl Compiler<'_> {
             ioctls: ioctls(rule.ioctl.as_ref(), self.faults),
             mode: self.mode(),
             replace_stale: rule.replace_stale.as_ref().is_some_and(|flag| flag.value),
-            peer_users: self.peer_users(),
             uses_only,
             written: Written::of(rule).into(),
         }
@@ -391,7 +393,7 @@ impl Compiler<'_> {
         ] {
             let needing: Vec<&str> = (self.ops & ops).names().collect();
             let named = pattern.is_some_and(|pattern| {
-                let own = pattern.family.as_ref();
+                let own = pattern.family.as_deref();
                 pattern.any
                     || pattern.ip.is_some()
                     || pattern.unix.is_some()
@@ -451,14 +453,14 @@ impl Compiler<'_> {
     }
 
     /// What goes by the rule may be no more than this. A file's were checked where they were read.
-    fn limits(&mut self) -> Option<Limits> {
+    fn limits(&mut self) -> Option<Box<Limits>> {
         let (limits, at) = self.rule.limits.clone()?;
         if at.is_none() {
             for (message, help) in limits.faults() {
                 self.fault(None, message, help);
             }
         }
-        (limits != Limits::none()).then_some(limits)
+        (limits != Limits::none()).then(|| Box::new(limits))
     }
 
     fn mode(&mut self) -> Option<u32> {

@@ -13,8 +13,8 @@ use crate::address::ipv4_inside;
 use crate::class::{CLASSES, ClassSet};
 use crate::family::Group;
 use crate::model::{
-    AbstractPattern, AddressPattern, HostPattern, IpPattern, NamePattern, PathPattern, PortRange,
-    UnixPattern,
+    AbstractPattern, AddressPattern, Few, HostPattern, IpPattern, NamePattern, PathPattern,
+    PortRange, UnixPattern,
 };
 
 /// Reads each word of a list; what is wrong with one goes to the faults.
@@ -94,7 +94,7 @@ pub(crate) fn networks(list: &Listing, faults: &mut Vec<Fault>) -> IpPattern {
         }
         return IpPattern::Any;
     }
-    IpPattern::Nets(each(list, faults, network))
+    IpPattern::Nets(each(list, faults, network).into_iter().collect())
 }
 
 /// How to mend the name of a group that there is not.
@@ -111,10 +111,10 @@ fn no_group(word: &str, groups: &Groups) -> String {
 
 /// Members of `group` are names of lists.
 fn named_lists(list: &Listing, rule: &Rule, faults: &mut Vec<Fault>) -> IpPattern {
-    let mut nets = Vec::new();
+    let mut nets = Few::<IpNet>::new();
     for item in &list.items {
         match rule.groups.get(&item.value) {
-            Some(members) => nets.extend(members),
+            Some(members) => nets.extend(members.iter().copied()),
             None => faults.push(Fault::new(
                 item.at.clone(),
                 format!("there is no group `{}`", item.value),
@@ -130,7 +130,7 @@ pub(crate) fn multicast_groups(list: &Listing, rule: &Rule, faults: &mut Vec<Fau
     if list.has("*") {
         return IpPattern::Any;
     }
-    let mut nets: Vec<IpNet> = Vec::new();
+    let mut nets = Few::new();
     for item in &list.items {
         let members = match rule.groups.get(&item.value) {
             Some(members) => members.to_vec(),
@@ -189,8 +189,8 @@ fn port_range(word: &str) -> Result<PortRange, (String, String)> {
     }
 }
 
-fn ports(list: &Listing, faults: &mut Vec<Fault>) -> Vec<PortRange> {
-    each(list, faults, port_range)
+fn ports(list: &Listing, faults: &mut Vec<Fault>) -> Few<PortRange> {
+    each(list, faults, port_range).into_iter().collect()
 }
 
 fn ip_pattern(
@@ -353,8 +353,10 @@ pub(crate) fn pattern(
             .as_ref()
             .filter(|_| !own_ports)
             .map(|list| ports(list, faults)),
-        unix: unix_pattern(ends, base, faults),
-        family: group.and_then(|group| family::address(group, ends, rule, top, faults)),
+        unix: unix_pattern(ends, base, faults).map(Box::new),
+        family: group
+            .and_then(|group| family::address(group, ends, rule, top, faults))
+            .map(Box::new),
         both_ends: top && group.is_some_and(|group| group.one_place),
     };
     let given = compiled.any

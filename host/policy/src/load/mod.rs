@@ -34,7 +34,10 @@ pub(crate) use vocabulary::ioctl_names;
 pub(crate) use written::{EndWords, Terms, Written, terms_line};
 
 use crate::check::Warning;
-use crate::model::{AllowTable, Clause, DenyTable, KindPattern, Limits, Mode, OnReload, Policy};
+use crate::model::{
+    AllowTable, Carried, Clause, DenyTable, KindPattern, Limits, Mode, OnReload, Policy,
+};
+use crate::permit::RuleId;
 
 /// The text of a policy file, which the host has read.
 #[derive(Clone, Debug, Default)]
@@ -214,10 +217,10 @@ impl Policy {
     /// Two different rules have the same `id`.
     pub fn merge(self, other: Policy) -> Result<Policy, LoadErrors> {
         let mut faults = Vec::new();
-        let mut allow: Vec<Arc<Clause>> = self.allow.all().to_vec();
-        let mut deny: Vec<Arc<Clause>> = self.deny.all().to_vec();
+        let mut allow: Vec<Clause> = self.allow.all().to_vec();
+        let mut deny: Vec<Clause> = self.deny.all().to_vec();
         let ours = self.allow.all().iter().chain(self.deny.all());
-        let known: HashMap<&str, &Arc<Clause>> =
+        let known: HashMap<&str, &Clause> =
             ours.map(|clause| (clause.id.as_str(), clause)).collect();
         for (ours, theirs) in [
             (&mut allow, other.allow.all()),
@@ -257,6 +260,7 @@ fn assemble(
     let mut allow = Vec::new();
     let mut deny = Vec::new();
     let mut kinds: Vec<Arc<KindPattern>> = Vec::new();
+    let mut carried: Vec<Arc<Carried>> = Vec::new();
     let mut places: HashMap<String, String> = HashMap::new();
     for rule in rules {
         let place = origin.place(&rule.at);
@@ -271,17 +275,26 @@ fn assemble(
         }
         let denies = rule.deny;
         if let Some(mut clause) = compile::compile(rule, base, place, faults) {
-            match kinds.iter().find(|kind| **kind == clause.kind) {
-                Some(known) => clause.kind = known.clone(),
-                None => kinds.push(clause.kind.clone()),
-            }
-            if denies { &mut deny } else { &mut allow }.push(Arc::new(clause));
+            clause.kind = shared(&mut kinds, clause.kind);
+            clause.carried = shared(&mut carried, clause.carried);
+            if denies { &mut deny } else { &mut allow }.push(clause);
         }
     }
     finish(settings, allow, deny)
 }
 
-fn finish(settings: Settings, allow: Vec<Arc<Clause>>, deny: Vec<Arc<Clause>>) -> Policy {
+/// The one of these that is equal, which this becomes if there is none.
+fn shared<T: PartialEq>(known: &mut Vec<Arc<T>>, new: Arc<T>) -> Arc<T> {
+    let equal = known.iter().find(|known| **known == new).cloned();
+    equal.unwrap_or_else(|| {
+        known.push(new.clone());
+        new
+    })
+}
+
+fn finish(settings: Settings, mut allow: Vec<Clause>, mut deny: Vec<Clause>) -> Policy {
+    let clauses = allow.iter_mut().chain(&mut deny);
+    RuleId::gather(clauses.map(|clause| &mut clause.id).collect());
     Policy {
         mode: settings.mode.unwrap_or_default(),
         on_reload: settings.on_reload.unwrap_or_default(),

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
+use smallvec::SmallVec;
 
 use super::host::HostPattern;
 use super::place::{UnixPattern, clean_components};
@@ -17,6 +18,10 @@ pub(crate) type PortRange = RangeInclusive<u16>;
 /// The lowest port that a kernel may choose by itself (Linux's net.ipv4.ip_local_port_range never goes
 /// below the privileged ports by default).
 const FIRST_CHOSEN_PORT: u16 = 1024;
+
+/// A list that a rule writes. Most have one member, which then lies in the rule itself: what a verdict has to
+/// fetch from elsewhere in memory is most of what it costs under many rules.
+pub(crate) type Few<T> = SmallVec<[T; 1]>;
 
 /// Which end of a socket an address is, and how it came there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +40,7 @@ pub(crate) enum IpPattern {
     /// `"*"`.
     Any,
     /// `cidr`, and named lists.
-    Nets(Vec<IpNet>),
+    Nets(Few<IpNet>),
     /// `class`.
     Classes(ClassSet),
     /// `host`: what these names resolved to.
@@ -84,10 +89,10 @@ pub(crate) struct AddressPattern {
     /// `peer = "*"`: every address of every family, and nothing else is said.
     pub(crate) any: bool,
     pub(crate) ip: Option<IpPattern>,
-    pub(crate) ports: Option<Vec<PortRange>>,
-    pub(crate) unix: Option<UnixPattern>,
+    pub(crate) ports: Option<Few<PortRange>>,
+    pub(crate) unix: Option<Box<UnixPattern>>,
     /// What the keys of another family say.
-    pub(crate) family: Option<FamilyPattern>,
+    pub(crate) family: Option<Box<FamilyPattern>>,
     /// It stands at the top of a rule about one place, and so holds for both ends alike.
     pub(crate) both_ends: bool,
 }
@@ -103,7 +108,7 @@ impl AddressPattern {
     pub(crate) fn narrowed(mut self, end: Option<AddressPattern>) -> AddressPattern {
         let Some(end) = end else { return self };
         if let Some(own) = &mut self.family {
-            own.give_way(end.any, end.family.as_ref());
+            own.give_way(end.any, end.family.as_deref());
             // The top wrote nothing.
             if own.keys.is_empty() {
                 return end;
@@ -127,7 +132,7 @@ impl AddressPattern {
             .ports
             .as_ref()
             .is_none_or(|ports| ports.contains(&(0..=u16::MAX)));
-        let family = self.family.as_ref().is_none_or(FamilyPattern::is_any);
+        let family = self.family.as_deref().is_none_or(FamilyPattern::is_any);
         ports && family && self.unix.is_none() && self.ip.as_ref().is_none_or(IpPattern::is_any)
     }
 

@@ -11,8 +11,10 @@ mod table;
 
 use std::time::Duration;
 
-pub(crate) use address::{AddressPattern, IpPattern, PortRange, Side, unbound};
-pub(crate) use clause::{Clause, GroupPattern, KindPattern, OpSet, PeerUsers, ProtocolPattern};
+pub(crate) use address::{AddressPattern, Few, IpPattern, PortRange, Side, unbound};
+pub(crate) use clause::{
+    Carried, Clause, GroupPattern, KindPattern, OpSet, PeerUsers, ProtocolPattern,
+};
 pub(crate) use host::{HostPattern, fold};
 pub use host::{is_host_name, unicode_host_name};
 pub use limits::{Count, Flow, Limits, Rate};

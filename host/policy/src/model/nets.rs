@@ -4,6 +4,10 @@ use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use smallvec::SmallVec;
+
+/// Where clauses stand among those of a policy; seldom more than a few that could matter.
+pub(super) type Places = SmallVec<[u32; 16]>;
 
 /// Places of clauses by the networks that they name.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +38,7 @@ impl NetIndex {
 
     /// Appends the places of the clauses that name a network with this address; one that names several of
     /// them comes several times.
-    pub(crate) fn holding(&self, ip: IpAddr, places: &mut Vec<u32>) {
+    pub(crate) fn holding(&self, ip: IpAddr, places: &mut Places) {
         match ip {
             IpAddr::V4(four) => self.four.holding(four.to_bits(), places),
             IpAddr::V6(six) => self.six.holding(six.to_bits(), places),
@@ -49,15 +53,16 @@ struct Nest<K> {
     /// The first address of each network, in ascending order, outer networks first. By itself, since this is
     /// all that a search looks at.
     firsts: Vec<K>,
+    /// The same networks, once for each clause that names one.
     nets: Vec<Net<K>>,
 }
 
 #[derive(Clone, Debug)]
 struct Net<K> {
     last: K,
-    /// The innermost network around this one.
+    place: u32,
+    /// The innermost network around this one, or the same under another clause.
     around: Option<u32>,
-    places: Vec<u32>,
 }
 
 impl<K: Copy + Ord> Nest<K> {
@@ -65,38 +70,38 @@ impl<K: Copy + Ord> Nest<K> {
     fn new(mut named: Vec<(K, K, u32)>) -> Nest<K> {
         named.sort_by_key(|(first, last, place)| (*first, Reverse(*last), *place));
         let mut nest = Nest {
-            firsts: Vec::new(),
-            nets: Vec::<Net<K>>::new(),
+            firsts: Vec::with_capacity(named.len()),
+            nets: Vec::<Net<K>>::with_capacity(named.len()),
         };
         for (first, last, place) in named {
-            if let (Some(same), Some(net)) = (nest.firsts.last(), nest.nets.last_mut())
-                && (*same, net.last) == (first, last)
-            {
-                net.places.push(place);
-                continue;
-            }
             let mut around = nest.nets.len().checked_sub(1);
             while let Some(outer) = around.filter(|outer| nest.nets[*outer].last < last) {
-                around = nest.nets[outer].around.map(|outer| outer as usize);
+                around = nest.outer(outer);
             }
             nest.firsts.push(first);
             nest.nets.push(Net {
                 last,
+                place,
                 around: around.and_then(|outer| u32::try_from(outer).ok()),
-                places: vec![place],
             });
         }
         nest
     }
 
-    fn holding(&self, address: K, places: &mut Vec<u32>) {
+    /// The innermost network around one: the same again, where several clauses name it.
+    fn outer(&self, at: usize) -> Option<usize> {
+        self.nets[at].around.map(|outer| outer as usize)
+    }
+
+    fn holding(&self, address: K, places: &mut Places) {
         let after = self.firsts.partition_point(|first| *first <= address);
         let mut next = after.checked_sub(1);
-        while let Some(net) = next.and_then(|at| self.nets.get(at)) {
+        while let Some(at) = next {
+            let net = &self.nets[at];
             if address <= net.last {
-                places.extend_from_slice(&net.places);
+                places.push(net.place);
             }
-            next = net.around.map(|outer| outer as usize);
+            next = self.outer(at);
         }
     }
 }
@@ -127,11 +132,11 @@ mod tests {
             let named: Vec<(IpNet, u32)> = nets.iter().copied().zip(0..).collect();
             let index = NetIndex::new(named.clone());
             for ip in ips {
-                let mut found = Vec::new();
+                let mut found = Places::new();
                 index.holding(ip, &mut found);
                 found.sort_unstable();
                 let holding = named.iter().filter(|(net, _)| net.contains(&ip));
-                prop_assert_eq!(found, holding.map(|(_, place)| *place).collect::<Vec<_>>());
+                prop_assert_eq!(found.into_vec(), holding.map(|(_, place)| *place).collect::<Vec<_>>());
             }
         }
     }

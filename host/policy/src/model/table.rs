@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::address::{AddressPattern, IpPattern};
 use super::clause::{Clause, OpSet};
 use super::host::HostPattern;
-use super::nets::NetIndex;
+use super::nets::{NetIndex, Places};
 use crate::address::Address;
 use crate::class::embedded;
 use crate::kind::Family;
@@ -125,11 +125,12 @@ impl Scope {
 /// The allow rules.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllowTable {
-    clauses: Vec<Arc<Clause>>,
+    clauses: Arc<[Clause]>,
     rows: Vec<Row>,
     peers: NetIndex,
     locals: NetIndex,
-    ports: HashMap<u16, Vec<u32>>,
+    /// By port, in ascending order: in one piece, which stays in the processor's caches.
+    ports: Vec<(u16, u32)>,
     hosts: HashMap<String, Vec<u32>>,
 }
 
@@ -157,7 +158,7 @@ fn column(op: OpSet) -> usize {
 }
 
 impl AllowTable {
-    pub(crate) fn new(clauses: Vec<Arc<Clause>>) -> AllowTable {
+    pub(crate) fn new(clauses: Vec<Clause>) -> AllowTable {
         let mut table = AllowTable {
             rows: vec![Row::default(); (FAMILIES.len() + 1) * operations()],
             ..AllowTable::default()
@@ -171,9 +172,9 @@ impl AllowTable {
                     |row| &mut row.by_peer
                 }
                 Scope::Port(ports) => {
-                    for port in ports {
-                        table.ports.entry(port).or_default().push(place);
-                    }
+                    table
+                        .ports
+                        .extend(ports.into_iter().map(|port| (port, place)));
                     |row| &mut row.by_peer
                 }
                 Scope::Host(keys) => {
@@ -195,14 +196,15 @@ impl AllowTable {
                 }
             }
         }
+        table.ports.sort_unstable();
         table.peers = NetIndex::new(peers);
         table.locals = NetIndex::new(locals);
-        table.clauses = clauses;
+        table.clauses = clauses.into();
         table
     }
 
     /// All of them, as they stand in the policy.
-    pub(crate) fn all(&self) -> &[Arc<Clause>] {
+    pub(crate) fn all(&self) -> &[Clause] {
         &self.clauses
     }
 
@@ -215,7 +217,7 @@ impl AllowTable {
         known: Known<'_>,
         pinned: impl FnOnce(IpAddr, &mut dyn FnMut(&str)),
     ) -> impl Iterator<Item = &Clause> {
-        let mut places = Vec::with_capacity(16);
+        let mut places = Places::new();
         let row = family_row(family) * operations();
         for op in ops {
             let Some(row) = self.rows.get(row + column(op)) else {
@@ -234,7 +236,7 @@ impl AllowTable {
         }
         let mut named = |name: &str| {
             let found = host_keys(name).filter_map(|key| self.hosts.get(key));
-            places.extend(found.flatten());
+            places.extend(found.flatten().copied());
         };
         if let Some(host) = known.host {
             named(host);
@@ -246,7 +248,13 @@ impl AllowTable {
             self.peers.holding(ip, &mut places);
         }
         if let Some(port) = known.peer.and_then(Address::port) {
-            places.extend(self.ports.get(&port).into_iter().flatten());
+            let from = self.ports.partition_point(|(known, _)| *known < port);
+            let bound = self.ports[from..].iter();
+            places.extend(
+                bound
+                    .take_while(|(known, _)| *known == port)
+                    .map(|(_, place)| *place),
+            );
         }
         if let Some(ip) = known.local.and_then(Address::ip) {
             self.locals.holding(ip, &mut places);
@@ -256,14 +264,13 @@ impl AllowTable {
         places
             .into_iter()
             .filter_map(|place| self.clauses.get(place as usize))
-            .map(|clause| &**clause)
     }
 }
 
 /// The deny rules.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DenyTable {
-    clauses: Vec<Arc<Clause>>,
+    clauses: Arc<[Clause]>,
     /// Bound to nothing that the index knows.
     open: Vec<u32>,
     /// All that are bound to a local network.
@@ -275,7 +282,7 @@ pub(crate) struct DenyTable {
 }
 
 impl DenyTable {
-    pub(crate) fn new(clauses: Vec<Arc<Clause>>) -> DenyTable {
+    pub(crate) fn new(clauses: Vec<Clause>) -> DenyTable {
         let (mut peers, mut locals, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         let mut table = DenyTable::default();
         for (place, clause) in (0u32..).zip(&clauses) {
@@ -298,19 +305,19 @@ impl DenyTable {
         table.peers = NetIndex::new(peers);
         table.locals = NetIndex::new(locals);
         table.ends = NetIndex::new(ends);
-        table.clauses = clauses;
+        table.clauses = clauses.into();
         table
     }
 
     /// All of them, as they stand in the policy.
-    pub(crate) fn all(&self) -> &[Arc<Clause>] {
+    pub(crate) fn all(&self) -> &[Clause] {
         &self.clauses
     }
 
     /// Those that could forbid a question about a socket with these addresses, in their order. What is not
     /// known yet touches no network.
     pub(crate) fn candidates(&self, known: Known<'_>) -> impl Iterator<Item = &Clause> {
-        let mut places = Vec::new();
+        let mut places = Places::new();
         if let Some(ip) = known.peer.and_then(Address::ip) {
             for ip in std::iter::once(ip).chain(embedded(ip)) {
                 self.peers.holding(ip, &mut places);
@@ -337,9 +344,7 @@ impl DenyTable {
             &[]
         };
         let found = places.into_iter().chain(open.iter().copied());
-        found
-            .filter_map(|place| self.clauses.get(place as usize))
-            .map(|clause| &**clause)
+        found.filter_map(|place| self.clauses.get(place as usize))
     }
 }
 

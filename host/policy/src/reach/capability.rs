@@ -111,7 +111,7 @@ fn of_uses(clause: &Clause) -> Capabilities {
     };
     let taken = OPTIONS.iter().filter(|(name, _)| named(name));
     let options = taken.map(|(_, capability)| *capability).collect();
-    match clause.ancillary_out.contains(AncillaryKind::Mark) {
+    match clause.carried.ancillary_out.contains(AncillaryKind::Mark) {
         true => Capabilities::NET_ADMIN | options,
         false => options,
     }

@@ -206,11 +206,11 @@ impl Metering {
     pub(crate) fn renewed(&self, policy: &Policy) -> Metering {
         self.guest.set_limits(&policy.limits);
         let clauses = policy.allow.all().iter();
-        let limited = clauses.filter_map(|clause| Some((&clause.id, clause.limits.as_ref()?)));
+        let limited = clauses.filter_map(|clause| Some((&clause.id, clause.limits.as_deref()?)));
         let rules = limited.map(|(id, limits)| {
             let meter = match self.rules.get(id) {
                 Some(known) => known.clone(),
-                None => Arc::new(Meter::new(Some(id.clone()), limits.clone())),
+                None => Arc::new(Meter::new(Some(id.alone()), limits.clone())),
             };
             meter.set_limits(limits);
             (id.clone(), meter)

@@ -121,37 +121,44 @@ use crate::model::{Few, PeerUsers};
 pub struct RuleId {
     /// The ids of all rules of a policy, one after the other: a count of each would be one more place in memory
     /// that a verdict has to wait for.
-    ids: Arc<str>,
-    own: Range<usize>,
+    ids: Arc<String>,
+    from: u32,
+    to: u32,
 }
 
 impl RuleId {
     pub(crate) fn new(id: &str) -> RuleId {
+        RuleId::within(&Arc::new(id.to_owned()), 0..id.len())
+    }
+
+    fn within(ids: &Arc<String>, own: Range<usize>) -> RuleId {
+        // A policy is shorter than 4 GiB.
+        let number = |place| u32::try_from(place).unwrap_or(u32::MAX);
         RuleId {
-            ids: id.into(),
-            own: 0..id.len(),
+            ids: ids.clone(),
+            from: number(own.start),
+            to: number(own.end),
         }
     }
 
     /// Puts the ids of a policy together.
     pub(crate) fn gather(separate: Vec<&mut RuleId>) {
         let ids: String = separate.iter().map(|id| id.as_str()).collect();
-        let ids: Arc<str> = ids.into();
+        let ids = Arc::new(ids);
         let mut from = 0;
         for id in separate {
-            let own = from..from + id.as_str().len();
-            from = own.end;
-            *id = RuleId {
-                ids: ids.clone(),
-                own,
-            };
+            let to = from + id.as_str().len();
+            *id = RuleId::within(&ids, from..to);
+            from = to;
         }
     }
 
     /// The id as the policy writes it.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.ids[self.own.clone()]
+        self.ids
+            .get(self.from as usize..self.to as usize)
+            .unwrap_or_default()
     }
 
     /// The same id by itself: it keeps those of the policy's other rules in memory no longer, for what outlives

@@ -34,7 +34,7 @@ fn holds(
     asks: &[Ask<'_>],
     pins: &Pins,
 ) -> Result<(), TestCaseError> {
-    let now = Instant::now();
+    let now = Instant::now;
     for warning in policy.warnings() {
         let number: Option<usize> = warning
             .rule

@@ -28,7 +28,7 @@ fn policy(rules: &[(bool, String)], turned: bool) -> Policy {
 type Outcome = Option<Option<(MessageFlags, AncillarySet, AncillarySet)>>;
 
 fn outcome(policy: &Policy, ask: &Ask<'_>, pins: &Pins) -> Outcome {
-    let grant = judge(policy, ask, pins, Instant::now()).ok()?;
+    let grant = judge(policy, ask, pins, Instant::now).ok()?;
     let cargo = &grant.cargo;
     Some(ask.kind.map(|_| {
         (
@@ -219,7 +219,7 @@ fn is_about(word: &str, ask: &Ask<'_>, pins: &Pins) -> bool {
     let may_be = if key == "host" { may_be } else { "" };
     let rule = format!("family=['inet']\nops=[{ops}]\n{key}=['{word}']\n{may_be}\n");
     let policy = load(&section(false, 0, &rule)).unwrap_or_else(|| panic!("{rule}"));
-    judge(&policy, ask, pins, Instant::now()).is_ok()
+    judge(&policy, ask, pins, Instant::now).is_ok()
 }
 
 /// Operations on one address by one port, and on a name, of sockets that nothing else is known of.
@@ -285,7 +285,7 @@ proptest! {
         for (name, ip) in HOSTS.iter().zip(addresses.cycle().skip(pinned.1)).take(pinned.0) {
             pins.add(&(*name).into(), ip, Instant::now());
         }
-        let now = Instant::now();
+        let now = Instant::now;
         let differences = old.diff(&new);
         for difference in &differences {
             let (has, lacks) = match difference.change {

@@ -139,7 +139,7 @@ pub(crate) fn hint(query: &Query, reason: &Reason, policy: &Policy) -> String {
 }
 
 fn misses<'p>(policy: &'p Policy, ask: &Ask<'_>) -> Vec<(&'p Clause, Miss)> {
-    let now = Instant::now();
+    let now = Instant::now;
     let examined = policy
         .allow
         .all()
@@ -313,7 +313,7 @@ impl Policy {
     #[must_use]
     pub fn explain(&self, question: &Question) -> Explanation {
         let ask = question.ask();
-        let outcome = judge::judge(self, ask, &NoPins, Instant::now());
+        let outcome = judge::judge(self, ask, &NoPins, Instant::now);
         let missing = misses(self, ask);
         let mut ranked: Vec<(Option<Miss>, &Clause)> = self
             .allow

@@ -263,7 +263,7 @@ impl Gate {
     /// Judges one question of several, of which one answer will count: that is then [`Gate::noted`].
     fn consider(&self, operation: &'static str, ask: Ask<'_>) -> Result<Verdict, Denial> {
         self.judge_by(operation, ask, |policy, ask, pins| {
-            judge::judge(policy, ask, pins, Instant::now())
+            judge::judge(policy, ask, pins, Instant::now)
         })
     }
 

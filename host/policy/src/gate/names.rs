@@ -13,7 +13,7 @@ use crate::permit::{HostName, Operation, Permit, op};
 /// Whether the policy lets the folded name be resolved.
 pub(crate) fn resolves(policy: &Policy, name: &str) -> bool {
     let ask = Ask::socketless(OpSet::RESOLVE, What::Host(name.into()));
-    judge::judge(policy, &ask, &NoPins, Instant::now()).is_ok()
+    judge::judge(policy, &ask, &NoPins, Instant::now).is_ok()
 }
 
 impl Gate {

@@ -239,6 +239,6 @@ fn verdict_on_descriptor(policy: &Policy, ask: &Ask<'_>, pins: &Pins) -> Result<
     if let Some(clause) = judge::forbidding(policy, ask) {
         return Err(Reason::Rule(clause.id.clone()));
     }
-    let clause = judge::descriptor_rule(policy, ask, pins, Instant::now()).ok_or(Reason::NoRule)?;
+    let clause = judge::descriptor_rule(policy, ask, pins, Instant::now).ok_or(Reason::NoRule)?;
     Ok(Grant::without_rule(clause.id.as_str()))
 }

@@ -282,7 +282,7 @@ pub(crate) fn examine(
     clause: &Clause,
     ask: &Ask<'_>,
     pins: &dyn Pinned,
-    now: Instant,
+    now: fn() -> Instant,
 ) -> Result<Option<Instant>, Miss> {
     if !clause.ops.intersects(ask.ops) {
         return Err(Miss::Ops);
@@ -329,7 +329,7 @@ fn examine_addresses(
     kind: Kind,
     ask: &Ask<'_>,
     pins: &dyn Pinned,
-    now: Instant,
+    now: fn() -> Instant,
 ) -> Result<Option<Instant>, Miss> {
     let mut expires = None;
     let mut by_name = false;
@@ -338,7 +338,7 @@ fn examine_addresses(
             Some(address) => pattern.covers(address, Side::Peer, &mut |hosts, ip| {
                 let class_fits = clause.accepts_answer(ip);
                 let until = pins
-                    .until(hosts, ip, clause.pin, now, ask.expired_pins)
+                    .until(hosts, ip, clause.pin, now(), ask.expired_pins)
                     .filter(|_| class_fits);
                 by_name = true;
                 expires = until;
@@ -396,7 +396,7 @@ pub(crate) fn judge(
     policy: &Policy,
     ask: &Ask<'_>,
     pins: &dyn Pinned,
-    now: Instant,
+    now: fn() -> Instant,
 ) -> Result<Grant, Reason> {
     for local in ask.further_locals.iter() {
         let ask = Ask {
@@ -414,7 +414,7 @@ fn judge_at_one(
     policy: &Policy,
     ask: &Ask<'_>,
     pins: &dyn Pinned,
-    now: Instant,
+    now: fn() -> Instant,
 ) -> Result<Grant, Reason> {
     if let Some(clause) = forbidding(policy, ask) {
         return Err(Reason::Rule(clause.id.clone()));
@@ -512,7 +512,7 @@ fn add_descriptors(
     policy: &Policy,
     ask: &Ask<'_>,
     pins: &dyn Pinned,
-    now: Instant,
+    now: fn() -> Instant,
     cargo: &mut Arc<Cargo>,
 ) {
     if ask.kind.is_none_or(|kind| kind.family != Family::Unix) {
@@ -550,7 +550,7 @@ pub(crate) fn descriptor_rule<'p>(
     policy: &'p Policy,
     ask: &Ask<'_>,
     pins: &dyn Pinned,
-    now: Instant,
+    now: fn() -> Instant,
 ) -> Option<&'p Clause> {
     candidates(policy, ask, pins).find(|clause| {
         let making = clause.ops.intersection(OpSet::MAKING);
@@ -558,7 +558,12 @@ pub(crate) fn descriptor_rule<'p>(
     })
 }
 
-fn passes_descriptor(policy: &Policy, ask: &Ask<'_>, pins: &dyn Pinned, now: Instant) -> bool {
+fn passes_descriptor(
+    policy: &Policy,
+    ask: &Ask<'_>,
+    pins: &dyn Pinned,
+    now: fn() -> Instant,
+) -> bool {
     descriptor_rule(policy, ask, pins, now).is_some()
 }
 

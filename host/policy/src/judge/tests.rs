@@ -156,7 +156,7 @@ pub(crate) fn question() -> impl Strategy<Value = (SocketFacts, OpSet, Option<Ad
 }
 
 fn by_hand<'p>(all: &'p [Clause], ask: &Ask<'_>, pins: &Pins) -> Vec<&'p Clause> {
-    let now = Instant::now();
+    let now = Instant::now;
     all.iter()
         .filter(|clause| examine(clause, ask, pins, now).is_ok())
         .collect()
@@ -171,7 +171,7 @@ fn same(one: &[&Clause], other: &[&Clause]) -> bool {
 }
 
 fn agrees(policy: &Policy, ask: &Ask<'_>, pins: &Pins) -> bool {
-    let now = Instant::now();
+    let now = Instant::now;
     let found: Vec<&Clause> = candidates(policy, ask, pins)
         .filter(|clause| examine(clause, ask, pins, now).is_ok())
         .collect();

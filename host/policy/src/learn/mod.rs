@@ -96,10 +96,10 @@ impl<'l> Page<'l> {
             ..query.clone()
         };
         if let What::Descriptor(_) = ask.what {
-            let rule = judge::descriptor_rule(policy, &ask, pins, Instant::now());
+            let rule = judge::descriptor_rule(policy, &ask, pins, Instant::now);
             return rule.map(|clause| clause.id.to_string());
         }
-        let grant = judge::judge(policy, &ask, pins, Instant::now()).ok()?;
+        let grant = judge::judge(policy, &ask, pins, Instant::now).ok()?;
         Some(grant.rule.to_string())
     }
 

@@ -1,8 +1,8 @@
 //! What the policy costs: `cargo xtask bench --policy`, or by itself
 //! `cargo test -p sockgate-policy --bench matcher -- --rounds 50`.
 //!
-//! Prints nanoseconds, the fastest of the rounds, and how many of getppid(2) that is. `--output FILE` writes
-//! the same as JSON. Ends with status 1 where something takes longer than it may.
+//! Prints nanoseconds, the fastest of the rounds of several passes, and how many of getppid(2) that is.
+//! `--output FILE` writes the same as JSON. Ends with status 1 where something takes longer than it may.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -16,6 +16,9 @@ use measure::{Rules, kept, system_call, uncached};
 /// The rules of a large policy.
 const RULES: u32 = 10_000;
 
+/// How often everything is measured: a machine that others use too is slow for seconds at a time.
+const PASSES: u32 = 8;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let after = |word: &str| {
@@ -25,10 +28,23 @@ fn main() {
     let rounds = after("--rounds").map_or(50, |rounds| {
         rounds.parse().expect("`--rounds` takes a number")
     });
-    let call = system_call(rounds);
+    let mut call = f64::MAX;
+    let mut fastest = [f64::MAX; Rules::ALL.len() + 1];
+    for _ in 0..PASSES {
+        call = call.min(system_call(rounds));
+        let verdicts = Rules::ALL
+            .iter()
+            .map(|rules| uncached(*rules, RULES, rounds));
+        for (best, nanoseconds) in fastest.iter_mut().zip(verdicts.chain([kept(rounds)])) {
+            *best = best.min(nanoseconds);
+        }
+    }
+    let names = Rules::ALL.map(|rules| (format!("{} {RULES}", rules.name()), 1000.0));
+    let names = names.into_iter().chain([("kept verdict".to_owned(), 20.0)]);
     let mut rows = Vec::new();
     let mut over = Vec::new();
-    let mut row = |name: String, nanoseconds: f64, bound: f64| {
+    println!("getppid(2)            {call:>8.1} ns");
+    for ((name, bound), nanoseconds) in names.zip(fastest) {
         let calls = nanoseconds / call;
         println!("{name:<22}{nanoseconds:>8.1} ns  {calls:>6.2} x getppid  (at most {bound} ns)");
         if nanoseconds > bound {
@@ -37,15 +53,9 @@ fn main() {
             ));
         }
         rows.push(serde_json::json!({
-            "name": name, "ns": nanoseconds, "ratio_getppid": calls, "bound_ns": bound, "rounds": rounds,
+            "name": name, "ns": nanoseconds, "ratio_getppid": calls, "bound_ns": bound, "rounds": PASSES * rounds,
         }));
-    };
-    println!("getppid(2)            {call:>8.1} ns");
-    for rules in Rules::ALL {
-        let name = format!("{} {RULES}", rules.name());
-        row(name, uncached(rules, RULES, rounds), 1000.0);
     }
-    row("kept verdict".to_owned(), kept(rounds), 20.0);
     if let Some(file) = after("--output") {
         let text = serde_json::to_string_pretty(&rows).expect("figures are JSON");
         std::fs::write(file, text).unwrap_or_else(|error| panic!("{file}: {error}"));

@@ -201,23 +201,23 @@ fn terms_within(wide: &Clause, narrow: &Clause, op: OpSet) -> bool {
     names && (OpSet::SOCKETLESS.contains(op) || uses_within(wide, narrow))
 }
 
+/// Whether `wide` lists the flags, the ancillary data and the options that `narrow` lists.
+fn lists_within(wide: &Clause, narrow: &Clause) -> bool {
+    let (carried, less) = (&wide.carried, &narrow.carried);
+    carried.flags.contains(less.flags)
+        && less.ancillary_out.is_within(&carried.ancillary_out)
+        && less.ancillary_in.is_within(&carried.ancillary_in)
+        && options_within(&wide.options.get, &narrow.options.get, false)
+        && options_within(&wide.options.set, &narrow.options.set, true)
+}
+
 /// Whether sockets that `wide` grants may be used as those that `narrow` grants.
 fn uses_within(wide: &Clause, narrow: &Clause) -> bool {
     // `listen` carries this option for every operation of its rule.
     let reuses = |clause: &Clause| {
         clause.ops.contains(OpSet::LISTEN) || clause.options.set.cover_set(REUSEADDR, None, false)
     };
-    wide.carried.flags.contains(narrow.carried.flags)
-        && narrow
-            .carried
-            .ancillary_out
-            .is_within(&wide.carried.ancillary_out)
-        && narrow
-            .carried
-            .ancillary_in
-            .is_within(&wide.carried.ancillary_in)
-        && options_within(&wide.options.get, &narrow.options.get, false)
-        && options_within(&wide.options.set, &narrow.options.set, true)
+    lists_within(wide, narrow)
         && (reuses(wide) || !narrow.ops.contains(OpSet::LISTEN))
         && (includes_headers(wide) || !includes_headers(narrow))
         && users_within(&wide.carried.peer_users, &narrow.carried.peer_users)
@@ -261,17 +261,7 @@ pub(crate) fn forbids_as_much(wide: &Clause, narrow: &Clause, networks: bool) ->
             || (!narrow.ioctls.is_empty()
                 && narrow.ioctls.iter().all(|name| wide.ioctls.contains(name))))
         && wide.descriptors.contains(narrow.descriptors)
-        && wide.carried.flags.contains(narrow.carried.flags)
-        && narrow
-            .carried
-            .ancillary_out
-            .is_within(&wide.carried.ancillary_out)
-        && narrow
-            .carried
-            .ancillary_in
-            .is_within(&wide.carried.ancillary_in)
-        && options_within(&wide.options.get, &narrow.options.get, false)
-        && options_within(&wide.options.set, &narrow.options.set, true)
+        && lists_within(wide, narrow)
 }
 
 fn denied_kind_within(wide: &KindPattern, narrow: &KindPattern) -> bool {

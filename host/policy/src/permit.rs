@@ -114,7 +114,7 @@ use crate::denial::Denial;
 use crate::gate::{Gate, Meters};
 use crate::learn::Entry;
 use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
-use crate::model::{Few, PeerUsers};
+use crate::model::{Carried, Few, PeerUsers};
 
 /// The `id` of a rule. Cheap to clone.
 #[derive(Clone)]
@@ -385,7 +385,7 @@ pub mod op {
 
 /// What a data call may carry under a permit: the union over the rules that grant exactly this operation
 /// between exactly these addresses.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cargo {
     pub(crate) flags: MessageFlags,
     pub(crate) ancillary_out: AncillarySet,
@@ -423,6 +423,14 @@ impl Cargo {
             peer_users: Few::new(),
             learnt_flags: MessageFlags::empty(),
         }
+    }
+
+    /// Adds what a granting rule lets through.
+    pub(crate) fn add(&mut self, carried: &Carried) {
+        self.flags |= carried.flags;
+        self.ancillary_out.extend(&carried.ancillary_out);
+        self.ancillary_in.extend(&carried.ancillary_in);
+        self.peer_users.push(carried.peer_users.clone());
     }
 
     /// Has what is carried written down.

@@ -192,7 +192,7 @@ impl Reach {
         let stream = kinds(clause, family).any(|kind| kind.socket_type == SocketType::Stream);
         let with_ports = kinds(clause, family).any(|kind| kind.socket_type != SocketType::Raw);
         if clause.ops.intersects(OpSet::LOCAL_KIND) && with_ports {
-            let mut bound = ports(clause.local.as_ref());
+            let mut bound = ports(clause.local.as_deref());
             if bound.has_range() {
                 // Port 0 asks for one of the range.
                 bound.join(&PortSet::of([0..=0]));
@@ -212,11 +212,14 @@ impl Reach {
     fn add_unix(&mut self, clause: &Clause) {
         let every = |pattern: Option<&AddressPattern>| pattern.is_none_or(|pattern| pattern.any);
         if clause.ops.intersects(OpSet::LOCAL_KIND) {
-            let unix = clause.local.as_ref().and_then(|local| local.unix.as_ref());
+            let unix = clause
+                .local
+                .as_deref()
+                .and_then(|local| local.unix.as_ref());
             if let Some(unix) = unix {
                 let roots = unix.paths.iter().map(|path| path.root().to_owned());
                 self.unix_binds.extend(roots);
-            } else if every(clause.local.as_ref()) {
+            } else if every(clause.local.as_deref()) {
                 self.unix_binds.insert(PathBuf::from("/"));
             }
         }

@@ -21,7 +21,7 @@ pub(super) fn never_matches(clause: &Clause) -> Option<String> {
         return Some(no_such_socket(clause));
     }
     let families = kind.families.as_ref()?;
-    [&clause.local, &clause.peer]
+    [clause.local.as_deref(), clause.peer.as_ref()]
         .into_iter()
         .flatten()
         .find_map(|pattern| unreachable_family(families, pattern))

@@ -95,7 +95,7 @@ fn forbids_all(deny: &Clause, allow: &Clause, networks: Networks) -> bool {
     let local = deny
         .local
         .as_ref()
-        .is_none_or(|pattern| touches_all(pattern, allow.local.as_ref()));
+        .is_none_or(|pattern| touches_all(pattern, allow.local.as_deref()));
     let either = deny.either.as_ref().is_none_or(|pattern| {
         pattern.any
             || allow

@@ -123,7 +123,7 @@ impl Scope {
 /// The end of a rule that its operation is about.
 pub(crate) fn own_end(clause: &Clause, op: OpSet) -> Option<&AddressPattern> {
     if OpSet::LOCAL_KIND.contains(op) {
-        clause.local.as_ref()
+        clause.local.as_deref()
     } else {
         clause.peer.as_ref()
     }
@@ -142,12 +142,12 @@ pub(crate) fn own_nets(clause: &Clause, op: OpSet) -> Option<&[IpNet]> {
 pub(crate) fn grants_all(wide: &Clause, narrow: &Clause, scope: Scope) -> bool {
     let Scope { op, .. } = scope;
     let left_out = |local: bool| !scope.own_end && OpSet::LOCAL_KIND.contains(op) == local;
-    let end_within = |wide: &Option<AddressPattern>, narrow: &Option<AddressPattern>| {
-        address::within(wide.as_ref(), narrow.as_ref(), Networks::Compared)
+    let end_within = |wide: Option<&AddressPattern>, narrow: Option<&AddressPattern>| {
+        address::within(wide, narrow, Networks::Compared)
     };
     wide.ops.contains(op)
-        && (left_out(false) || end_within(&wide.peer, &narrow.peer))
-        && (left_out(true) || end_within(&wide.local, &narrow.local))
+        && (left_out(false) || end_within(wide.peer.as_ref(), narrow.peer.as_ref()))
+        && (left_out(true) || end_within(wide.local.as_deref(), narrow.local.as_deref()))
         && kind_within(&wide.kind, &narrow.kind)
         && keys_within(&wide.messages, &narrow.messages)
         && ((op == OpSet::RESOLVE && !scope.own_end) || subject_within(wide, narrow, op))
@@ -229,9 +229,9 @@ fn uses_within(wide: &Clause, narrow: &Clause) -> bool {
 pub(crate) fn forbids_as_much(wide: &Clause, narrow: &Clause, networks: bool) -> bool {
     let local_alone = |clause: &Clause| !clause.every_op && OpSet::LOCAL_KIND.contains(clause.ops);
     let ends = [
-        (&wide.local, &narrow.local),
-        (&wide.peer, &narrow.peer),
-        (&wide.either, &narrow.either),
+        (wide.local.as_deref(), narrow.local.as_deref()),
+        (wide.peer.as_ref(), narrow.peer.as_ref()),
+        (wide.either.as_ref(), narrow.either.as_ref()),
     ];
     let networks = match networks {
         true => Networks::Compared,

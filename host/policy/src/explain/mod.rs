@@ -169,7 +169,7 @@ fn describe(clause: &Clause, ask: &Ask<'_>, miss: Miss) -> String {
         Miss::Local => describe_end(
             "local address",
             &ask.local,
-            clause.local.as_ref(),
+            clause.local.as_deref(),
             ask.local_side,
         ),
         Miss::Pin => format!(

@@ -131,7 +131,7 @@ impl Gate {
 /// not see it then.
 fn denies_answer(policy: &Policy, ip: IpAddr) -> bool {
     policy.deny.all().iter().any(|clause| {
-        let addresses = [&clause.peer, &clause.either];
+        let addresses = [clause.peer.as_ref(), clause.either.as_ref()];
         let whole = clause.ops.contains(OpSet::CONNECT | OpSet::SEND_TO)
             && clause.local.is_none()
             && !clause.uses_only;

@@ -39,7 +39,7 @@ pub(crate) trait Pinned {
 pub(crate) struct Grant {
     pub(crate) rule: RuleId,
     pub(crate) expires: Option<Instant>,
-    /// Shared with nobody before there is a permit.
+    /// The rule's own, until another one or a deny rule changes it.
     pub(crate) cargo: Arc<Cargo>,
     /// The places of pathnames, and how to make them, from the first granting rule.
     pub(crate) peer_place: Option<Box<UnixPlace>>,
@@ -119,7 +119,11 @@ fn denies_socket(clause: &Clause, kind: Kind) -> bool {
 
 /// Whether a deny rule touches what a membership would bring, under all of its keys.
 fn touches_membership(clause: &Clause, part: &Part) -> bool {
-    let ends = [&clause.either, &clause.local, &clause.peer];
+    let ends = [
+        clause.either.as_ref(),
+        clause.local.as_deref(),
+        clause.peer.as_ref(),
+    ];
     let ends = ends.into_iter().flatten();
     // What names addresses of another family is about no such socket.
     if !ends
@@ -140,7 +144,8 @@ fn touches_membership(clause: &Clause, part: &Part) -> bool {
 fn covers_membership(clause: &Clause, part: &Part) -> bool {
     clause
         .local
-        .iter()
+        .as_deref()
+        .into_iter()
         .flat_map(AddressPattern::family_keys)
         .chain(&clause.messages)
         .all(|pattern| {
@@ -173,7 +178,7 @@ fn touches_socket(clause: &Clause, kind: Kind, ask: &Ask<'_>) -> bool {
     let touches_any = |pattern: &AddressPattern| {
         pattern.is_any() && (kind.has_ip_addresses() || pattern.ip.is_none())
     };
-    let local_touched = clause.local.as_ref().is_none_or(|pattern| match local {
+    let local_touched = clause.local.as_deref().is_none_or(|pattern| match local {
         Some(address) => pattern.touches(address, true),
         None => touches_any(pattern),
     });
@@ -209,7 +214,7 @@ fn is_about(clause: &Clause, ask: &Ask<'_>, deny: bool) -> bool {
         What::Host(host) => {
             clause.names_host(host) || (deny && clause.hosts.is_none() && !clause.has_addresses())
         }
-        What::Ip(ip) => [&clause.peer, &clause.either]
+        What::Ip(ip) => [clause.peer.as_ref(), clause.either.as_ref()]
             .into_iter()
             .flatten()
             .all(|pattern| {
@@ -448,22 +453,19 @@ fn judge_at_one(
 
 impl Grant {
     fn of(clause: &Clause, expires: Option<Instant>, ask: &Ask<'_>) -> Grant {
-        let place =
-            |end: &End<'_>, pattern: &Option<crate::model::AddressPattern>| match end.address() {
-                Some(Address::Unix(crate::address::UnixAddress::Pathname(path))) => {
-                    let place = pattern.as_ref().and_then(|pattern| pattern.place_of(path));
-                    place.map(Box::new)
-                }
-                _ => None,
-            };
-        let mut cargo = Cargo::bare();
-        load(&mut cargo, clause);
+        let place = |end: &End<'_>, pattern: Option<&AddressPattern>| match end.address() {
+            Some(Address::Unix(crate::address::UnixAddress::Pathname(path))) => {
+                let place = pattern.and_then(|pattern| pattern.place_of(path));
+                place.map(Box::new)
+            }
+            _ => None,
+        };
         Grant {
             rule: clause.id.clone(),
             expires,
-            cargo: Arc::new(cargo),
-            peer_place: place(&ask.peer, &clause.peer),
-            local_place: place(&ask.local, &clause.local),
+            cargo: clause.carried.cargo.clone(),
+            peer_place: place(&ask.peer, clause.peer.as_ref()),
+            local_place: place(&ask.local, clause.local.as_deref()),
             mode: clause.mode,
             replace_stale: clause.replace_stale,
             limited: limited(clause).collect(),
@@ -486,7 +488,7 @@ impl Grant {
     /// Adds what another granting rule says. The verdict ends with the first pin that ends, since what
     /// remains has to be judged anew.
     fn join(&mut self, clause: &Clause, expires: Option<Instant>) {
-        load(Arc::make_mut(&mut self.cargo), clause);
+        Arc::make_mut(&mut self.cargo).add(&clause.carried);
         self.limited.extend(limited(clause));
         self.expires = match (self.expires, expires) {
             (Some(one), Some(other)) => Some(one.min(other)),
@@ -497,13 +499,6 @@ impl Grant {
 
 fn limited(clause: &Clause) -> impl Iterator<Item = RuleId> {
     clause.limits.iter().map(|_| clause.id.clone())
-}
-
-fn load(cargo: &mut Cargo, clause: &Clause) {
-    cargo.flags |= clause.carried.flags;
-    cargo.ancillary_out.extend(&clause.carried.ancillary_out);
-    cargo.ancillary_in.extend(&clause.carried.ancillary_in);
-    cargo.peer_users.push(clause.carried.peer_users.clone());
 }
 
 /// Descriptors pass where a rule with that operation covers the very socket; a rule that also makes

@@ -122,7 +122,7 @@ impl Compiler<'_> {
                 self.ops
             },
             every_op,
-            local,
+            local: local.map(Box::new),
             peer,
             either,
             messages,
@@ -137,12 +137,12 @@ impl Compiler<'_> {
                 get: read_option_patterns(rule.get.as_ref(), self.faults),
                 set: option_patterns(rule.set.as_ref(), self.faults),
             },
-            carried: Arc::new(Carried {
-                flags: message_flags(rule.flags.as_ref(), self.faults),
-                ancillary_out: ancillary(rule.ancillary_send.as_ref(), self.faults),
-                ancillary_in: ancillary(rule.ancillary_receive.as_ref(), self.faults),
-                peer_users: self.peer_users(),
-            }),
+            carried: Arc::new(Carried::new(
+                message_flags(rule.flags.as_ref(), self.faults),
+                ancillary(rule.ancillary_send.as_ref(), self.faults),
+                ancillary(rule.ancillary_receive.as_ref(), self.faults),
+                self.peer_users(),
+            )),
             descriptors: match (&rule.kinds, rule.deny) {
                 (None, true) => DescriptorKinds::all(),
                 (list, _) => descriptor_kinds(list.as_ref(), self.faults),

@@ -16,7 +16,7 @@ use crate::family::KeyPattern;
 use crate::kind::{DCCP, Family, ICMP, ICMPV6, Kind, Protocol, SCTP, SocketType};
 use crate::load::Written;
 use crate::message::{AncillarySet, DescriptorKinds, MessageFlags};
-use crate::permit::RuleId;
+use crate::permit::{Cargo, RuleId};
 
 bitflags! {
     /// A set of operations as `ops` names them.
@@ -273,6 +273,33 @@ pub(crate) struct Carried {
     pub(crate) ancillary_out: AncillarySet,
     pub(crate) ancillary_in: AncillarySet,
     pub(crate) peer_users: PeerUsers,
+    /// The same, as a permit has it that one rule grants: made here once, and not with every permit.
+    pub(crate) cargo: Arc<Cargo>,
+}
+
+impl Carried {
+    pub(crate) fn new(
+        flags: MessageFlags,
+        ancillary_out: AncillarySet,
+        ancillary_in: AncillarySet,
+        peer_users: PeerUsers,
+    ) -> Carried {
+        let bare = Cargo::bare();
+        let cargo = Cargo {
+            flags: bare.flags | flags,
+            ancillary_out: ancillary_out.clone(),
+            ancillary_in: ancillary_in.clone(),
+            peer_users: [peer_users.clone()].into(),
+            ..bare
+        };
+        Carried {
+            flags,
+            ancillary_out,
+            ancillary_in,
+            peer_users,
+            cargo: Arc::new(cargo),
+        }
+    }
 }
 
 /// One compiled rule.
@@ -295,13 +322,14 @@ pub(crate) struct Clause {
     /// Shared in the same way.
     pub(crate) carried: Arc<Carried>,
     pub(crate) peer: Option<AddressPattern>,
+    /// Elsewhere in memory, as most rules are about peers alone.
+    pub(crate) local: Option<Box<AddressPattern>>,
     pub(crate) id: RuleId,
     /// What goes by this rule may be no more than this; none where nothing is limited.
     pub(crate) limits: Option<Box<Limits>>,
     /// What the rule says of single messages, by the keys of its family.
     pub(crate) messages: Vec<KeyPattern>,
     pub(crate) mode: Option<u32>,
-    pub(crate) local: Option<AddressPattern>,
     /// A deny rule's address at the top: it holds for local and peer.
     pub(crate) either: Option<AddressPattern>,
     pub(crate) options: OptionGrant,
@@ -324,13 +352,17 @@ impl Clause {
 
     /// Whether a socket of the kind has all the keys that the rule writes.
     pub(crate) fn keys_apply(&self, kind: Kind) -> bool {
-        let ends = [&self.local, &self.peer, &self.either];
-        ends.into_iter()
-            .flatten()
-            .filter_map(|pattern| pattern.family.as_ref())
-            .flat_map(|family| &family.keys)
-            .chain(&self.messages)
-            .all(|pattern| pattern.is_unwritten() || pattern.key.is_of(kind))
+        let ends = [
+            self.peer.as_ref(),
+            self.local.as_deref(),
+            self.either.as_ref(),
+        ];
+        let apply = |keys: &[KeyPattern]| {
+            keys.iter()
+                .all(|pattern| pattern.is_unwritten() || pattern.key.is_of(kind))
+        };
+        let mut families = ends.into_iter().filter_map(|end| end?.family.as_ref());
+        families.all(|family| apply(&family.keys)) && apply(&self.messages)
     }
 
     pub(crate) fn names_host(&self, host: &str) -> bool {

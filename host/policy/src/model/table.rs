@@ -104,7 +104,7 @@ impl Scope {
         if let Some(keys) = peer.and_then(Scope::host_keys) {
             return Scope::Host(keys);
         }
-        if let Some(nets) = nets(clause.local.as_ref()) {
+        if let Some(nets) = nets(clause.local.as_deref()) {
             return Scope::Local(nets.to_vec());
         }
         match peer.and_then(ports) {
@@ -293,7 +293,7 @@ impl DenyTable {
             };
             if let Some(nets) = nets(clause.peer.as_ref()) {
                 peers.extend(placed(nets));
-            } else if let Some(nets) = nets(clause.local.as_ref()) {
+            } else if let Some(nets) = nets(clause.local.as_deref()) {
                 locals.extend(placed(nets));
                 table.by_local.push(place);
             } else if let Some(nets) = nets(clause.either.as_ref()).filter(|_| !wide) {

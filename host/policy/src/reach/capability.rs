@@ -190,6 +190,6 @@ fn binds_below(clause: &Clause, key: &str, first_free: u64) -> bool {
         keys.find(|pattern| pattern.key.name == key)
             .and_then(KeyPattern::lowest)
     };
-    let lowest = clause.local.as_ref().and_then(written).unwrap_or(0);
+    let lowest = clause.local.as_deref().and_then(written).unwrap_or(0);
     clause.ops.intersects(OpSet::LOCAL_KIND) && lowest < first_free
 }

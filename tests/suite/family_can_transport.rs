@@ -4,10 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use sockgate_tests::{
-    Ended, GuestRun, Native, Need, Net, agree, folder, kernel, net_and_python, patience,
+    Ended, GuestRun, Native, Need, Net, Prompter, agree, folder, kernel, net_and_python, patience,
     policy_path, root, told,
 };
 
@@ -141,12 +143,18 @@ fn a_policy_that_is_read_again_ends_the_jobs_of_the_former() -> Result<()> {
         return Ok(());
     };
     let place = folder()?;
+    let prompter = Prompter::new(place.path())?;
+    let wait = format!("wait {}", prompter.path().display());
     let words = [
         "b = bcm vcan0",
         "cycle b 100 50 100#01",
-        "sleep 3000",
+        &wait,
         "once b 102#03",
     ];
+    let waiting = format!(
+        "[[allow]]\nid = \"prompt\"\nfamily = [\"unix\"]\nops = [\"connect\"]\npath = [\"{}\"]\n",
+        prompter.path().display()
+    );
     // A hardened process as well may end what goes on by itself.
     let cases = [
         ("close", "badf", None),
@@ -155,7 +163,7 @@ fn a_policy_that_is_read_again_ends_the_jobs_of_the_former() -> Result<()> {
     ];
     for (on_reload, outcome, harden) in cases {
         let path = place.path().join(format!("{on_reload}.toml"));
-        let text = policy("bcm", &[MANAGER]);
+        let text = policy("bcm", &[MANAGER]) + &waiting;
         let text = text.replacen('\n', &format!("\non-reload = \"{on_reload}\"\n"), 1);
         fs::write(&path, &text)?;
         let hearer = native(&net, &python, &["hear", "vcan0"])?;
@@ -165,10 +173,14 @@ fn a_policy_that_is_read_again_ends_the_jobs_of_the_former() -> Result<()> {
         let run = harden.into_iter().fold(run, GuestRun::option);
         let guest = words.iter().fold(run, |run, word| run.argument(*word));
         let guest = guest.start()?;
+        let prompt = prompter.prompt()?;
         hearer.wait_for_line("frame 100#01", patience())?;
         fs::write(&path, text.replace("0x100-0x10f", "0x102-0x10f"))?;
         guest.hang_up("the policy was read again")?;
         send(&net, &python, &["7ff#"])?;
+        // Six turns of a job that still goes on.
+        thread::sleep(Duration::from_millis(300));
+        drop(prompt);
         let ended = guest.wait(patience())?.success()?;
         assert_eq!(ended.step("once b 102#03")?, outcome, "{on_reload}");
         send(&net, &python, &["7fe#"])?;

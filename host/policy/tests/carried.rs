@@ -9,7 +9,7 @@ use sockgate_policy::{
 
 const PEERS: &str = "\
 [[allow]]\nid='a'\nops=['connect']\ncidr=['10.0.0.0/8']\nflags=['oob']\nancillary={send=['timestamp','mark'],receive=['hop-limit','mark']}\n\
-[[allow]]\nid='b'\nops=['connect']\ncidr=['10.0.0.1']\nflags=['errqueue']\nancillary={send=['txtime']}\n";
+[[allow]]\nid='b'\nops=['connect']\ncidr=['10.0.0.1']\nflags=['errqueue']\nancillary={send=['txtime'],receive=['timestamp']}\n";
 
 fn uses(gate: &Gate, peer: &str) -> (MessageFlags, String) {
     let permit = gate.connect(&fresh(TCP4), &at(peer)).unwrap();
@@ -33,7 +33,7 @@ fn uses(gate: &Gate, peer: &str) -> (MessageFlags, String) {
 #[test]
 fn rules_add_up_for_one_peer_and_deny_rules_take_away() {
     let first = ">timestamp >mark <mark <hop-limit".to_owned();
-    let both = ">timestamp >mark <mark >txtime <hop-limit".to_owned();
+    let both = ">timestamp <timestamp >mark <mark >txtime <hop-limit".to_owned();
     let plain = gate(PEERS);
     assert_eq!(
         uses(&plain, "10.0.0.2:1"),
@@ -46,7 +46,7 @@ fn rules_add_up_for_one_peer_and_deny_rules_take_away() {
          [[deny]]\nid='e'\nflags=['oob']\ntype=['datagram']\n"
     ));
     assert_eq!(uses(&denied, "10.0.0.2:1"), (MessageFlags::OOB, first));
-    let left = ">timestamp >txtime <hop-limit".to_owned();
+    let left = ">timestamp <timestamp >txtime <hop-limit".to_owned();
     assert_eq!(uses(&denied, "10.0.0.1:1"), (MessageFlags::ERRQUEUE, left));
 }
 

@@ -6,7 +6,7 @@
 //! prints `STEP -> OUTCOME`; an error is its errno's name in small letters. The first line is `@guest`.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use sockgate_guest::addresses::{CanAddress, CanId, J1939Address};
@@ -14,7 +14,7 @@ use sockgate_guest::can::{
     AnyCanFrame, BcmFlags, BcmMessage, BcmOperation, BcmSocket, CanFdFrame, CanFrame,
     IsoTpFlowControl, IsoTpOptions, IsoTpSocket, J1939Socket,
 };
-use sockgate_guest::{Batch, Family, MessageFlags, Protocol, Socket, SocketType};
+use sockgate_guest::{Batch, Family, MessageFlags, Protocol, Socket, SocketType, UnixStream};
 use sockgate_test_guests::{named, pattern, tell, wrong};
 
 /// CAN_ISOTP_SF_BROADCAST: single frames to everybody, without flow control.
@@ -98,6 +98,10 @@ fn take(sockets: &mut HashMap<String, Transport>, step: &str) -> io::Result<Stri
     match words[..] {
         ["say", ..] => {}
         ["sleep", time] => std::thread::sleep(milliseconds(time)?),
+        // Until the test lets go of the connection.
+        ["wait", path] => {
+            UnixStream::connect(path)?.read_to_end(&mut Vec::new())?;
+        }
         ["close", name] => drop(sockets.remove(name).ok_or_else(|| wrong(name))?),
         [verb, name, ref rest @ ..] => {
             let transport = sockets.get(name).ok_or_else(|| wrong(name))?;

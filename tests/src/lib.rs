@@ -43,6 +43,7 @@ mod python;
 mod skip;
 mod steps;
 mod syscalls;
+mod threads;
 mod witness;
 
 pub use attack::Attack;
@@ -72,4 +73,5 @@ pub use steps::{
     carried, ip_policy, message_steps, net_steps, outcome, python_steps, steps, udp_policy,
 };
 pub use syscalls::{Syscall, SyscallLog};
+pub use threads::on_threads;
 pub use witness::{door, ear, heard, knocked, made_none, watched};

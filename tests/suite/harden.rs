@@ -1,6 +1,7 @@
-//! `sockgate run --harden`: what is left of the command's rights, as the kernel tells it, and that guests go on
-//! behind the walls. What the kernel refuses there is tried in `host/src/socket/sys/confine/tests.rs`.
+//! `sockgate run --harden`: what is left of the command's rights, as the kernel tells it, that no guest runs where a
+//! wall cannot be built, and that guests go on behind the walls. What the kernel refuses there is tried in `host/src/socket/sys/confine/tests.rs`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -10,8 +11,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use sockgate_tests::{
-    GuestRun, Tool, command_path, folder, free_port, guest_path, isolated, name_server,
-    net_and_python, oracle, patience, skip, steps, tcp_echo,
+    GuestRun, Syscall, Tool, command_path, folder, free_port, guest_path, isolated, name_server,
+    net_and_python, on_threads, oracle, patience, skip, steps, tcp_echo,
 };
 
 const NET_BIND_SERVICE: u64 = 1 << 10;
@@ -144,6 +145,8 @@ fn another_user_keeps_the_low_port_of_its_rule() -> Result<()> {
         assert_eq!(field(&status, "Groups")?, "");
         assert_eq!(set(&status, "CapEff")?, NET_BIND_SERVICE);
         assert_eq!(set(&status, "CapPrm")?, NET_BIND_SERVICE);
+        // Given up before root's rights are.
+        assert_eq!(set(&status, "CapBnd")?, NET_BIND_SERVICE);
     }
     let script = "import socket; s = socket.create_connection(('127.0.0.1', 81)); s.sendall(b'low\\n'); \
                   print(s.recv(100).decode())";
@@ -253,6 +256,162 @@ fn what_cannot_be_walled_is_told_and_strict_ends_the_run() -> Result<()> {
         "{}",
         unknown.stderr
     );
+    Ok(())
+}
+
+/// The calls that build walls, and what they may fail with by their man pages, as far as these arguments can.
+const BUILDS: &[(&str, &[&str])] = &[
+    (
+        "landlock_create_ruleset",
+        &["EINVAL", "ENOMSG", "EOPNOTSUPP"],
+    ),
+    (
+        "landlock_add_rule",
+        &["EBADFD", "EINVAL", "ENOMSG", "EOPNOTSUPP", "EPERM"],
+    ),
+    (
+        "landlock_restrict_self",
+        &["E2BIG", "EINVAL", "EOPNOTSUPP", "EPERM"],
+    ),
+    ("prctl", &["EINVAL", "EPERM"]),
+    ("setgroups", &["ENOMEM", "EPERM"]),
+    ("setresgid", &["EAGAIN", "EPERM"]),
+    ("setresuid", &["EAGAIN", "EPERM"]),
+    ("capget", &["EPERM"]),
+    ("capset", &["EPERM"]),
+    ("seccomp", &["EACCES", "EINVAL", "ENOMEM", "ESRCH"]),
+];
+
+/// What is asked until the kernel knows no more, or of kernels that may not have it: the run goes on.
+const GOES_ON: &[(&str, &[&str])] = &[
+    ("prctl(PR_CAPBSET_DROP", &["EINVAL", "EPERM"]),
+    ("prctl(PR_CAP_AMBIENT", &["EINVAL"]),
+];
+
+/// One call of those, to fail with one of its errnos.
+struct Fault {
+    call: String,
+    /// As strace shows it without the fault.
+    line: String,
+    /// Among the calls of this name.
+    place: usize,
+    errno: &'static str,
+    /// Of its errnos.
+    first: bool,
+}
+
+impl Fault {
+    fn goes_on(&self) -> bool {
+        GOES_ON
+            .iter()
+            .any(|(line, errnos)| self.line.starts_with(line) && errnos.contains(&self.errno))
+    }
+}
+
+/// What can fail of a run, with each errno: of calls that begin alike, such as those that give up one capability
+/// each, the first and the last.
+fn faults(calls: &[Syscall]) -> Vec<Fault> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut alike: BTreeMap<&str, Vec<(&Syscall, usize)>> = BTreeMap::new();
+    for call in calls {
+        let count = counts.entry(&call.name).or_default();
+        *count += 1;
+        // What names a thread is the runtime's, which comes when the walls stand.
+        if !call.line.starts_with("prctl(PR_SET_NAME") {
+            let begins = call.line.split([',', ')']).next().unwrap_or_default();
+            alike.entry(begins).or_default().push((call, *count));
+        }
+    }
+    let mut faults = Vec::new();
+    for mut places in alike.into_values() {
+        let last = places.len() - 1;
+        if last > 1 {
+            places.drain(1..last);
+        }
+        for (call, place) in places {
+            let known = BUILDS.iter().find(|(name, _)| *name == call.name);
+            let errnos = known.map_or(&[][..], |(_, errnos)| errnos);
+            faults.extend(errnos.iter().map(|errno| Fault {
+                call: call.name.clone(),
+                line: call.line.clone(),
+                place,
+                errno,
+                first: errno == &errnos[0],
+            }));
+        }
+    }
+    faults
+}
+
+/// Each call that builds a wall is made to fail: no guest runs behind a wall that does not stand, unless its operator
+/// takes that, and is told.
+#[test]
+fn no_guest_runs_strictly_where_a_wall_cannot_be_built() -> Result<()> {
+    let name = "no_guest_runs_strictly_where_a_wall_cannot_be_built";
+    let Some(strace) = oracle(Tool::Strace, name) else {
+        return Ok(());
+    };
+    if !has_all_walls(name)? {
+        return Ok(());
+    }
+    let root = field(Path::new("/proc/self/status"), "Uid")?.starts_with("0\t");
+    let run = |walls: &str, fault: Option<&str>| {
+        let guest = GuestRun::new("arguments")
+            .argument("began")
+            .allow("tcp listen 127.0.0.1:81")
+            .option(walls);
+        let guest = match root {
+            true => guest.option(format!("--user={NOBODY}:{NOBODY}")),
+            false => guest,
+        };
+        fault
+            .into_iter()
+            .fold(guest, GuestRun::inject)
+            .strace_all(&strace)
+            .finish(patience())
+    };
+    let whole = run("--harden=strict", None)?.success()?;
+    let faults = faults(whole.syscalls()?.all());
+    for (name, _) in BUILDS {
+        let needs_root = name.starts_with("setres") || *name == "setgroups";
+        let made = faults.iter().any(|fault| fault.call == *name);
+        ensure!(made || (needs_root && !root), "{name} was not called");
+    }
+    let wrong = on_threads(&faults, |fault| {
+        let injected = format!("{}:error={}:when={}", fault.call, fault.errno, fault.place);
+        let ended = run("--harden=strict", Some(&injected))?;
+        let fine = match fault.goes_on() {
+            true => ended.stdout == "began" && ended.status.success(),
+            false => ended.stdout.is_empty() && ended.status.code() == Some(2),
+        };
+        let mut wrong = Vec::new();
+        if !fine || !ended.stderr.is_empty() == fault.goes_on() {
+            wrong.push(format!(
+                "{}: `{}` {}",
+                ended.status, ended.stdout, ended.stderr
+            ));
+        }
+        let mut calls = ended.syscalls()?.all().to_vec();
+        calls.retain(|call| call.line.contains("(INJECTED)"));
+        if calls.len() != 1 {
+            wrong.push(format!("{} calls failed", calls.len()));
+        }
+        // Not as strict, it ends too, or it tells what does not stand; one errno is as good as another.
+        if fault.first && !fault.goes_on() {
+            let ended = run("--harden", Some(&injected))?;
+            let told = ended.stderr.contains("sockgate: not hardened: ");
+            if !told && (!ended.stdout.is_empty() || ended.status.code() != Some(2)) {
+                wrong.push(format!("not strict: `{}` {}", ended.stdout, ended.stderr));
+            }
+        }
+        anyhow::Ok((!wrong.is_empty()).then(|| {
+            let wrong = wrong.join("; ");
+            format!("{injected}, {}: {wrong}", fault.line)
+        }))
+    })?;
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+    println!("{} faults of walls", faults.len());
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
 

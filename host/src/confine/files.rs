@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, Scope,
+    RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use sockgate_policy::Family;
 
@@ -17,9 +17,12 @@ const KNOWN: ABI = ABI::V6;
 /// The files of the C library's databases that need no grant.
 const DATABASES: [&str; 3] = ["/etc/services", "/etc/protocols", "/etc/nsswitch.conf"];
 
+/// What its gaps are called.
+const WALL: &str = "landlock";
+
 fn gap(reason: impl Into<String>) -> Gap {
     Gap {
-        wall: "landlock",
+        wall: WALL,
         reason: reason.into(),
     }
 }
@@ -59,6 +62,25 @@ pub(super) fn rules(
     builder.places(confinement)?;
     builder.ports(confinement)?;
     Ok(Some(builder.rules))
+}
+
+/// Puts the rules in force. The crate takes a kernel without Landlock for no error, and so whatever fails as if there were
+/// none: what does not hold is a gap, unless one was told of it.
+pub(super) fn hold(rules: RulesetCreated, gaps: &mut Vec<Gap>) -> Result<(), ConfineError> {
+    let reason = match rules.restrict_self()?.ruleset {
+        RulesetStatus::FullyEnforced => return Ok(()),
+        RulesetStatus::PartiallyEnforced if gaps.iter().any(|gap| gap.wall == WALL) => {
+            return Ok(());
+        }
+        RulesetStatus::PartiallyEnforced => {
+            "the kernel did not take all rules on files and TCP ports"
+        }
+        RulesetStatus::NotEnforced => {
+            "files and TCP ports are not narrowed: the kernel did not take the rules"
+        }
+    };
+    gaps.push(gap(reason));
+    Ok(())
 }
 
 /// What is refused unless a rule lets it through.

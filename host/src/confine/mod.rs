@@ -172,15 +172,16 @@ impl Confinement {
             process::load_name_services();
         }
         // Directories are opened with the rights that the process still has.
-        let files = files::rules(&self, &mut gaps)?;
+        let rules = files::rules(&self, &mut gaps)?;
         process::no_new_privileges().map_err(ConfineError::Privileges)?;
+        let kept = self.reach.capabilities(process::first_free_port());
+        process::bound_capabilities(kept).map_err(ConfineError::Privileges)?;
         if let Some(user) = &self.user {
             user.become_it().map_err(ConfineError::User)?;
         }
-        let kept = self.reach.capabilities(process::first_free_port());
         process::keep_capabilities(kept).map_err(ConfineError::Privileges)?;
-        if let Some(files) = files {
-            files.restrict_self()?;
+        if let Some(rules) = rules {
+            files::hold(rules, &mut gaps)?;
         }
         let uses = process::Use {
             files: self.changes_files(),

@@ -104,9 +104,9 @@ pub fn permitted() -> Result<u64> {
     Ok(u64::from(halves[1].permitted) << 32 | u64::from(halves[0].permitted))
 }
 
-/// Gives up every capability but these: of its own, and of whatever it might ever start. What it does not
-/// have it does not get.
-pub fn keep_capabilities(kept: Capabilities) -> Result<()> {
+/// Gives up every capability but these for whatever this process might ever start: the bounding set,
+/// capabilities(7), and the ambient one. The right to do so ends with the process's user.
+pub fn bound_capabilities(kept: Capabilities) -> Result<()> {
     for number in 0..64 {
         if kept.bits() >> number & 1 == 0 {
             match prctl(libc::PR_CAPBSET_DROP, number, 0) {
@@ -125,6 +125,11 @@ pub fn keep_capabilities(kept: Capabilities) -> Result<()> {
         Err(Errno::INVAL) => {}
         other => drop(other?),
     }
+    Ok(())
+}
+
+/// Gives up every capability of this process but these. What it does not have it does not get.
+pub fn keep_capabilities(kept: Capabilities) -> Result<()> {
     let kept = kept.bits() & permitted()?;
     let mut head = HEAD;
     let halves = [kept, kept >> 32].map(|half| Half {

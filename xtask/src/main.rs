@@ -13,6 +13,7 @@ mod kernel;
 mod libtest;
 mod mutants;
 mod parity;
+mod record;
 mod report;
 mod setup;
 mod test;
@@ -42,6 +43,8 @@ enum Task {
     Mutants(mutants::Options),
     /// Measures guests beside native code; arguments go to the benchmark.
     Bench(bench::Options),
+    /// Writes what the long checks said last into docs/long-checks.md.
+    Record,
     /// Runs a command in User Mode Linux, where most socket families are.
     Kernel(kernel::Options),
     /// Builds the example and test guests, and says where they are.
@@ -60,6 +63,7 @@ fn main() -> Result<()> {
         Task::Attack(options) => attack::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
+        Task::Record => record::run(&workspace),
         Task::Kernel(options) => kernel::run(&workspace, &options),
         Task::Guests => {
             let folder = guests::build(&workspace)?;

@@ -172,12 +172,40 @@ pub fn folder(workspace: &Workspace) -> PathBuf {
     workspace.target.join("reports")
 }
 
+/// What says which commit a report is about.
+const COMMIT: &str = "commit";
+/// What says whether the tests of a report ran with `--long`.
+pub const LONG: &str = "long";
+
+/// Says of each report that a test wrote since then which commit it is about, and whether it is of a long run: tests
+/// do not know the first.
+pub fn complete(workspace: &Workspace, since: SystemTime, long: bool) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder(workspace)) else {
+        // No test has written any.
+        return Ok(());
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.metadata()?.modified()? < since {
+            continue;
+        }
+        let text = fs::read_to_string(entry.path())?;
+        let mut report: Value = serde_json::from_str(&text)
+            .with_context(|| format!("{} is no report", entry.path().display()))?;
+        if report.is_object() && report.get(COMMIT).is_none() {
+            report[LONG] = json!(long);
+            write(workspace, &entry.file_name().to_string_lossy(), report)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a report, and into an object which commit it is about and when.
 pub fn write(workspace: &Workspace, name: &str, mut report: Value) -> Result<()> {
     if let Some(report) = report.as_object_mut() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let seconds = now.map_or(0, |since| since.as_secs());
-        report.insert("commit".to_owned(), commit(workspace));
+        report.insert(COMMIT.to_owned(), commit(workspace));
         report.insert("unix_time".to_owned(), json!(seconds));
     }
     let folder = folder(workspace);

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -115,7 +115,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         uml: Err("User Mode Linux was not looked for".to_owned()),
     };
     session.lints()?;
+    let start = SystemTime::now();
     session.tests()?;
+    report::complete(workspace, start, options.long)?;
     session.mutants()?;
     session.fuzz()?;
     let mut report = session.report;

@@ -385,7 +385,7 @@ fn no_guest_runs_strictly_where_a_wall_cannot_be_built() -> Result<()> {
             false => ended.stdout.is_empty() && ended.status.code() == Some(2),
         };
         let mut wrong = Vec::new();
-        if !fine || !ended.stderr.is_empty() == fault.goes_on() {
+        if !fine || ended.stderr.is_empty() != fault.goes_on() {
             wrong.push(format!(
                 "{}: `{}` {}",
                 ended.status, ended.stdout, ended.stderr

@@ -1,5 +1,6 @@
 //! `sockgate run --harden`: what is left of the command's rights, as the kernel tells it, that no guest runs where a
-//! wall cannot be built, and that guests go on behind the walls. What the kernel refuses there is tried in `host/src/socket/sys/confine/tests.rs`.
+//! wall cannot be built, and that guests go on behind the walls. What the kernel refuses there is tried in
+//! `host/src/socket/sys/confine/tests.rs`.
 
 use std::collections::BTreeMap;
 use std::fs;

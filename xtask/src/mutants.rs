@@ -382,10 +382,7 @@ impl Forest {
 
 /// The report of the last time.
 fn last_report(workspace: &Workspace) -> Result<Value> {
-    let path = report::folder(workspace).join(REPORT);
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}: nothing was tried yet", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no report", path.display()))
+    report::read(&report::folder(workspace).join(REPORT)).context("was nothing tried yet?")
 }
 
 /// What tells a row of a report from the others, as [`Mutant::name`].

@@ -108,14 +108,10 @@ impl Check {
         if !paths.iter().all(|path| path.exists()) {
             return Ok(None);
         }
-        let mut reports = Vec::new();
-        for path in &paths {
-            let text = fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            let report: Value = serde_json::from_str(&text)
-                .with_context(|| format!("{} is no report", path.display()))?;
-            reports.push(report);
-        }
+        let reports: Vec<Value> = paths
+            .iter()
+            .map(|path| report::read(path))
+            .collect::<Result<_>>()?;
         if reports.iter().any(|report| report[LONG] == false) {
             return Ok(None);
         }

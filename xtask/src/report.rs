@@ -1,7 +1,7 @@
 //! The tally of a test run: printed for people, and written to target/reports/tests.json.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -172,6 +172,13 @@ pub fn folder(workspace: &Workspace) -> PathBuf {
     workspace.target.join("reports")
 }
 
+/// A report that was written before.
+pub fn read(path: &Path) -> Result<Value> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no report", path.display()))
+}
+
 /// What says which commit a report is about.
 const COMMIT: &str = "commit";
 /// What says whether the tests of a report ran with `--long`.
@@ -189,9 +196,7 @@ pub fn complete(workspace: &Workspace, since: SystemTime, long: bool) -> Result<
         if entry.metadata()?.modified()? < since {
             continue;
         }
-        let text = fs::read_to_string(entry.path())?;
-        let mut report: Value = serde_json::from_str(&text)
-            .with_context(|| format!("{} is no report", entry.path().display()))?;
+        let mut report = read(&entry.path())?;
         if report.is_object() && report.get(COMMIT).is_none() {
             report[LONG] = json!(long);
             write(workspace, &entry.file_name().to_string_lossy(), report)?;
